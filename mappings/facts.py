@@ -1,0 +1,163 @@
+"""The vocabulary of clinical facts: what a chart can say, with unit, date and source.
+
+`Result` is one value of one concept, `Episode` is anything that lasted or happened (a diagnosis, a drug, a procedure, a
+vaccination, a trial), `Person` is the patient. All are frozen; numbers are `Decimal`; `None` means "the chart does not
+say", and only that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from mappings.times import Moment
+
+
+class Reason(StrEnum):
+    """Why something is unknown."""
+
+    MISSING = "missing"
+    STALE = "stale"
+    NO_REFERENCE_RANGE = "no-reference-range"
+    UNIT_UNCONVERTIBLE = "unit-unconvertible"
+    IMPLAUSIBLE = "implausible"
+    CONFLICTING = "conflicting"
+    NOT_FINAL = "not-final"
+    NOT_READABLE = "not-readable"
+    IMPRECISE = "imprecise"
+    REASON_UNRECORDED = "reason-unrecorded"
+
+
+class Polarity(StrEnum):
+    """What a qualitative result says."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    INDETERMINATE = "indeterminate"
+
+
+Sex = Literal["female", "male"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The numbers a value may be. `None` is unbounded; an open end excludes its number. Exact: low == high, closed."""
+
+    low: Decimal | None
+    high: Decimal | None
+    low_open: bool = False
+    high_open: bool = False
+
+    @staticmethod
+    def exactly(value: Decimal) -> Interval:
+        return Interval(value, value)
+
+    @property
+    def exact(self) -> Decimal | None:
+        return self.low if self.low is not None and self.low == self.high else None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The limits of normal that apply to one result, in the result's unit; one-sided where a side is None."""
+
+    low: Decimal | None
+    high: Decimal | None
+    origin: Literal["own", "site"]  # the result's own referenceRange, or a default that the site configured
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One value of one concept.
+
+    `value` and `range` are in `unit`, the concept's canonical UCUM unit; `recorded` is value and unit as the chart has
+    them. `problem` says why the value cannot be used; then `value` and `polarity` may be None. A derived result names
+    its formula and its inputs. A coded or textual result has `polarity`, an ordinal one (NYHA II) a number.
+    """
+
+    concept: str
+    source: str  # "Observation/abc"
+    taken: Moment | None
+    value: Interval | None
+    unit: str
+    recorded: str
+    polarity: Polarity | None = None
+    range: Range | None = None
+    problem: Reason | None = None
+    formula: str | None = None
+    inputs: tuple[Result, ...] = ()
+    note: str | None = None  # what a reader must know: "method not stated", "which input is missing"
+
+
+EpisodeKind = Literal["diagnosis", "drug", "procedure", "immunization", "participation", "allergy"]
+
+
+class Certainty(StrEnum):
+    """How far an entry may be believed. Only CONFIRMED decides; the others ask a person."""
+
+    CONFIRMED = "confirmed"
+    PROVISIONAL = "provisional"  # verificationStatus provisional, differential or unconfirmed
+    TEXT_ONLY = "text-only"  # no code that we know, but the entry's text names the drug
+
+
+@dataclass(frozen=True, slots=True)
+class Dose:
+    """A daily dose in mg/d, as far as the dosage instruction says; `low`..`high` where it leaves a range open."""
+
+    low: Decimal | None
+    high: Decimal | None
+    as_needed: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Something that lasted or happened: diagnosis, drug exposure, procedure, vaccination, participation in a trial.
+
+    `start` and `end` are None where the chart does not say. `ongoing` is True (active), False (over), or None (the
+    chart does not say). For a diagnosis `start` is its onset; `recorded` is when it was written down, which bounds the
+    onset from above. `member` is the most specific concept or ingredient that was found: "prednisone" under
+    `glucocorticoid`.
+    """
+
+    concept: str
+    source: str  # "Condition/abc"
+    kind: EpisodeKind
+    label: str  # the entry's own words; text from the chart, to be escaped wherever it is shown
+    start: Moment | None = None
+    end: Moment | None = None
+    ongoing: bool | None = None
+    remission: bool = False  # clinicalStatus inactive or remission: the disease is on record, but quiet
+    certainty: Certainty = Certainty.CONFIRMED
+    member: str | None = None
+    dose: Dose | None = None
+    recorded: Moment | None = None
+    ended_because: Literal["ineffective", "intolerance", "other"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The patient. `born` is the range of days of birth; `sex` is administrative gender where it is female or male."""
+
+    reference: str  # "Patient/123"
+    born: tuple[date, date] | None
+    sex: Sex | None
+    deceased: bool
+    active: bool
+
+
+SourceState = Literal["complete", "incomplete", "failed", "not-requested"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What was read of one resource type: how complete, how many entries, how many left out and why."""
+
+    resource_type: str
+    state: SourceState
+    count: int
+    excluded: tuple[tuple[str, int], ...] = ()
+    unreadable: tuple[str, ...] = ()  # where: "Observation/abc", or "entry 12" where it has no id; never content

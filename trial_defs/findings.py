@@ -1,0 +1,126 @@
+"""What was found: one finding per criterion, one verdict per cohort and trial, each with its evidence.
+
+Outcomes are said from the patient's side of enrolment: MET is good, for exclusions too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from mappings.facts import Episode, Reason, Result, SourceReport
+from trial_defs.expressions import Cohort, Criterion, Expression, Trial
+
+
+class Outcome(StrEnum):
+    MET = "met"
+    NOT_MET = "not-met"
+    UNKNOWN = "unknown"
+    NEEDS_HUMAN = "needs-human"
+    NOT_APPLICABLE = "not-applicable"
+
+
+class Basis(StrEnum):
+    """What a settled outcome rests on; the weakest of what decided it."""
+
+    RECORDED = "recorded"
+    DERIVED = "derived"
+    ATTESTED = "attested"
+    PRESUMED = "presumed"
+
+
+class Verdict(StrEnum):
+    """Of a cohort or a trial, best first."""
+
+    LIKELY_ELIGIBLE = "likely-eligible"
+    POSSIBLY_ELIGIBLE = "possibly-eligible"
+    NEAR_MISS = "near-miss"
+    COULD_NOT_EVALUATE = "could-not-evaluate"
+    CLOSED = "closed"
+    NOT_ELIGIBLE = "not-eligible"
+    NOT_INDICATED = "not-indicated"
+
+
+RANK: Mapping[Verdict, int] = {verdict: rank for rank, verdict in enumerate(Verdict)}
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFact:
+    """Age or sex as evidence: value in words or years, from the Patient resource."""
+
+    concept: str  # "age" or "sex"
+    source: str
+    value: Decimal | None
+    unit: str
+    recorded: str
+
+
+Evidence = Result | Episode | PersonFact
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Distance to the limit in the limit's unit; positive is room left. `percent` of the limit, None for a limit of 0."""
+
+    value: Decimal
+    unit: str
+    percent: Decimal | None
+    limit: Decimal  # the limit in `unit`, multiples of ULN worked out
+    within_tolerance: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """One piece that is still open: a leaf, and why. `reason` is None for a judgement, a consent or a confirmation."""
+
+    leaf: Expression
+    reason: Reason | None
+    ask: str | None = None  # what a person is asked to confirm
+    evidence: tuple[Evidence, ...] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the chart says about one criterion."""
+
+    criterion: Criterion
+    outcome: Outcome
+    basis: Basis | None = None
+    reason: Reason | None = None
+    evidence: tuple[Evidence, ...] = ()
+    margin: Margin | None = None
+    still_open: tuple[Open, ...] = ()
+    decided_by: tuple[Expression, ...] = ()  # the leaves that settled it
+    near: bool = False  # not met, but within tolerance or resolving with time
+    turns_on: date | None = None  # the day on which time alone changes a settled outcome, if it does
+    stale_on: date | None = None  # the day on which a met result stops speaking for today
+
+
+@dataclass(frozen=True, slots=True)
+class CohortMatch:
+    cohort: Cohort
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    recheck_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialMatch:
+    trial: Trial
+    verdict: Verdict
+    cohorts: tuple[CohortMatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One chart, read at one moment, held against every trial."""
+
+    patient: str  # "Patient/123"
+    as_of: datetime
+    concepts_hash: str
+    sources: tuple[SourceReport, ...]
+    trials: tuple[TrialMatch, ...]
