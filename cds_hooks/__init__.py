@@ -1,1 +1,1 @@
-"""The CDS Hooks protocol as values: models, discovery, prefetch, reports and cards; every word that a clinician reads."""
+"""The CDS Hooks protocol as values: models, discovery, prefetch, reports, cards; every word that a clinician reads."""
