@@ -1,0 +1,42 @@
+# make run    serve the demo on http://127.0.0.1:8000      make test   every check that guards a landing
+# make lock   renew the locked dependencies
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test format lock docs
+.DEFAULT_GOAL := run
+
+$(VENV)/.run: requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (first use only) ..."
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.run
+	@exec $(BIN)/trialcards serve --demo
+
+test: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/trialcards trials lint
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m docs.generate
+
+# The option leaves the package index out of the file, so that it names none.
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra postgres --extra build
+lock:
+	$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) --constraint requirements-dev.lock pyproject.toml -o requirements.lock
