@@ -126,6 +126,7 @@ class Condition:
     began_within: Period | None = None
     lasting: Period | None = None
     excepting: tuple[str, ...] = ()
+    current_for: Period | None = None  # how long an observation that states presence or absence speaks for today
     absent: Literal["ask", "presume"] = "ask"
 
 
@@ -218,7 +219,8 @@ class Criterion:
     only_if: Expression | None = None
     reading: str | None = None  # the reading that was chosen where the text is damaged or ambiguous
     step: str | None = None  # the text's own timing of an act still to come
-    concepts: tuple[str, ...] = ()
+    concepts: tuple[str, ...] = ()  # every concept that is named, guards included
+    shows: tuple[str, ...] = ()  # concepts shown beside the criterion to help a person judge
 
 
 Recruiting = Literal["recruiting", "not-yet-recruiting", "unknown", "closed"]

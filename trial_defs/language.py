@@ -12,12 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
+from mappings.units import convert
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from mappings.catalogue import Catalogue, Concept, ConceptKind, PeriodText
 from mappings.facts import Polarity, Sex
 from mappings.times import Period, parse_period
-from mappings.units import convert
 from mappings.yaml_files import DefinitionError, Problem
 from trial_defs import expressions as x
 
@@ -158,7 +158,20 @@ class ConsentVerb(_Words):
     consent: str = Field(min_length=1)
 
 
-VERBS = ("all", "any", "not", "at_least", "age", "sex", "value", "change", "condition", "treatment", "judgement", "consent")
+VERBS = (
+    "all",
+    "any",
+    "not",
+    "at_least",
+    "age",
+    "sex",
+    "value",
+    "change",
+    "condition",
+    "treatment",
+    "judgement",
+    "consent",
+)
 
 
 def _verb(raw: object) -> str | None:
@@ -341,6 +354,7 @@ class _Compiler:
             reading=words.reading,
             step=words.step,
             concepts=tuple(dict.fromkeys(named)),
+            shows=words.evidence,
         )
 
     def concept(self, name: str, where: str, kinds: Sequence[ConceptKind] | None) -> Concept | None:
@@ -445,6 +459,7 @@ class _Compiler:
             began_within=_period_or_none(words.began_within),
             lasting=_period_or_none(words.lasting),
             excepting=words.excepting,
+            current_for=_period_or_none(concept.current_for),
             absent=words.absent,
         )
 
@@ -507,7 +522,9 @@ class _Compiler:
             return None, None
         match = _TOLERANCE.match(text)
         if not match:
-            self.object(f"{where}.near", 'a tolerance is "10 %" of the limit or an amount with unit, "5 g/L", or "none"')
+            self.object(
+                f"{where}.near", 'a tolerance is "10 %" of the limit or an amount with unit, "5 g/L", or "none"'
+            )
             return None, None
         if match[2] == "%" and concept.unit != "%":
             return None, Decimal(match[1])

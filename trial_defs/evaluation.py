@@ -1,0 +1,284 @@
+"""What a chart says about a trial: a finding for every criterion, a verdict for every cohort.
+
+Polarity is turned once, in `_finding`: an expression says what the text asks about, the finding whether that is good
+for enrolment. The verdict ladder is `_verdict`, first rung that applies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, tzinfo
+from decimal import Decimal
+from typing import assert_never
+
+from mappings.chart import Chart
+from mappings.read import PatientFacts, facts_of
+
+from mappings.catalogue import Catalogue
+from mappings.facts import Reason
+from mappings.times import add_months, start_of_day, whole_years
+from trial_defs import expressions as x
+from trial_defs.episodes import answer_condition, answer_treatment
+from trial_defs.findings import (
+    RANK,
+    Basis,
+    CohortMatch,
+    Evidence,
+    Finding,
+    Margin,
+    Match,
+    Open,
+    Outcome,
+    PersonFact,
+    TrialMatch,
+    Verdict,
+)
+from trial_defs.logic import Answer, all_of, any_of, at_least, negate
+from trial_defs.values import answer_change, answer_value, plain, rounded
+
+_NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
+_SHOWN = 3  # records per concept beside a question for a person
+
+
+def match(trials: Iterable[x.Trial], chart: Chart, catalogue: Catalogue, as_of: datetime, zone: tzinfo) -> Match:
+    """The chart, read at `as_of` with calendar days of `zone`, held against every trial."""
+    facts = facts_of(chart, catalogue, as_of, zone)
+    moments: dict[date, PatientFacts] = {}
+
+    def facts_on(day: date) -> PatientFacts:
+        if day not in moments:
+            moments[day] = facts_of(chart, catalogue, start_of_day(day, zone), zone)
+        return moments[day]
+
+    found = tuple(evaluate(trial, facts, facts_on) for trial in trials)
+    return Match(facts.person.reference, as_of, catalogue.hash, facts.sources, found)
+
+
+def evaluate(trial: x.Trial, facts: PatientFacts, facts_on: Callable[[date], PatientFacts] | None = None) -> TrialMatch:
+    """One trial against one chart. `facts_on` reads the same chart on a later day; without it no recheck day is set."""
+    shared: dict[int, Finding] = {}
+    cohorts = []
+    for cohort in trial.cohorts:
+        found = _cohort(trial, cohort, facts, shared)
+        if found.verdict is Verdict.NEAR_MISS and facts_on:
+            found = CohortMatch(cohort, found.verdict, found.findings, _recheck_on(trial, found, facts_on))
+        cohorts.append(found)
+    best = min((c.verdict for c in cohorts), key=RANK.__getitem__)
+    return TrialMatch(trial, best, tuple(cohorts))
+
+
+def _cohort(trial: x.Trial, cohort: x.Cohort, facts: PatientFacts, shared: dict[int, Finding]) -> CohortMatch:
+    gate = answer(cohort.gate, facts)
+    indicated = _on_record(gate)
+    complete = facts.state("Condition") == "complete"
+    if facts.person.deceased:
+        findings = _findings(cohort, facts, shared) if indicated else ()
+        return CohortMatch(cohort, Verdict.NOT_ELIGIBLE, findings)
+    if complete and not indicated:
+        return CohortMatch(cohort, Verdict.NOT_INDICATED)
+    findings = _findings(cohort, facts, shared)
+    return CohortMatch(cohort, _verdict(trial, cohort, facts, findings, indicated), findings)
+
+
+def _on_record(gate: Answer) -> bool:
+    """Whether the gate is on record: certainly, or as an entry that a person must confirm.
+
+    A gate that only an unusable result leaves open (a platelet count in a unit that cannot be converted) is not closed
+    in silence: the cohort is evaluated and its criterion says what is wrong.
+    """
+    if gate.truth is not None:
+        return gate.truth
+    silent = (Reason.MISSING, Reason.STALE)
+    pieces = gate.still_open
+    return bool(pieces) and not any(piece.reason in silent or _condition_unread(piece) for piece in pieces)
+
+
+def _condition_unread(piece: Open) -> bool:
+    return piece.reason is Reason.NOT_READABLE and isinstance(piece.leaf, x.Condition)
+
+
+def _verdict(
+    trial: x.Trial, cohort: x.Cohort, facts: PatientFacts, findings: Sequence[Finding], indicated: bool
+) -> Verdict:
+    missed = [f for f in findings if f.outcome is Outcome.NOT_MET]
+    near = len(missed) <= _NEAR_MISSES and all(f.near for f in missed)
+    if trial.status == "closed" or not cohort.open:
+        return Verdict.CLOSED
+    if missed and not near:
+        return Verdict.NOT_ELIGIBLE
+    if facts.state("Patient") != "complete" or not indicated:
+        return Verdict.COULD_NOT_EVALUATE
+    if missed:
+        return Verdict.NEAR_MISS
+    if any(f.outcome is Outcome.UNKNOWN for f in findings):
+        return Verdict.POSSIBLY_ELIGIBLE
+    return Verdict.LIKELY_ELIGIBLE
+
+
+def _findings(cohort: x.Cohort, facts: PatientFacts, shared: dict[int, Finding]) -> tuple[Finding, ...]:
+    """Common criteria are the same objects in every cohort and are evaluated once."""
+    found = []
+    for criterion in cohort.criteria:
+        key = id(criterion)
+        if key not in shared:
+            shared[key] = _finding(criterion, facts)
+        found.append(shared[key])
+    return tuple(found)
+
+
+def _recheck_on(trial: x.Trial, found: CohortMatch, facts_on: Callable[[date], PatientFacts]) -> date | None:
+    """The day on which time alone turns the verdict, proved by reading the same chart on that day."""
+    days = [f.turns_on for f in found.findings if f.outcome is Outcome.NOT_MET]
+    if not days or None in days:
+        return None
+    day = max(d for d in days if d)
+    then = _cohort(trial, found.cohort, facts_on(day), {})
+    return day if then.verdict in (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE) else None
+
+
+def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
+    guard = answer(criterion.only_if, facts) if criterion.only_if else None
+    shown = _shown(criterion.shows, facts)
+    if guard and guard.truth is False:
+        return Finding(criterion, Outcome.NOT_APPLICABLE, evidence=guard.evidence)
+    found = answer(criterion.asks, facts)
+    if criterion.kind == "exclusion":
+        found = negate(found)
+    if guard and guard.truth is None and found.truth is not True:
+        # It may not apply: neither met nor missed until the guard is known.
+        pieces = (*guard.still_open, *found.still_open)
+        found = Answer(None, evidence=(*guard.evidence, *found.evidence), still_open=pieces)
+    evidence = tuple(dict.fromkeys((*found.evidence, *shown)))
+    if found.truth is None:
+        reason = next((piece.reason for piece in found.still_open if piece.reason), None)
+        outcome = Outcome.UNKNOWN if reason else Outcome.NEEDS_HUMAN
+        return Finding(criterion, outcome, reason=reason, evidence=evidence, still_open=found.still_open)
+    missed = found.truth is False
+    return Finding(
+        criterion,
+        Outcome.NOT_MET if missed else Outcome.MET,
+        basis=found.basis,
+        evidence=evidence,
+        margin=found.margin,
+        decided_by=found.decided_by,
+        near=missed and found.soft,
+        turns_on=found.turns_on,
+        stale_on=None if missed else found.stale_on,
+    )
+
+
+def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
+    """What the chart says about an expression."""
+    match expression:
+        case x.All():
+            return all_of([answer(part, facts) for part in expression.parts])
+        case x.AnyOf():
+            return any_of([answer(part, facts) for part in expression.parts])
+        case x.Not():
+            return negate(answer(expression.part, facts))
+        case x.AtLeast():
+            return at_least(expression.count, [answer(part, facts) for part in expression.parts])
+        case x.Age():
+            return _answer_age(expression, facts)
+        case x.SexIs():
+            return _answer_sex(expression, facts)
+        case x.Value():
+            return answer_value(expression, facts)
+        case x.Change():
+            return answer_change(expression, facts)
+        case x.Condition():
+            return answer_condition(expression, facts)
+        case x.Treatment():
+            return answer_treatment(expression, facts)
+        case x.Judgement():
+            evidence = _shown(expression.evidence, facts)
+            return Answer(None, evidence, still_open=(Open(expression, None, expression.question, evidence),))
+        case x.Consent():
+            return Answer(None, still_open=(Open(expression, None, expression.step),))
+        case _:
+            assert_never(expression)
+
+
+def _shown(concepts: Iterable[str], facts: PatientFacts) -> tuple[Evidence, ...]:
+    """The newest records of these concepts, to help a person judge."""
+    found: list[Evidence] = []
+    for concept in concepts:
+        results = [r for r in facts.results(concept) if r.problem is not Reason.MISSING]
+        found += [*results[:_SHOWN], *facts.episodes(concept)[:_SHOWN]]
+    return tuple(found)
+
+
+def _answer_sex(leaf: x.SexIs, facts: PatientFacts) -> Answer:
+    person = facts.person
+    if person.sex is None:
+        reason = Reason.MISSING if facts.state("Patient") == "complete" else Reason.NOT_READABLE
+        return Answer(None, still_open=(Open(leaf, reason, note="sex is not recorded as female or male"),))
+    evidence = PersonFact("sex", person.reference, None, "", person.sex)
+    return Answer(person.sex == leaf.sex, (evidence,), Basis.RECORDED, decided_by=(leaf,))
+
+
+def _answer_age(leaf: x.Age, facts: PatientFacts) -> Answer:
+    person, today = facts.person, facts.today
+    if person.born is None:
+        reason = Reason.MISSING if facts.state("Patient") == "complete" else Reason.NOT_READABLE
+        return Answer(None, still_open=(Open(leaf, reason, note="date of birth is not recorded"),))
+    first, last = person.born
+    oldest, youngest = whole_years(first, today), whole_years(last, today)
+    recorded = f"{youngest} years" if oldest == youngest else f"{youngest} to {oldest} years"
+    evidence = PersonFact("age", person.reference, Decimal(youngest) if oldest == youngest else None, "a", recorded)
+    truths = {_age_passes(leaf.test, years) for years in range(youngest, oldest + 1)}
+    if len(truths) > 1:
+        return Answer(None, (evidence,), still_open=(Open(leaf, Reason.IMPRECISE, evidence=(evidence,)),))
+    turns_on = _birthday_that_turns(leaf.test, last, today, youngest)
+    return Answer(
+        truths.pop(),
+        (evidence,),
+        Basis.RECORDED,
+        margin=_age_margin(leaf.test, youngest),
+        decided_by=(leaf,),
+        soft=turns_on is not None,
+        turns_on=turns_on,
+    )
+
+
+def _bounds(test: x.Bound | x.Between) -> tuple[x.Bound, ...]:
+    return (test.low, test.high) if isinstance(test, x.Between) else (test,)
+
+
+def _age_passes(test: x.Bound | x.Between, years: int) -> bool:
+    return all(_passes(bound, Decimal(years)) for bound in _bounds(test))
+
+
+def _passes(bound: x.Bound, value: Decimal) -> bool:
+    match bound.comparator:
+        case ">=":
+            return value >= bound.canonical
+        case ">":
+            return value > bound.canonical
+        case "<=":
+            return value <= bound.canonical
+        case "<":
+            return value < bound.canonical
+
+
+def _age_margin(test: x.Bound | x.Between, years: int) -> Margin:
+    distances = [
+        (years - b.canonical if b.comparator in (">", ">=") else b.canonical - years, b.canonical)
+        for b in _bounds(test)
+    ]
+    distance, limit = min(distances)
+    percent = None if limit == 0 else rounded(distance / abs(limit) * 100)
+    return Margin(plain(distance), "a", percent, plain(limit))
+
+
+def _birthday_that_turns(test: x.Bound | x.Between, born: date, today: date, years: int) -> date | None:
+    """The next birthday on which the answer changes; someone past an upper limit never comes back under it."""
+    now = _age_passes(test, years)
+    turning = sorted(int(b.canonical) + extra for b in _bounds(test) for extra in (0, 1))
+    for age in turning:
+        if age > years and _age_passes(test, age) is not now:
+            birthday = add_months(born, 12 * age)
+            if (birthday.month, birthday.day) != (born.month, born.day):
+                birthday = date(birthday.year, 3, 1)  # born on 29 February
+            return birthday
+    return None
