@@ -1,0 +1,163 @@
+"""A match as JSON: the MatchReport of the API, and the same form for one trial, as it stands in a card's extension."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from cds_hooks.safe_text import plain
+from cds_hooks.wording import Titles, day_words, explanation, interval_words, person_words, titles_of
+from mappings.catalogue import Catalogue
+from mappings.facts import Episode, Result, SourceReport
+from mappings.times import Moment
+from trial_defs.findings import CohortMatch, Evidence, Finding, Margin, Match, Outcome, PersonFact, TrialMatch, Verdict
+
+VERSION = "0.1.0"  # of the engine; the same input, definitions and version give the same report
+
+Json = dict[str, Any]
+
+
+def report_of(match: Match, report_id: str, catalogue: Catalogue | None = None) -> Json:
+    """The MatchReport. Titles in its explanations come from `catalogue`; without one they are the concept ids in words.
+
+    Numbers are int or float and print as the decimal that they stand for, up to 15 significant digits.
+    """
+    titles = titles_of(catalogue)
+    return {
+        "id": report_id,
+        "patient": match.patient,
+        "asOf": instant(match.as_of),
+        "engine": {"version": VERSION, "concepts": match.concepts_hash},
+        "sources": [_source(source) for source in match.sources],
+        "trials": [trial_entry(trial, titles) for trial in match.trials],
+    }
+
+
+def instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _source(source: SourceReport) -> Json:
+    excluded = dict(source.excluded)
+    if source.unreadable:
+        excluded.setdefault("unreadable", len(source.unreadable))
+    return {
+        "resourceType": source.resource_type,
+        "state": source.state,
+        "count": source.count,
+        "excluded": [{"reason": reason, "count": count} for reason, count in excluded.items()],
+    }
+
+
+def trial_entry(match: TrialMatch, titles: Titles, *, indicated_only: bool = False) -> Json:
+    """One entry of `trials[]`; with `indicated_only` without the cohorts whose disease is not on record."""
+    cohorts = [c for c in match.cohorts if not (indicated_only and c.verdict is Verdict.NOT_INDICATED)]
+    return {
+        "trial": match.trial.id,
+        "title": match.trial.title,
+        "definition": {"version": match.trial.version, "hash": match.trial.hash},
+        "verdict": match.verdict.value,
+        "cohorts": [_cohort(cohort, titles) for cohort in cohorts],
+    }
+
+
+def _cohort(match: CohortMatch, titles: Titles) -> Json:
+    found = Counter(finding.outcome for finding in match.findings)
+    return {
+        "cohort": match.cohort.id,
+        "verdict": match.verdict.value,
+        "counts": {
+            "met": found[Outcome.MET],
+            "notMet": found[Outcome.NOT_MET],
+            "unknown": found[Outcome.UNKNOWN],
+            "needsHuman": found[Outcome.NEEDS_HUMAN],
+            "notApplicable": found[Outcome.NOT_APPLICABLE],
+        },
+        "recheckOn": match.recheck_on.isoformat() if match.recheck_on else None,
+        "criteria": [_criterion(finding, titles) for finding in match.findings],
+    }
+
+
+def _criterion(finding: Finding, titles: Titles) -> Json:
+    criterion = finding.criterion
+    settled = finding.outcome in (Outcome.MET, Outcome.NOT_MET)
+    return {
+        "id": criterion.id,
+        "kind": criterion.kind,
+        "source": criterion.source,
+        "text": criterion.text,
+        "concepts": list(criterion.concepts),
+        "outcome": finding.outcome.value,
+        "basis": finding.basis.value if finding.basis and settled else None,
+        "reason": finding.reason.value if finding.reason and finding.outcome is Outcome.UNKNOWN else None,
+        "explanation": explanation(finding, titles),
+        "margin": _margin(finding.margin) if finding.margin and settled else None,
+        "evidence": [_evidence(each) for each in _with_inputs(finding.evidence)],
+    }
+
+
+def _margin(margin: Margin) -> Json:
+    percent = json_number(margin.percent) if margin.percent is not None else None
+    return {"value": json_number(margin.value), "unit": margin.unit, "percent": percent}
+
+
+def _with_inputs(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """Every derived result is followed by the results that it was calculated from, each once."""
+    found: list[Evidence] = []
+    for each in evidence:
+        found += [each, *(each.inputs if isinstance(each, Result) else ())]
+    return tuple(dict.fromkeys(found))
+
+
+def _evidence(evidence: Evidence) -> Json:
+    match evidence:
+        case Result():
+            return {
+                "resource": evidence.source,
+                "concept": evidence.concept,
+                "value": _value(evidence),
+                "unit": evidence.unit or None,
+                "recorded": plain(evidence.recorded) or None,
+                "date": _date(evidence.taken),
+            }
+        case Episode():
+            return {
+                "resource": evidence.source,
+                "concept": evidence.member or evidence.concept,
+                "value": None,
+                "unit": None,
+                "recorded": plain(evidence.label) or None,
+                "date": _date(evidence.start or evidence.end or evidence.recorded),
+            }
+        case PersonFact():
+            return {
+                "resource": evidence.source,
+                "concept": evidence.concept,
+                "value": json_number(evidence.value) if evidence.value is not None else evidence.recorded,
+                "unit": evidence.unit or None,
+                # What the chart holds is the date of birth, which stays in the chart.
+                "recorded": person_words(evidence),
+                "date": None,
+            }
+
+
+def _value(result: Result) -> int | float | str | None:
+    """A number where the value is known exactly, else words: "positive", "< 0.1 mg/dL"."""
+    if result.value is not None and result.value.exact is not None:
+        return json_number(result.value.exact)
+    if result.polarity is not None:
+        return result.polarity.value
+    return interval_words(result.value, result.unit) if result.value else None
+
+
+def _date(moment: Moment | None) -> str | None:
+    return day_words(moment) if moment else None
+
+
+def json_number(number: Decimal) -> int | float:
+    """The number as JSON prints it: whole numbers without a point, others as they were recorded (1.10 as 1.1)."""
+    if number == number.to_integral_value() and abs(number) < 2**53:
+        return int(number)
+    return float(number)
