@@ -1,0 +1,281 @@
+"""Who is calling: an EHR by a signed token (CDS Hooks 2.0, "Trusting CDS Clients"), an operator by a bearer token.
+
+A refusal never says why (401), so that it teaches nothing; the log has the reason. Keys come from the entry that was
+configured for the token's issuer; a `jku` is only compared with it, and `x5u`, `x5c` and `jwk` are not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import httpx
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import Key, KeySet
+
+from app.ehrs import Caller, Ehr
+from app.errors import BadJson, NotAllowed, NotAuthenticated
+from app.logs import log
+from app.outbound import BodyTooLarge, Outbound, read_capped
+from app.strict_json import check_whole
+
+LONGEST_TOKEN = 16 * 1024
+LARGEST_KEY_SET = 256 * 1024
+SKEW = 60  # seconds that clocks may differ
+KEYS_FRESH_FOR = 600.0  # seconds
+NEW_KEYS_AT_MOST_EVERY = 60.0  # seconds, for a key id that we do not know
+RETRY_EMPTY_EVERY = 5.0  # seconds, while we have no key at all
+KEY_SET_SECONDS = 1.0
+MOST_AUDIENCES = 20
+
+
+class _Refused(Exception):
+    """Why a token is refused; for the log only."""
+
+
+class TokenLedger(Protocol):
+    async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool: ...
+
+
+class KeySets:
+    """The keys of each EHR, fetched once at a time and kept; an old set stays while its address does not answer."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._sets: dict[str, _Fetched] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def key(self, ehr: Ehr, kid: str) -> Key | None:
+        """The EHR's key of this id; asks for its set again when the id is new, at most once a minute."""
+        if ehr.jwks_file is not None:
+            raw = await asyncio.to_thread(ehr.jwks_file.read_bytes)
+            return _keys_of(raw).get(kid)
+        assert ehr.jwks_url is not None
+        async with self._locks.setdefault(ehr.jwks_url, asyncio.Lock()):
+            known = self._sets.get(ehr.jwks_url)
+            if known is None or known.wants_refresh(kid, time.monotonic()):
+                known = await self._refresh(ehr, ehr.jwks_url, known)
+        return known.keys.get(kid)
+
+    async def _refresh(self, ehr: Ehr, address: str, before: _Fetched | None) -> _Fetched:
+        now = time.monotonic()
+        # The first reading does not count: a key that was changed a moment later is still asked for at once.
+        asked_again_at = now if before else -NEW_KEYS_AT_MOST_EVERY
+        try:
+            fetched = _Fetched(await self._fetch(ehr, address), now, asked_again_at)
+        except (httpx.HTTPError, TimeoutError, BodyTooLarge, _Refused) as error:
+            log.warning("key set not read", ehr=ehr.name, reason=type(error).__name__)
+            fetched = _Fetched(before.keys if before else {}, before.read_at if before else now, asked_again_at)
+        self._sets[address] = fetched
+        return fetched
+
+    async def _fetch(self, ehr: Ehr, address: str) -> dict[str, Key]:
+        client = self._outbound.to(private_network=ehr.private_network)
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        async with asyncio.timeout(KEY_SET_SECONDS), client.stream("GET", address, headers=headers) as response:
+            if response.status_code != 200:
+                raise _Refused("status")
+            return _keys_of(await read_capped(response, LARGEST_KEY_SET))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    keys: Mapping[str, Key]
+    read_at: float
+    asked_again_at: float
+
+    def wants_refresh(self, kid: str, now: float) -> bool:
+        waited = now - self.asked_again_at >= (NEW_KEYS_AT_MOST_EVERY if self.keys else RETRY_EMPTY_EVERY)
+        return waited and (kid not in self.keys or now - self.read_at >= KEYS_FRESH_FOR)
+
+
+def _keys_of(raw: bytes) -> dict[str, Key]:
+    """The public signature keys of a set by their id; entries that we cannot use are passed over."""
+    try:
+        content = json.loads(raw)
+    except ValueError as error:
+        raise _Refused("key set is not JSON") from error
+    entries = content.get("keys") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise _Refused("not a key set")
+    keys: dict[str, Key] = {}
+    for entry in entries:
+        if (
+            not isinstance(entry, dict)
+            or entry.get("kty") not in ("EC", "RSA")
+            or not isinstance(entry.get("kid"), str)
+        ):
+            continue
+        try:
+            keys[entry["kid"]] = KeySet.import_key_set({"keys": [entry]}).keys[0]
+        except (JoseError, ValueError, TypeError, KeyError):
+            continue
+    return keys
+
+
+class Authenticator:
+    """Decides who may call. `ehrs` is empty in the demo profile: then `anyone` is the caller of every call."""
+
+    def __init__(
+        self, ehrs: Sequence[Ehr], keys: KeySets, ledger: TokenLedger, operator_digests: Collection[str] = (),
+        anyone: Caller | None = None,
+    ) -> None:  # fmt: skip
+        self._ehrs = ehrs
+        self._keys = keys
+        self._ledger = ledger
+        self._operators = tuple(operator_digests)
+        self._anyone = anyone
+
+    async def ehr(self, authorization: Sequence[str], audiences: Collection[str], service: str | None) -> Caller:
+        """The EHR that sent these Authorization headers, for a call whose own addresses are `audiences`.
+
+        401 unless its token is good in every respect; 403 when it is, but the EHR may not call this `service`.
+        """
+        if self._anyone is not None:
+            return self._anyone
+        try:
+            token = _bearer(authorization)
+            ehr, claims = await self._verified(token, audiences)
+        except (_Refused, JoseError) as error:
+            log.info("token refused", reason=str(error))
+            raise NotAuthenticated from None
+        if service is not None and not ehr.may_call(service):
+            raise NotAllowed("This EHR may not call this service.")
+        if ehr.replay_guard and not await self._is_first_use(ehr, claims):
+            log.info("token refused", reason="used before")
+            raise NotAuthenticated
+        return Caller(ehr, claims.get("tenant") or "")
+
+    def operator(self, authorization: Sequence[str]) -> None:
+        """401 unless the header holds the token of an operator."""
+        if self._anyone is not None:
+            return
+        try:
+            token = _bearer(authorization)
+        except _Refused:
+            raise NotAuthenticated from None
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        if not any(hmac.compare_digest(digest, known) for known in self._operators):
+            raise NotAuthenticated
+
+    async def _is_first_use(self, ehr: Ehr, claims: Mapping[str, Any]) -> bool:
+        expires = datetime.fromtimestamp(claims["exp"] + SKEW, UTC)
+        return await self._ledger.use_token(ehr.issuer, claims["jti"], expires)
+
+    async def _verified(self, token: str, audiences: Collection[str]) -> tuple[Ehr, Mapping[str, Any]]:
+        header, claims = _parts(token)
+        ehr = self._entry_for(claims)
+        _check_header(header, ehr)
+        key = await self._keys.key(ehr, header["kid"])
+        if key is None:
+            raise _Refused("unknown key")
+        _check_key(key, header["alg"])
+        jws.deserialize_compact(token, key, algorithms=list(ehr.algorithms))
+        _check_claims(claims, ehr, {*audiences, *ehr.audiences}, time.time())
+        return ehr, claims
+
+    def _entry_for(self, claims: Mapping[str, Any]) -> Ehr:
+        tenant = claims.get("tenant")
+        if tenant is not None and not isinstance(tenant, str):
+            raise _Refused("tenant")
+        for ehr in self._ehrs:
+            if ehr.issuer == claims.get("iss") and (not ehr.tenants or tenant in ehr.tenants):
+                return ehr
+        raise _Refused("unknown issuer or tenant")
+
+
+def _bearer(authorization: Sequence[str]) -> str:
+    if len(authorization) != 1:
+        raise _Refused("needs exactly one Authorization header")
+    scheme, _, token = authorization[0].partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN or not token.isascii():
+        raise _Refused("not a bearer token")
+    return token
+
+
+def _parts(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Header and claims, read but not yet believed."""
+    pieces = token.split(".")
+    if len(pieces) != 3 or not all(pieces):
+        raise _Refused("not a signed token")
+    header, claims = (_object(piece) for piece in pieces[:2])
+    return header, claims
+
+
+def _object(piece: str) -> Mapping[str, Any]:
+    try:
+        raw = base64.b64decode(piece + "=" * (-len(piece) % 4), altchars=b"-_", validate=True)
+        check_whole(raw)  # no name twice: two readers must see the same claims
+    except (binascii.Error, ValueError, BadJson) as error:
+        raise _Refused("not readable") from error
+    content = json.loads(raw)
+    if not isinstance(content, dict):
+        raise _Refused("not an object")
+    return content
+
+
+def _check_header(header: Mapping[str, Any], ehr: Ehr) -> None:
+    kid, alg, jku = header.get("kid"), header.get("alg"), header.get("jku")
+    if not isinstance(kid, str) or not kid:
+        raise _Refused("no kid")
+    if str(header.get("typ", "")).upper() != "JWT":
+        raise _Refused("typ")
+    if alg not in ehr.algorithms:
+        raise _Refused("algorithm")
+    if "crit" in header:
+        raise _Refused("crit")
+    if jku is not None and jku != ehr.jwks_url:
+        raise _Refused("jku")
+
+
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+
+
+def _check_key(key: Key, algorithm: str) -> None:
+    """A key that says what it is for is used for nothing else."""
+    described: Mapping[str, Any] = key.as_dict(private=False)
+    if described.get("use", "sig") != "sig" or "verify" not in described.get("key_ops", ["verify"]):
+        raise _Refused("key is not for signatures")
+    if described.get("alg", algorithm) != algorithm:
+        raise _Refused("key is for another algorithm")
+    if described.get("kty") != ("EC" if algorithm in _CURVES else "RSA"):
+        raise _Refused("key of another kind")
+    if described.get("crv") != _CURVES.get(algorithm):
+        raise _Refused("key of another curve")
+
+
+def _check_claims(claims: Mapping[str, Any], ehr: Ehr, audiences: Collection[str], now: float) -> None:
+    audience = claims.get("aud")
+    named = audience if isinstance(audience, list) else [audience]
+    if len(named) > MOST_AUDIENCES or not any(isinstance(each, str) and each in audiences for each in named):
+        raise _Refused("audience")
+    expires, issued = _seconds(claims, "exp"), _seconds(claims, "iat")
+    if expires + SKEW <= now or issued - SKEW > now or expires <= issued:
+        raise _Refused("not within its time")
+    if expires - issued > ehr.max_token_lifetime:
+        raise _Refused("lives too long")
+    if "nbf" in claims and _seconds(claims, "nbf") - SKEW > now:
+        raise _Refused("not yet good")
+    jti = claims.get("jti")
+    if not isinstance(jti, str) or not jti:
+        raise _Refused("no jti")
+    if ehr.subject and claims.get("sub") != ehr.subject:
+        raise _Refused("subject")
+
+
+def _seconds(claims: Mapping[str, Any], name: str) -> int:
+    value = claims.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 253_402_300_000:
+        raise _Refused(name)
+    return value

@@ -1,0 +1,102 @@
+"""A small read-only FHIR R4 endpoint over the demo patients: read, search by patient, pages with `next` links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from app.demo.charts import DemoPatient, Json, demo_patients
+
+_FHIR = "application/fhir+json"
+_PAGE = 50
+_SUBJECTS = ("subject", "patient", "individual")
+
+
+def fhir_router(today: Callable[[], date]) -> APIRouter:
+    """The endpoint's routes under `/demo/fhir`; charts are dated relative to `today()`."""
+    router = APIRouter(prefix="/demo/fhir", include_in_schema=False)
+
+    @router.get("/metadata")
+    def metadata() -> Response:
+        return _fhir(_capabilities())
+
+    @router.get("/{resource_type}/{resource_id}")
+    def read(resource_type: str, resource_id: str) -> Response:
+        for resource in _of_type(demo_patients(today()), resource_type):
+            if resource["id"] == resource_id:
+                return _fhir(resource)
+        return _fhir(_outcome("not-found", "There is no such resource."), 404)
+
+    @router.get("/{resource_type}")
+    def search(resource_type: str, request: Request) -> Response:
+        found = list(_of_type(demo_patients(today()), resource_type))
+        wanted = request.query_params.get("patient") or request.query_params.get("subject")
+        if wanted:
+            reference = wanted if wanted.startswith("Patient/") else f"Patient/{wanted}"
+            found = [r for r in found if _subject(r) == reference]
+        if resource_type == "Patient" and (one := request.query_params.get("_id")):
+            found = [r for r in found if r["id"] == one]
+        return _fhir(_page(found, request))
+
+    return router
+
+
+def _of_type(patients: Iterable[DemoPatient], resource_type: str) -> Iterable[Json]:
+    return (r for p in patients for r in p.resources if r["resourceType"] == resource_type)
+
+
+def _subject(resource: Json) -> str | None:
+    if resource["resourceType"] == "Patient":
+        return f"Patient/{resource['id']}"
+    return next((resource[key]["reference"] for key in _SUBJECTS if key in resource), None)
+
+
+def _page(found: list[Json], request: Request) -> Json:
+    params = dict(request.query_params)
+    count = min(_number(params.get("_count"), _PAGE), _PAGE)
+    offset = _number(params.get("_offset"), 0)
+    base = str(request.url.replace(query=""))
+    links = [{"relation": "self", "url": f"{base}?{urlencode(params)}"}]
+    if offset + count < len(found):
+        links.append({"relation": "next", "url": f"{base}?{urlencode(params | {'_offset': str(offset + count)})}"})
+    entries = [
+        {
+            "fullUrl": f"{base.rsplit('/', 1)[0]}/{r['resourceType']}/{r['id']}",
+            "resource": r,
+            "search": {"mode": "match"},
+        }
+        for r in found[offset : offset + count]
+    ]
+    bundle: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(found), "link": links}
+    return bundle | ({"entry": entries} if entries else {})
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 7 else default
+
+
+def _outcome(code: str, text: str) -> Json:
+    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code, "diagnostics": text}]}
+
+
+def _fhir(content: Any, status: int = 200) -> Response:
+    return JSONResponse(content, status, media_type=_FHIR)
+
+
+def _capabilities() -> Json:
+    searchable = ("Patient", "Observation", "Condition", "MedicationRequest", "Procedure")
+    rest = [{"type": name, "interaction": [{"code": "read"}, {"code": "search-type"}]} for name in searchable]
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "kind": "instance",
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "date": "2026-01-01",
+        "rest": [{"mode": "server", "resource": rest}],
+    }

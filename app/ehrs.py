@@ -1,0 +1,262 @@
+"""The EHRs that may call us, and the FHIR servers that their tokens may go to: the TOML file of `TRIALCARDS_EHRS`."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
+_PORTS = {"http": 80, "https": 443}
+
+
+class EhrsError(Exception):
+    """A file of EHRs that the service does not start with; one line for each problem, with its place in the file."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Smart(_Entry):
+    """Our SMART app, as registered at the EHR."""
+
+    client_id: str = ""
+
+
+class Ehr(_Entry):
+    """One trusted EHR: who signs, where its FHIR servers are, and what it may do here."""
+
+    name: str = Field(min_length=1)
+    issuer: str = Field(min_length=1)  # the token's iss, exactly
+    jwks_url: str | None = None
+    jwks_file: Path | None = None
+    fhir_servers: tuple[str, ...] = ()  # the only places a token may go
+    algorithms: tuple[Algorithm, ...] = Field(default=("ES384", "RS384"), min_length=1)
+    audiences: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
+    subject: str = ""
+    services: tuple[str, ...] = ()  # empty: all
+    cors_origins: tuple[str, ...] = ()
+    replay_guard: bool = True
+    max_token_lifetime: int = Field(default=900, ge=1, le=86_400)  # seconds
+    allow_http: bool = False
+    private_network: bool = False
+    match_extension: bool = True
+    timezone: str = ""
+    prefetch_aliases: Mapping[str, str] = Field(default_factory=dict)  # their key -> our key
+    smart: Smart | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            if value:
+                ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("is not a time zone; write it like Europe/Berlin") from error
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"https?://[^/?#@\s]+", origin) for origin in value):
+            raise ValueError("holds origins, written like https://ehr.example")
+        return value
+
+    @model_validator(mode="after")
+    def _addresses_are_usable(self) -> Ehr:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("has exactly one of jwks_url and jwks_file")
+        schemes = ("http", "https") if self.allow_http else ("https",)
+        for field, addresses in (("fhir_servers", self.fhir_servers), ("jwks_url", (self.jwks_url,))):
+            for address in addresses:
+                parts = parse_address(address) if address else None
+                if address and (parts is None or parts.scheme not in schemes):
+                    raise ValueError(f"{field}: an address starts with https://, or http:// where allow_http is true")
+        return self
+
+    def trusted_base(self, address: str) -> str | None:
+        """The configured FHIR server that this address names, or None: then nothing is ever sent there."""
+        asked = place_of(address)
+        return next((base.rstrip("/") for base in self.fhir_servers if asked and place_of(base) == asked), None)
+
+    def may_call(self, service: str) -> bool:
+        return not self.services or service in self.services
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What two addresses must share to be the same server: scheme, host, port and path."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+def parse_address(address: str) -> SplitResult | None:
+    """The parts of an absolute http(s) address without tricks: no user, fragment, backslash, dot segment or escape."""
+    if not address.isascii() or re.search(r"[\x00-\x20\\\x7f]", address):
+        return None
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or "#" in address or port == 0:
+        return None
+    if "%" in parts.path or any(segment in (".", "..") for segment in parts.path.split("/")):
+        return None
+    return parts
+
+
+def place_of(address: str) -> Place | None:
+    """Where an address points; None when it is no plain http(s) address or has a query."""
+    parts = parse_address(address)
+    if parts is None or parts.query or "?" in address:
+        return None
+    return _place(parts)
+
+
+def _place(parts: SplitResult) -> Place:
+    return Place(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+
+
+def is_under(address: str, base: str) -> bool:
+    """Whether an address (a `next` link, with its query) lies under this base: scheme, host, port and path prefix."""
+    parts, home = parse_address(address), place_of(base)
+    if parts is None or home is None:
+        return False
+    place = _place(parts)
+    inside = place.path == home.path or place.path.startswith(home.path + "/")
+    return inside and (place.scheme, place.host, place.port) == (home.scheme, home.host, home.port)
+
+
+def is_loopback_address(address: str) -> bool:
+    """Whether an address names this machine in plain words: 127.x.x.x, ::1 or localhost."""
+    place = place_of(address)
+    if place is None:
+        return False
+    if place.host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(place.host).is_loopback
+    except ValueError:
+        return False
+
+
+class DemoEhr(Ehr):
+    """The demo profile's only EHR: nobody signs, and its FHIR server is on this machine or the one that was named."""
+
+    def trusted_base(self, address: str) -> str | None:
+        return address.rstrip("/") if is_loopback_address(address) else super().trusted_base(address)
+
+
+def demo_ehr(fhir_server: str | None, timezone: str) -> DemoEhr:
+    """See DemoEhr. The public CDS Hooks sandbox may call from a browser, and so may pages of this machine."""
+    return DemoEhr(
+        name="demo",
+        issuer="demo",
+        jwks_file=Path("unused"),
+        fhir_servers=(fhir_server,) if fhir_server else (),
+        cors_origins=("https://sandbox.cds-hooks.org",),
+        allow_http=True,
+        private_network=True,
+        timezone=timezone,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling: an EHR, and the tenant within it."""
+
+    ehr: Ehr
+    tenant: str = ""
+
+
+class _File(_Entry):
+    ehr: tuple[Ehr, ...] = Field(min_length=1)
+
+
+def load_ehrs(path: Path) -> tuple[Ehr, ...]:
+    """The EHRs of a TOML file. EhrsError names every unknown, missing or wrong key with its place, never a value."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EhrsError([f"{path}: cannot be read ({error.strerror})"]) from None
+    except UnicodeDecodeError:
+        raise EhrsError([f"{path}: is not UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"\(at [^)]*\)$", str(error))
+        raise EhrsError([f"{path}: is not readable TOML {where[0] if where else ''}".rstrip()]) from None
+    try:
+        ehrs = _File.model_validate(content).ehr
+    except ValidationError as error:
+        raise EhrsError(_lines(path, error)) from None
+    ehrs = tuple(_with_file_beside(ehr, path.parent) for ehr in ehrs)
+    if problems := _problems_of_the_set(path, ehrs):
+        raise EhrsError(problems)
+    return ehrs
+
+
+def _lines(path: Path, error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        where = ".".join(str(part) for part in item["loc"])
+        match item["type"]:
+            case "extra_forbidden":
+                message = "is not a known key"
+            case "missing":
+                message = "is required"
+            case _:
+                message = item["msg"].removeprefix("Value error, ")
+        lines.append(f"{path}: {where}: {message}")
+    return lines
+
+
+def _with_file_beside(ehr: Ehr, folder: Path) -> Ehr:
+    """A key file is named from the folder of the TOML file."""
+    return ehr.model_copy(update={"jwks_file": folder / ehr.jwks_file}) if ehr.jwks_file else ehr
+
+
+def _problems_of_the_set(path: Path, ehrs: Sequence[Ehr]) -> list[str]:
+    problems = []
+    for index, ehr in enumerate(ehrs):
+        others = ehrs[:index]
+        if any(other.name == ehr.name for other in others):
+            problems.append(f"{path}: ehr.{index}.name: stands twice")
+        if any(_cannot_be_told_apart(ehr, other) for other in others):
+            problems.append(f"{path}: ehr.{index}.issuer: stands twice; then each entry needs its own tenants")
+        if ehr.jwks_file and (problem := _key_file_problem(ehr.jwks_file)):
+            problems.append(f"{path}: ehr.{index}.jwks_file: {problem}")
+    return problems
+
+
+def _cannot_be_told_apart(one: Ehr, other: Ehr) -> bool:
+    share = not one.tenants or not other.tenants or bool(set(one.tenants) & set(other.tenants))
+    return one.issuer == other.issuer and share
+
+
+def _key_file_problem(path: Path) -> str | None:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except ValueError:
+        return "is not JSON"
+    keys = content.get("keys") if isinstance(content, dict) else None
+    return None if isinstance(keys, list) else 'is not a JSON Web Key Set, {"keys": [...]}'

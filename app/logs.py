@@ -1,0 +1,37 @@
+"""Structured lines, one JSON object each, joined by request id. Never a name, an identifier of a patient or a token."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import TextIO
+
+import structlog
+
+
+def configure_logs(stream: TextIO | None = None) -> None:
+    """JSON lines to standard error. Libraries that quote addresses (httpx) are kept to warnings."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # An address of a FHIR query holds a patient id; SQL echoes hold rows.
+    for name in ("httpx", "httpcore", "uvicorn.access", "sqlalchemy.engine", "aiosqlite"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def where_it_broke(error: BaseException) -> list[str]:
+    """The type of an unexpected error and the lines it passed; its message is left out, since it may quote a chart."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [type(error).__qualname__, *(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)]

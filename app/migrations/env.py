@@ -1,0 +1,12 @@
+"""Runs the migrations on the connection that `Records.prepare` hands over."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import app.records  # noqa: F401  (the tables)
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=SQLModel.metadata, render_as_batch=True
+)
+with context.begin_transaction():
+    context.run_migrations()

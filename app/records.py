@@ -1,0 +1,386 @@
+"""What is kept: the cards that were shown, the reports behind them, feedback, and the tokens already used.
+
+One class reads and writes; the tables stand first. Patients and users occur as keyed hashes only; what holds clinical
+facts is encrypted and has an end date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlmodel import Field, SQLModel, col
+
+from app.ehrs import Caller
+from app.signing import Keys
+from cds_hooks.models import Feedback
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _instant(**more: Any) -> Any:
+    return Field(sa_type=sa.DateTime(timezone=True), **more)
+
+
+class IssuedCard(SQLModel, table=True):
+    """A card that was shown: what it said, on which definition, to whom (hashed)."""
+
+    __tablename__ = "issued_card"
+
+    id: str = Field(primary_key=True)  # the card's uuid
+    report: str = Field(index=True)
+    ehr: str
+    tenant: str
+    patient: str = Field(index=True)  # keyed hash
+    user: str  # keyed hash
+    service: str
+    trial: str = Field(index=True)
+    definition_version: int
+    definition_hash: str
+    verdict: str
+    fingerprint: str  # verdict and open criteria: what must change before an overridden card comes back
+    evidence: str  # JSON list of references ("Observation/abc")
+    shown_at: datetime = _instant()
+
+
+class KeptReport(SQLModel, table=True):
+    """The report behind the cards of one call, encrypted, until it expires."""
+
+    __tablename__ = "kept_report"
+
+    id: str = Field(primary_key=True)
+    sealed: bytes
+    expires_at: datetime = _instant(index=True)
+
+
+class KeptFeedback(SQLModel, table=True):
+    """One act of a clinician on one card, once however often it was sent."""
+
+    __tablename__ = "feedback"
+
+    id: str = Field(primary_key=True)  # issuer, service, card, outcome, suggestions and time, hashed
+    ehr: str
+    tenant: str
+    service: str
+    card: str = Field(index=True)
+    trial: str | None = Field(default=None, index=True)  # None: no card of ours, or another EHR's
+    outcome: str
+    reason: str | None
+    comment: bytes | None  # encrypted
+    suggestions: str  # JSON list of the accepted suggestions' ids
+    happened_at: datetime = _instant()
+    received_at: datetime = _instant()
+
+
+class Dismissal(SQLModel, table=True):
+    """A trial that is not to be shown again for a patient until something changes."""
+
+    __tablename__ = "dismissal"
+
+    id: str = Field(primary_key=True)  # the feedback's id
+    ehr: str
+    tenant: str
+    patient: str = Field(index=True)  # keyed hash
+    trial: str
+    fingerprint: str
+    user: str | None  # keyed hash; None: holds for all users
+    until: datetime = _instant(index=True)
+
+
+class UsedToken(SQLModel, table=True):
+    """A token identifier that was already used, until the token expires."""
+
+    __tablename__ = "used_token"
+
+    id: str = Field(primary_key=True)  # issuer and jti, hashed
+    expires_at: datetime = _instant(index=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Whose chart was open where: what dismissals are kept by."""
+
+    ehr: str
+    tenant: str
+    patient: str  # as the EHR names it; only its keyed hash is stored
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewCard:
+    """A card about to be shown."""
+
+    id: str
+    trial: str
+    definition_version: int
+    definition_hash: str
+    verdict: str
+    fingerprint: str
+    evidence: tuple[str, ...]
+
+
+# Reasons that say something about the patient, and so hold for everyone; the others are one user's choice.
+FOR_ALL_USERS = frozenset({"patient-declined", "already-enrolled", "not-appropriate", "data-wrong"})
+OVERRIDE_REASONS = FOR_ALL_USERS | {"ask-later", "not-my-patient"}
+
+
+class RecordsUnavailable(Exception):
+    """The database did not answer."""
+
+
+class Records:
+    """Reads and writes the tables. Every method is one transaction; RecordsUnavailable when the database is gone."""
+
+    def __init__(self, url: str, keys: Keys, retention: timedelta, snooze: timedelta) -> None:
+        self._url = make_url(url)
+        self._keys = keys
+        self._retention = retention
+        self._snooze = snooze
+        self._engine = _engine(self._url)
+        self._ready = False
+
+    async def prepare(self) -> None:
+        """Bring the tables to the newest form; safe to call from several workers at once."""
+        if self._url.drivername.startswith("sqlite") and self._url.database not in (None, "", ":memory:"):
+            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            async with self._engine.begin() as connection:
+                # One worker migrates, the others wait and find nothing left to do.
+                sqlite = self._url.drivername.startswith("sqlite")
+                lock = "BEGIN IMMEDIATE" if sqlite else "SELECT pg_advisory_xact_lock(8273645)"
+                await connection.exec_driver_sql(lock)
+                await connection.run_sync(_migrate)
+        except (DBAPIError, OSError) as error:
+            raise RecordsUnavailable from error
+        self._ready = True
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def is_reachable(self) -> bool:
+        try:
+            async with self._transaction() as connection:
+                await connection.execute(sa.select(1))
+        except RecordsUnavailable:
+            return False
+        return True
+
+    # -- cards and reports
+
+    async def dismissed(self, shown: Shown, now: datetime) -> Mapping[str, frozenset[str]]:
+        """For each trial that was dismissed here: the fingerprints under which it stays away."""
+        hashes = self._patient(shown)
+        users = self._user(shown)
+        query = sa.select(col(Dismissal.trial), col(Dismissal.fingerprint), col(Dismissal.patient)).where(
+            col(Dismissal.ehr) == shown.ehr,
+            col(Dismissal.tenant) == shown.tenant,
+            col(Dismissal.patient).in_(hashes),
+            col(Dismissal.until) > now,
+            sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(users)),
+        )
+        found: dict[str, set[str]] = {}
+        async with self._transaction() as connection:
+            rows = (await connection.execute(query)).all()
+            if any(row.patient != hashes[0] for row in rows):
+                await self._rewrite(connection, hashes, users)
+        for row in rows:
+            found.setdefault(row.trial, set()).add(row.fingerprint)
+        return {trial: frozenset(prints) for trial, prints in found.items()}
+
+    async def _rewrite(self, connection: AsyncConnection, patients: Sequence[str], users: Sequence[str]) -> None:
+        """Hashes under an older secret are rewritten under the current one, so that it can be retired."""
+        for table in (Dismissal, IssuedCard):
+            for column, hashes in ((col(table.patient), patients), (col(table.user), users)):
+                await connection.execute(sa.update(table).where(column.in_(hashes[1:])).values({column: hashes[0]}))
+
+    async def keep(
+        self, shown: Shown, service: str, report: str, content: bytes, cards: Sequence[NewCard], now: datetime
+    ) -> None:
+        """The cards of one answer, and the report (its `content`) behind them where reports are kept."""
+        common = {
+            "report": report,
+            "ehr": shown.ehr,
+            "tenant": shown.tenant,
+            "patient": self._patient(shown)[0],
+            "user": self._user(shown)[0],
+            "service": service,
+            "shown_at": now,
+        }
+        rows = [common | _row(card) for card in cards]
+        async with self._transaction() as connection:
+            await connection.execute(sa.insert(IssuedCard), rows)
+            if self._retention:
+                kept = {"id": report, "sealed": self._keys.seal(content), "expires_at": now + self._retention}
+                await connection.execute(sa.insert(KeptReport), [kept])
+
+    async def report(self, report: str, now: datetime) -> bytes | None:
+        """The report that was kept under this id, if it still is."""
+        query = sa.select(col(KeptReport.sealed)).where(col(KeptReport.id) == report, col(KeptReport.expires_at) > now)
+        async with self._transaction() as connection:
+            sealed = (await connection.execute(query)).scalar_one_or_none()
+        return self._keys.unseal(sealed) if sealed is not None else None
+
+    # -- feedback
+
+    async def add_feedback(self, caller: Caller, service: str, items: Sequence[Feedback], now: datetime) -> int:
+        """Store these items, all or none; how many were new. A repeated item changes nothing."""
+        async with self._transaction() as connection:
+            return sum([await self._add_item(connection, caller, service, item, now) for item in items])
+
+    async def _add_item(
+        self, connection: AsyncConnection, caller: Caller, service: str, item: Feedback, now: datetime
+    ) -> bool:
+        at = item.at.astimezone(UTC)
+        identity = _hashed(
+            caller.ehr.issuer, caller.tenant, service, item.card, item.outcome, *sorted(item.accepted), at.isoformat()
+        )
+        if (await connection.execute(sa.select(col(KeptFeedback.id)).where(col(KeptFeedback.id) == identity))).first():
+            return False
+        card = await self._own_card(connection, caller, service, item.card)
+        reason = item.reason.code if item.reason else None
+        comment = item.reason.comment if item.reason else None
+        row = {
+            "id": identity,
+            "ehr": caller.ehr.name,
+            "tenant": caller.tenant,
+            "service": service,
+            "card": item.card,
+            "trial": card["trial"] if card else None,
+            "outcome": item.outcome,
+            "reason": reason if reason in OVERRIDE_REASONS else reason and "other",
+            "comment": self._keys.seal(comment.encode("utf-8", "replace")) if comment else None,
+            "suggestions": msgspec.json.encode(sorted(item.accepted)).decode(),
+            "happened_at": at,
+            "received_at": now,
+        }
+        await connection.execute(sa.insert(KeptFeedback), [row])
+        if card and item.outcome == "overridden":
+            await connection.execute(sa.insert(Dismissal), [self._dismissal(identity, card, reason, min(at, now))])
+        return True
+
+    async def _own_card(
+        self, connection: AsyncConnection, caller: Caller, service: str, card: str
+    ) -> Mapping[Any, Any] | None:
+        """The card, where it was shown in this EHR and tenant. Anyone else's word about it is kept, but unmatched."""
+        query = sa.select(IssuedCard.__table__).where(  # type: ignore[attr-defined]
+            col(IssuedCard.id) == card,
+            col(IssuedCard.ehr) == caller.ehr.name,
+            col(IssuedCard.tenant) == caller.tenant,
+            col(IssuedCard.service) == service,
+        )
+        found: Mapping[Any, Any] | None = (await connection.execute(query)).mappings().first()
+        return found
+
+    def _dismissal(
+        self, identity: str, card: Mapping[Any, Any], reason: str | None, since: datetime
+    ) -> dict[str, object]:
+        return {
+            "id": identity,
+            "ehr": card["ehr"],
+            "tenant": card["tenant"],
+            "patient": card["patient"],
+            "trial": card["trial"],
+            "fingerprint": card["fingerprint"],
+            "user": None if reason in FOR_ALL_USERS else card["user"],
+            "until": since + self._snooze,
+        }
+
+    async def feedback_summary(self) -> list[dict[str, object]]:
+        """Accepted and overridden by trial and reason, in a fixed order. Unmatched feedback has no trial."""
+        columns = (col(KeptFeedback.trial), col(KeptFeedback.outcome), col(KeptFeedback.reason))
+        query = sa.select(*columns, sa.func.count().label("count")).group_by(*columns)
+        async with self._transaction() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return sorted((dict(row) for row in rows), key=lambda row: [str(row[name] or "") for name in row])
+
+    # -- tokens
+
+    async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool:
+        """Remember a token; False when it was used before, by whichever worker."""
+        row = {"id": _hashed(issuer, jti), "expires_at": expires_at}
+        try:
+            async with self._transaction() as connection:
+                await connection.execute(sa.insert(UsedToken), [row])
+        except IntegrityError:
+            return False
+        return True
+
+    async def purge(self, now: datetime) -> None:
+        """Delete what has reached its end."""
+        async with self._transaction() as connection:
+            await connection.execute(sa.delete(UsedToken).where(col(UsedToken.expires_at) <= now))
+            await connection.execute(sa.delete(KeptReport).where(col(KeptReport.expires_at) <= now))
+            await connection.execute(sa.delete(Dismissal).where(col(Dismissal.until) <= now))
+
+    # -- plumbing
+
+    def _patient(self, shown: Shown) -> tuple[str, ...]:
+        return self._keys.keyed_hashes("patient", shown.ehr, shown.tenant, shown.patient)
+
+    def _user(self, shown: Shown) -> tuple[str, ...]:
+        return self._keys.keyed_hashes("user", shown.ehr, shown.tenant, shown.user)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction; the ways in which a database can be gone told as one."""
+        if not self._ready:
+            raise RecordsUnavailable
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            raise RecordsUnavailable from error
+
+
+def _engine(url: sa.URL) -> AsyncEngine:
+    if not url.drivername.startswith("sqlite"):
+        return create_async_engine(url, pool_pre_ping=True, pool_size=10, connect_args={"timeout": 3})
+    engine = create_async_engine(url, connect_args={"timeout": 5})
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def _set_up(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        # WAL lets workers read while one writes; FULL makes an answered write survive a loss of power.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+def _migrate(connection: sa.Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _row(card: NewCard) -> dict[str, object]:
+    return {
+        "id": card.id,
+        "trial": card.trial,
+        "definition_version": card.definition_version,
+        "definition_hash": card.definition_hash,
+        "verdict": card.verdict,
+        "fingerprint": card.fingerprint,
+        "evidence": msgspec.json.encode(card.evidence).decode(),
+    }
+
+
+def _hashed(*parts: str) -> str:
+    return hashlib.sha256(b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts)).hexdigest()

@@ -1,0 +1,203 @@
+"""Every setting of the service: name, default, one sentence. Read once, here; everything else receives values.
+
+Two profiles: `production` refuses to start while something it needs is missing; `demo` (what `make run` serves) listens
+on loopback only and makes up what it needs under `var/`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "TRIALCARDS_"
+MIB = 1024 * 1024
+_SHORTEST_SECRET = 32
+
+
+class SettingsError(Exception):
+    """Settings that the service cannot start with; one line each, naming the setting and never its value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
+def _comma_separated(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+
+
+class Settings(BaseSettings):
+    """All settings. `Field(description=...)` is the sentence that the README and `trialcards serve --help` show."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
+
+    profile: Literal["demo", "production"] = Field(
+        default="production", exclude=True, validation_alias="_profile", description="Set by the command, not by hand."
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        validation_alias=AliasChoices("HOST", "host"),
+        description="The address to listen on.",
+    )
+    port: int = Field(
+        default=8000, ge=0, le=65535, validation_alias=AliasChoices("PORT", "port"), description="The port."
+    )
+    ehrs: Path | None = Field(default=None, description="Path of the TOML file of trusted EHRs.")
+    public_url: str | None = Field(
+        default=None,
+        description="The address under which EHRs reach the service; a token's aud is held against the URLs under it.",
+    )
+    database_url: str = Field(
+        default="sqlite+aiosqlite:///var/trialcards.db",
+        description="SQLAlchemy URL of the database; in production postgresql+asyncpg://...",
+    )
+    secret_key: CommaSeparated = Field(
+        default=(),
+        description="Signs addresses, keys hashes, encrypts; several, comma separated, of which the first is current.",
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="How many worker processes answer.")
+    deadline: float = Field(default=4.0, gt=0.1, le=60, description="Total seconds for one hook call.")
+    mappings: Path | None = Field(default=None, description="A folder with the site's own concepts and codes.")
+    trials: Path | None = Field(default=None, description="A folder with the site's own trial definitions.")
+    max_cards: int = Field(default=3, ge=1, le=20, description="How many trial cards one answer shows at most.")
+    timezone: str = Field(default="UTC", description="The time zone in which a bare date is read.")
+    retention_days: int = Field(
+        default=30,
+        ge=0,
+        le=3650,
+        description="Days that the facts behind a shown card are kept, encrypted; 0 keeps none.",
+    )
+    snooze_days: int = Field(default=30, ge=0, le=3650, description="Days after which an overridden card returns.")
+    operator_tokens: CommaSeparated = Field(
+        default=(), description="SHA-256 (hex) of the operators' bearer tokens, comma separated."
+    )
+    max_hook_bytes: int = Field(default=16 * MIB, ge=1024, description="Largest body of a hook call, in bytes.")
+    max_match_bytes: int = Field(default=64 * MIB, ge=1024, description="Largest body of a match call, in bytes.")
+    max_concurrent: int = Field(default=64, ge=1, description="Hook calls answered at once; more get 503 at once.")
+    demo_fhir: str | None = Field(default=None, description="Demo profile: a FHIR server in the demo EHR's place.")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def is_demo(self) -> bool:
+        return self.profile == "demo"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("is not a time zone; write it like Europe/Berlin") from error
+        return value
+
+    @field_validator("public_url", "demo_fhir")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("is not an address; write it like https://trialcards.example")
+        return value.rstrip("/")
+
+    @field_validator("operator_tokens")
+    @classmethod
+    def _are_digests(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[0-9a-fA-F]{64}", digest) for digest in value):
+            raise ValueError("holds SHA-256 digests, 64 hexadecimal characters each, not the tokens themselves")
+        return tuple(digest.lower() for digest in value)
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(key) < _SHORTEST_SECRET for key in value):
+            raise ValueError(f"needs at least {_SHORTEST_SECRET} characters for each key")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _async_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
+            raise ValueError("starts with sqlite+aiosqlite:// or postgresql+asyncpg://")
+        return value
+
+    @model_validator(mode="after")
+    def _folders_are_there(self) -> Self:
+        for name in ("mappings", "trials"):
+            folder: Path | None = getattr(self, name)
+            if folder is not None and not folder.is_dir():
+                raise ValueError(f"{PREFIX}{name.upper()}: there is no such folder")
+        return self
+
+    @model_validator(mode="after")
+    def _profile_is_complete(self) -> Self:
+        if self.is_demo:
+            if not _is_loopback(self.host):
+                raise ValueError("HOST: the demo listens on loopback only (127.0.0.1, ::1 or localhost)")
+            return self
+        needed = {"EHRS": self.ehrs, "PUBLIC_URL": self.public_url, "SECRET_KEY": self.secret_key}
+        if missing := [PREFIX + name for name, value in needed.items() if not value]:
+            raise ValueError("\n".join(f"{name}: is needed to start" for name in missing))
+        return self
+
+
+def read_settings(profile: Literal["demo", "production"], **given: object) -> Settings:
+    """The settings of this process, from the environment and `.env`. SettingsError names each that is wrong."""
+    if profile == "demo" and not os.environ.get(PREFIX + "SECRET_KEY"):
+        given.setdefault("secret_key", (_demo_secret(Path("var")),))
+    try:
+        return Settings(_profile=profile, **given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError(_lines(error)) from None
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(item["loc"][0]) if item["loc"] else ""
+        message = item["msg"].removeprefix("Value error, ")
+        label = name.upper() if name.upper() in ("HOST", "PORT") else PREFIX + name.upper()
+        lines += [f"{label}: {line}" if name else line for line in message.split("\n")]
+    return lines
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _demo_secret(folder: Path) -> str:
+    """The demo's own key, made on first use and kept beside its database, readable by its owner only."""
+    path = folder / "secret.key"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()
