@@ -304,10 +304,9 @@ def _read_by_library(text: str) -> tuple[str, ...]:
 def _by_library(unit: str, to: str) -> _Factor | None:
     import pint
 
-    source, target = _library()(unit or "1"), _library()(to)
-    if source is None or target is None:
+    source, target, gram_per_mole = (_library()(text) for text in (unit or "1", to, "g/mol"))
+    if source is None or target is None or gram_per_mole is None:
         return None
-    gram_per_mole = _library()("g/mol")
     for molar in (0, 1, -1):
         try:
             tried = source * gram_per_mole**molar if molar else source
