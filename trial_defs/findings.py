@@ -63,7 +63,7 @@ Evidence = Result | Episode | PersonFact
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """Distance to the limit in the limit's unit; positive is room left. `percent` is of the limit, None where that is 0."""
+    """Distance to the limit in the limit's unit; positive is room left. `percent` of the limit, None if that is 0."""
 
     value: Decimal
     unit: str
