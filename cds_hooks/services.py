@@ -44,6 +44,9 @@ CHART: tuple[Prefetch, ...] = (
     _search("procedures", "Procedure"),
     _search("immunizations", "Immunization"),
     _search("researchSubjects", "ResearchSubject"),
+    # Whether the patient may be approached for research at all.
+    _search("consents", "Consent"),
+    _search("flags", "Flag"),
 )
 READ_TYPES = frozenset(part.resource_type for part in CHART)
 

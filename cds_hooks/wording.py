@@ -386,6 +386,13 @@ def _cause(piece: Open, titles: Titles) -> str:
     return _REASONS[piece.reason]
 
 
+def missing_words(concept: str, piece: Open, titles: Titles) -> str:
+    """A concept that a test would bring, with the cause in brackets unless there is simply no result."""
+    causes = [] if piece.reason is Reason.MISSING else [_cause(piece, titles)]
+    causes += [plain(piece.note, 120)] if piece.note else []
+    return f"{titles(concept)} ({', '.join(causes)})" if causes else titles(concept)
+
+
 def help_words(piece: Open) -> str:
     if piece.reason and piece.reason in _WHO:
         return _WHO[piece.reason]

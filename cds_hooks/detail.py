@@ -1,0 +1,252 @@
+"""The Markdown of a card: what a clinician with ninety seconds needs, most decisive first, under 4,000 characters.
+
+Every piece of text passes through `markdown`, so that neither a chart nor a definition can bring structure, links or
+HTML of its own. A card that would be too long loses whole lines, counted as "and n more".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cds_hooks.needs import Need, concepts_of_open, effort_of, needs_of
+from cds_hooks.safe_text import length, markdown
+from cds_hooks.services import READ_TYPES
+from cds_hooks.wording import (
+    VERDICTS,
+    Titles,
+    counted,
+    definition_words,
+    missing_words,
+    open_words,
+    recruiting_words,
+    settled_words,
+)
+from mappings.catalogue import Catalogue
+from mappings.facts import Episode, SourceReport
+from trial_defs.findings import RANK, Basis, CohortMatch, Finding, Match, Open, Outcome, TrialMatch, Verdict
+
+LONGEST = 3850  # the contract's 4,000 without the room for a closing sentence
+_LINE = 260  # characters of one bullet
+_SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and its lines. `inline` sections are one line: heading, then the pieces in a row."""
+
+    heading: str
+    lines: Sequence[str]
+    most: int = 8
+    inline: bool = False
+
+    def text(self, cap: int) -> str:
+        shown = list(self.lines[: min(cap, self.most)])
+        if more := len(self.lines) - len(shown):
+            shown.append(f"and {more} more")
+        if self.inline:
+            return f"**{self.heading}:** {'; '.join(shown)}"
+        return "\n".join([f"**{self.heading}**", "", *(f"- {line}" for line in shown)])
+
+
+def best_cohort(trial: TrialMatch, catalogue: Catalogue) -> CohortMatch:
+    """The cohort that the card is about: best verdict, then least work left, then the order of the text."""
+    return min(trial.cohorts, key=lambda c: (RANK[c.verdict], effort_of(c, catalogue)))
+
+
+def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Titles) -> str:
+    """The detail of one trial's card."""
+    cohort = best_cohort(trial, catalogue)
+    opening = [_verdict_line(cohort), _status_line(match, trial)]
+    sections = [
+        *_in_the_way(cohort, titles),
+        *_missing(trial, cohort, catalogue, titles),
+        *_to_confirm(cohort, titles),
+        *_to_judge(cohort),
+        *_met(match, cohort, titles),
+        *_steps(cohort),
+        *_other_cohorts(trial, cohort),
+        *_reading(match, trial, cohort),
+    ]
+    return _fitted(opening, [section for section in sections if section.lines])
+
+
+def _fitted(opening: Sequence[str], sections: Sequence[Section]) -> str:
+    """The whole text with as many lines per section as fit; the last sections go first if even one line is too much."""
+    for cap in (8, 6, 5, 4, 3, 2, 1):
+        text = "\n\n".join([*opening, *(section.text(cap) for section in sections)])
+        if length(text) <= LONGEST:
+            return text
+    kept = list(sections)
+    while kept and length(text) > LONGEST:
+        kept.pop()
+        left_out = f"*{counted(len(sections) - len(kept), 'section')} left out; the full explanation has all.*"
+        text = "\n\n".join([*opening, *(section.text(1) for section in kept), left_out])
+    return text
+
+
+def more_detail(trials: Iterable[TrialMatch]) -> str:
+    """The trials that have no card of their own, one a line."""
+    lines = [f"{markdown(t.trial.short_title)} ({markdown(t.trial.id)}): {VERDICTS[t.verdict]}" for t in trials]
+    return _fitted([], [Section("Further trials", lines, most=20)])
+
+
+def _verdict_line(cohort: CohortMatch) -> str:
+    counts = {outcome: sum(f.outcome is outcome for f in cohort.findings) for outcome in Outcome}
+    asked = len(cohort.findings) - counts[Outcome.NOT_APPLICABLE]
+    parts = [f"{counts[Outcome.MET]} of {counted(asked, 'criterion')} met"]
+    if counts[Outcome.NOT_MET]:
+        parts.append(f"{counts[Outcome.NOT_MET]} not met")
+    if counts[Outcome.UNKNOWN]:
+        parts.append(f"{counts[Outcome.UNKNOWN]} open")
+    if counts[Outcome.NEEDS_HUMAN]:
+        parts.append(f"{counts[Outcome.NEEDS_HUMAN]} for you to judge")
+    verdict = VERDICTS[cohort.verdict].capitalize()
+    return f"**{verdict}** – {markdown(cohort.cohort.title)}: {', '.join(parts)}."
+
+
+def _status_line(match: Match, trial: TrialMatch) -> str:
+    status = recruiting_words(trial.trial, match.as_of.date())
+    return f"{markdown(status)}. {markdown(definition_words(trial.trial))}."
+
+
+def _in_the_way(cohort: CohortMatch, titles: Titles) -> list[Section]:
+    missed = [f for f in cohort.findings if f.outcome is Outcome.NOT_MET]
+    lines = [markdown(f"{settled_words(f, titles)} – {f.criterion.text}", _LINE) for f in missed]
+    if cohort.recheck_on:
+        lines.append(f"Look again on {cohort.recheck_on}: from then on these may be met")
+    return [Section("In the way", lines)]
+
+
+def _missing(trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, titles: Titles) -> list[Section]:
+    """Tests that bring what is missing, then what only somebody can say."""
+    needs = needs_of([TrialMatch(trial.trial, cohort.verdict, (cohort,))], catalogue)
+    pieces = [p for f in _unknown(cohort) for p in f.still_open if p.reason]
+    by_concept = {concept: piece for piece in reversed(pieces) for concept in concepts_of_open(piece)}
+    lines = [_need_line(need, by_concept, titles) for need in needs]
+    covered = {concept for need in needs for concept in need.concepts}
+    asked = [p for p in pieces if not covered.intersection(concepts_of_open(p))]
+    lines += [markdown(open_words(p, titles), _LINE) for p in asked]
+    return [Section("Missing, and how to get it", list(dict.fromkeys(lines)))]
+
+
+def _need_line(need: Need, pieces: Mapping[str, Open], titles: Titles) -> str:
+    names = [missing_words(concept, pieces[concept], titles) for concept in need.concepts]
+    title = need.order.title
+    what = title if [title.casefold()] == [name.casefold() for name in names] else f"{title}, for {', '.join(names)}"
+    return markdown(f"{what} – {need.order.how.replace('-', ' ')}", _LINE)
+
+
+def _unknown(cohort: CohortMatch) -> list[Finding]:
+    return [f for f in cohort.findings if f.outcome is Outcome.UNKNOWN]
+
+
+def _to_confirm(cohort: CohortMatch, titles: Titles) -> list[Section]:
+    presumed = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.PRESUMED]
+    names = [titles(f.criterion.concepts[0]) if f.criterion.concepts else f.criterion.text for f in presumed]
+    lines = [markdown(name, 80) for name in dict.fromkeys(names)]
+    return [Section("Please confirm: no record, taken as absent", lines, most=12, inline=True)]
+
+
+def _to_judge(cohort: CohortMatch) -> list[Section]:
+    judged = [f for f in cohort.findings if f.outcome is Outcome.NEEDS_HUMAN]
+    return [Section("For you to judge", [markdown(f.criterion.text, 160) for f in judged], most=4)]
+
+
+def _met(match: Match, cohort: CohortMatch, titles: Titles) -> list[Section]:
+    """The evidence that carries the match: recorded, inclusion first; with a clock where it soon expires."""
+    today = match.as_of.date()
+    met = [f for f in cohort.findings if f.outcome is Outcome.MET and f.evidence and f.basis is not Basis.PRESUMED]
+    met.sort(key=lambda f: (f.criterion.kind != "inclusion", _weight(f)))
+    lines = []
+    for finding in met:
+        line = settled_words(finding, titles)
+        if finding.stale_on and finding.stale_on - today <= _SOON:
+            line += f", counts until {finding.stale_on - timedelta(days=1)}"
+        lines.append(markdown(line, 160))
+    return [Section("Met", list(dict.fromkeys(lines)), most=6, inline=True)]
+
+
+def _weight(finding: Finding) -> int:
+    """A diagnosis first, then measured values, then the rest."""
+    if any(isinstance(e, Episode) and e.kind == "diagnosis" for e in finding.evidence):
+        return 0
+    return 1 if finding.margin and "age" not in finding.criterion.concepts else 2
+
+
+def _steps(cohort: CohortMatch) -> list[Section]:
+    steps = dict.fromkeys(f.criterion.step for f in cohort.findings if f.criterion.step and _still_asked(f))
+    return [Section("Timing that the protocol asks for", [markdown(step, 120) for step in steps], most=3, inline=True)]
+
+
+def _still_asked(finding: Finding) -> bool:
+    return finding.outcome is not Outcome.NOT_APPLICABLE
+
+
+def _other_cohorts(trial: TrialMatch, best: CohortMatch) -> list[Section]:
+    others = [c for c in trial.cohorts if c is not best and c.verdict is not Verdict.NOT_INDICATED]
+    return [Section("Other cohorts", [_cohort_line(c) for c in others], most=4, inline=True)]
+
+
+def _cohort_line(cohort: CohortMatch) -> str:
+    missed = sum(f.outcome is Outcome.NOT_MET for f in cohort.findings)
+    unknown = len(_unknown(cohort))
+    counts = [f"{n} {word}" for n, word in ((missed, "not met"), (unknown, "open")) if n]
+    said = f" ({', '.join(counts)})" if counts else ""
+    return f"{markdown(cohort.cohort.title, 80)}: {VERDICTS[cohort.verdict]}{said}"
+
+
+# -- what was read ----------------------------------------------------------------------------------------------------
+
+_TYPES = {
+    "Patient": "patient record",
+    "Observation": "results and observations",
+    "Condition": "diagnoses",
+    "MedicationRequest": "prescriptions",
+    "MedicationStatement": "medication statements",
+    "MedicationAdministration": "administered medications",
+    "Procedure": "procedures",
+    "Immunization": "vaccinations",
+    "ResearchSubject": "trial participations",
+    "Consent": "consents",
+    "Flag": "flags",
+}
+_STATES = {"incomplete": "not read completely", "failed": "could not be read", "not-requested": "not requested"}
+
+
+def _reading(match: Match, trial: TrialMatch, cohort: CohortMatch) -> list[Section]:
+    """What was read of the chart, what was not, and how far the definition had to be interpreted."""
+    unread = [_unread(source) for source in match.sources if _matters(source)]
+    left_out = [_excluded(source) for source in match.sources if source.excluded and source.resource_type in _TYPES]
+    unevaluated = [c.cohort.title for c in trial.cohorts if c.verdict is Verdict.COULD_NOT_EVALUATE]
+    elsewhere = [
+        t.trial.id
+        for t in match.trials
+        if t.trial.id != trial.trial.id and any(c.verdict is Verdict.COULD_NOT_EVALUATE for c in t.cohorts)
+    ]
+    readings = sum(f.criterion.reading is not None for f in cohort.findings)
+    said = [f"{counted(readings, 'criterion')} rest on our reading of an unclear passage"] if readings else []
+    said += (
+        [f"the document does not state: {markdown(', '.join(trial.trial.missing), 200)}"] if trial.trial.missing else []
+    )
+    return [
+        Section("Not read", unread, most=9, inline=True),
+        Section("Could not be evaluated", [markdown(name, 80) for name in (*unevaluated, *elsewhere)], inline=True),
+        Section("Left out of the chart", left_out, most=6, inline=True),
+        Section("About the definition", said, inline=True),
+        Section("Chart read as of", [match.as_of.date().isoformat()], inline=True),
+    ]
+
+
+def _matters(source: SourceReport) -> bool:
+    return source.state != "complete" and source.resource_type in READ_TYPES
+
+
+def _unread(source: SourceReport) -> str:
+    return f"{_TYPES[source.resource_type]} ({_STATES[source.state]})"
+
+
+def _excluded(source: SourceReport) -> str:
+    causes = ", ".join(f"{count} {reason.replace('-', ' ')}" for reason, count in source.excluded)
+    return markdown(f"{_TYPES[source.resource_type]}: {causes}", 160)
