@@ -51,7 +51,7 @@ class IssuedCard(SQLModel, table=True):
     definition_version: int
     definition_hash: str
     verdict: str
-    fingerprint: str  # verdict and open criteria: what must change before an overridden card comes back
+    said: str  # verdict and open criteria: what must change before an overridden card comes back
     evidence: str  # JSON list of references ("Observation/abc")
     shown_at: datetime = _instant()
 
@@ -95,7 +95,7 @@ class Dismissal(SQLModel, table=True):
     tenant: str
     patient: str = Field(index=True)  # keyed hash
     trial: str
-    fingerprint: str
+    said: str  # see IssuedCard
     user: str | None  # keyed hash; None: holds for all users
     until: datetime = _instant(index=True)
 
@@ -128,7 +128,7 @@ class NewCard:
     definition_version: int
     definition_hash: str
     verdict: str
-    fingerprint: str
+    said: str
     evidence: tuple[str, ...]
 
 
@@ -167,6 +167,11 @@ class Records:
             raise RecordsUnavailable from error
         self._ready = True
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the tables were found or made."""
+        return self._ready
+
     async def close(self) -> None:
         await self._engine.dispose()
 
@@ -180,25 +185,25 @@ class Records:
 
     # -- cards and reports
 
-    async def dismissed(self, shown: Shown, now: datetime) -> Mapping[str, frozenset[str]]:
-        """For each trial that was dismissed here: the fingerprints under which it stays away."""
+    async def dismissed(self, shown: Shown, now: datetime) -> Mapping[str, tuple[str, ...]]:
+        """For each trial that was dismissed here: what its cards had said."""
         hashes = self._patient(shown)
         users = self._user(shown)
-        query = sa.select(col(Dismissal.trial), col(Dismissal.fingerprint), col(Dismissal.patient)).where(
+        query = sa.select(col(Dismissal.trial), col(Dismissal.said), col(Dismissal.patient)).where(
             col(Dismissal.ehr) == shown.ehr,
             col(Dismissal.tenant) == shown.tenant,
             col(Dismissal.patient).in_(hashes),
             col(Dismissal.until) > now,
             sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(users)),
         )
-        found: dict[str, set[str]] = {}
+        found: dict[str, list[str]] = {}
         async with self._transaction() as connection:
             rows = (await connection.execute(query)).all()
             if any(row.patient != hashes[0] for row in rows):
                 await self._rewrite(connection, hashes, users)
         for row in rows:
-            found.setdefault(row.trial, set()).add(row.fingerprint)
-        return {trial: frozenset(prints) for trial, prints in found.items()}
+            found.setdefault(row.trial, []).append(row.said)
+        return {trial: tuple(said) for trial, said in found.items()}
 
     async def _rewrite(self, connection: AsyncConnection, patients: Sequence[str], users: Sequence[str]) -> None:
         """Hashes under an older secret are rewritten under the current one, so that it can be retired."""
@@ -293,7 +298,7 @@ class Records:
             "tenant": card["tenant"],
             "patient": card["patient"],
             "trial": card["trial"],
-            "fingerprint": card["fingerprint"],
+            "said": card["said"],
             "user": None if reason in FOR_ALL_USERS else card["user"],
             "until": since + self._snooze,
         }
@@ -377,7 +382,7 @@ def _row(card: NewCard) -> dict[str, object]:
         "definition_version": card.definition_version,
         "definition_hash": card.definition_hash,
         "verdict": card.verdict,
-        "fingerprint": card.fingerprint,
+        "said": card.said,
         "evidence": msgspec.json.encode(card.evidence).decode(),
     }
 

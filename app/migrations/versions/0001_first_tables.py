@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("definition_version", sa.Integer, nullable=False),
         sa.Column("definition_hash", sa.String, nullable=False),
         sa.Column("verdict", sa.String, nullable=False),
-        sa.Column("fingerprint", sa.String, nullable=False),
+        sa.Column("said", sa.String, nullable=False),
         sa.Column("evidence", sa.String, nullable=False),
         _instant("shown_at"),
     )
@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.Column("tenant", sa.String, nullable=False),
         sa.Column("patient", sa.String, nullable=False, index=True),
         sa.Column("trial", sa.String, nullable=False),
-        sa.Column("fingerprint", sa.String, nullable=False),
+        sa.Column("said", sa.String, nullable=False),
         sa.Column("user", sa.String, nullable=True),
         _instant("until", index=True),
     )

@@ -1,0 +1,171 @@
+"""Builds the application. The only place where the real parts are chosen; tests build the same one with others."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+from fastapi import FastAPI, HTTPException
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as RouterException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.auth import Authenticator, KeySets
+from app.definitions import Definitions
+from app.edge import Edge
+from app.ehrs import Caller, Ehr, demo_ehr, load_ehrs
+from app.errors import ServiceError, Unavailable, Unusable, error_response, from_status
+from app.logs import configure_logs, log, where_it_broke
+from app.outbound import Outbound
+from app.records import Records, RecordsUnavailable
+from app.routes import api, cds, health
+from app.settings import Settings, read_settings
+from app.signing import Keys
+from app.wiring import Services
+from cds_hooks.report import VERSION
+
+LOOK_EVERY = 3.0  # seconds between looks at the definition files
+PURGE_EVERY = 600.0  # seconds between deletions of what has expired
+
+
+def from_settings() -> FastAPI:
+    """The production service, as `uvicorn --factory app.main:from_settings` starts it."""
+    return _assemble(read_settings("production"))
+
+
+def demo() -> FastAPI:
+    """The demo service on loopback, as `make run` starts it."""
+    return _assemble(read_settings("demo"))
+
+
+def _assemble(settings: Settings) -> FastAPI:
+    configure_logs()
+    return create_app(services_from(settings))
+
+
+def services_from(settings: Settings) -> Services:
+    """The real parts for these settings. EhrsError when the file of EHRs is not usable."""
+    keys = Keys(settings.secret_key)
+    outbound = Outbound()
+    retention, snooze = timedelta(settings.retention_days), timedelta(settings.snooze_days)
+    records = Records(settings.database_url, keys, retention, snooze)
+    ehrs = _ehrs_of(settings)
+    anyone = Caller(ehrs[0]) if settings.is_demo else None
+    return Services(
+        settings=settings,
+        ehrs=ehrs,
+        definitions=Definitions(settings.mappings, settings.trials),
+        records=records,
+        outbound=outbound,
+        authenticator=Authenticator(ehrs, KeySets(outbound), records, settings.operator_tokens, anyone),
+        keys=keys,
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def _ehrs_of(settings: Settings) -> Sequence[Ehr]:
+    if settings.is_demo:
+        return (demo_ehr(settings.demo_fhir, settings.timezone),)
+    assert settings.ehrs is not None
+    return load_ehrs(settings.ehrs)
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application around these parts."""
+    app = FastAPI(
+        title="TrialCards",
+        version=VERSION,
+        description="Holds a patient's chart against clinical trial criteria and answers with evidence cards.",
+        lifespan=_lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.services = services
+    for router in (cds.router, api.router, health.router):
+        app.include_router(router)
+    app.add_exception_handler(ServiceError, _say_error)
+    app.add_exception_handler(RouterException, _say_router_error)
+    app.add_exception_handler(HTTPException, _say_router_error)
+    app.add_exception_handler(RequestValidationError, _say_wrong_parameter)
+    app.add_exception_handler(RecordsUnavailable, _say_no_database)
+    app.add_middleware(
+        Edge,
+        metrics=services.metrics,
+        origins=[origin for ehr in services.ehrs for origin in ehr.cors_origins],
+        loopback_origins=services.settings.is_demo,
+        secure=(services.settings.public_url or "").startswith("https://"),
+    )
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    _ = services.definitions.now  # read before the first call
+    await _prepare_records(services)
+    upkeep = asyncio.create_task(_upkeep(services))
+    # What is loaded now stays: it is taken out of the collector's way, which then runs rarely.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    yield
+    upkeep.cancel()
+    with suppress(asyncio.CancelledError):
+        await upkeep
+    await services.outbound.close()
+    await services.records.close()
+
+
+async def _prepare_records(services: Services) -> bool:
+    """Whether the tables are ready. The service starts without its database, and /readyz says so."""
+    try:
+        await services.records.prepare()
+    except RecordsUnavailable:
+        log.error("database not reachable")
+        return False
+    return True
+
+
+async def _upkeep(services: Services) -> None:
+    """Every few seconds, off the calls' way: look for changed definitions, for the database, for what has expired."""
+    loop = asyncio.get_running_loop()
+    purge_at = loop.time()
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        try:
+            if await services.definitions.reload_if_changed():
+                log.info("definitions read again", problems=len(services.definitions.now.problems))
+            if not services.records.is_ready:
+                await _prepare_records(services)
+            elif loop.time() >= purge_at:
+                await services.records.purge(services.clock())
+                purge_at = loop.time() + PURGE_EVERY
+        except RecordsUnavailable:
+            log.warning("database not reachable")
+        except Exception as error:
+            # Upkeep must outlive whatever goes wrong in one round.
+            log.error("upkeep failed", where=where_it_broke(error))
+
+
+async def _say_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return error_response(request.url.path, error)
+
+
+async def _say_router_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RouterException)
+    return error_response(request.url.path, from_status(error.status_code, error.headers))
+
+
+async def _say_wrong_parameter(request: Request, _: Exception) -> Response:
+    return error_response(request.url.path, Unusable("A parameter is not usable; see the API documentation."))
+
+
+async def _say_no_database(request: Request, _: Exception) -> Response:
+    return error_response(request.url.path, Unavailable("The database cannot be reached."))

@@ -1,0 +1,145 @@
+"""The JSON API: the trials served, a match of one chart, and what users said about cards."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.definitions import Served
+from app.errors import NotHere, Unusable
+from app.strict_json import check_whole, read_body
+from app.wiring import services_of
+from cds_hooks.report import report_of
+from mappings.chart import ChartBuilder, ChartError
+from mappings.times import parse_moment
+from trial_defs.evaluation import match
+from trial_defs.expressions import Trial
+
+router = APIRouter(prefix="/api/v1", tags=["API"])
+
+_BIG = 256 * 1024  # bytes from which a body is worked on beside the event loop
+
+
+@router.get("/trials", summary="The trials served")
+async def list_trials(request: Request) -> Response:
+    """Every trial with its definition's version and hash, in the order of their ids."""
+    served = services_of(request).definitions.now
+    return _json({"trials": [_trial_entry(trial) for trial in served.trials.values()]})
+
+
+@router.get("/trials/{trial_id}", summary="One trial")
+async def show_trial(request: Request, trial_id: str) -> Response:
+    """A trial with its cohorts and criteria; `Accept: application/fhir+json` gives the FHIR form."""
+    trial = services_of(request).definitions.now.trials.get(trial_id)
+    if trial is None:
+        raise NotHere("No trial of this id is served.")
+    return _json(_trial_entry(trial) | {"cohorts": [_cohort(cohort) for cohort in trial.cohorts]})
+
+
+def _trial_entry(trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.id,
+        "title": trial.title,
+        "shortTitle": trial.short_title,
+        "sponsor": trial.sponsor,
+        "phase": trial.phase,
+        "status": trial.status,
+        "registryUrl": trial.registry_url,
+        "definition": {"version": trial.version, "hash": trial.hash},
+        "signedOff": {"by": trial.signed_off.by, "on": trial.signed_off.on} if trial.signed_off else None,
+        "cohorts": [cohort.id for cohort in trial.cohorts],
+    }
+
+
+def _cohort(cohort: Any) -> dict[str, Any]:
+    criteria = [
+        {
+            "id": criterion.id,
+            "kind": criterion.kind,
+            "source": criterion.source,
+            "text": criterion.text,
+            "concepts": list(criterion.concepts),
+        }
+        for criterion in cohort.criteria
+    ]
+    return {"cohort": cohort.id, "title": cohort.title, "open": cohort.open, "criteria": criteria}
+
+
+@router.post("/match", summary="Match one chart")
+async def match_chart(
+    request: Request,
+    as_of: Annotated[str | None, Query(alias="asOf")] = None,
+    trial: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """A FHIR Bundle with one patient's whole chart in, a MatchReport out.
+
+    `asOf` (a date, or an instant with offset; default now) is the moment at which the chart is read. `trial` may
+    repeat; default all.
+    """
+    services = services_of(request)
+    audiences = {services.public_address(request)}
+    caller = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, None)
+    zone = services.zone_of(caller.ehr)
+    moment = services.clock() if as_of is None else _moment(as_of, zone)
+    served = services.definitions.now
+    trials = _chosen(served, trial)
+    body = await read_body(request, services.settings.max_match_bytes)
+    work = (body, trials, served, moment, zone)
+    report = await asyncio.to_thread(_match, *work) if len(body) > _BIG else _match(*work)
+    return Response(report, media_type="application/json")
+
+
+def _moment(text: str, zone: tzinfo) -> datetime:
+    # An unescaped "+" arrives as a space.
+    text = re.sub(r"([Tt][\d:.]+) (\d{2}:?\d{2})$", r"\1+\2", text.strip())
+    moment = parse_moment(text, zone)
+    is_date = moment is not None and len(text) == 10
+    if moment is None or not (is_date or _has_offset(text)):
+        raise Unusable("asOf is a date, or an instant with its offset.", "asOf")
+    return moment.earliest
+
+
+def _has_offset(text: str) -> bool:
+    _, separator, clock = text.upper().partition("T")
+    return bool(separator) and (clock.endswith("Z") or "+" in clock or "-" in clock)
+
+
+def _chosen(served: Served, wanted: Sequence[str] | None) -> list[Trial]:
+    if not wanted:
+        return list(served.trials.values())
+    if not all(name in served.trials for name in wanted):
+        raise Unusable("Each trial is the id of a trial that is served; see /api/v1/trials.", "trial")
+    return [trial for name, trial in served.trials.items() if name in wanted]
+
+
+def _match(body: bytes, trials: Sequence[Trial], served: Served, moment: datetime, zone: tzinfo) -> bytes:
+    check_whole(body)
+    builder = ChartBuilder(None)
+    try:
+        builder.add(body, None)
+        builder.whole_chart()
+        found = match(trials, builder.build(), served.catalogue, moment, zone)
+    except ChartError as error:
+        raise Unusable(error.message) from None
+    return msgspec.json.encode(report_of(found, str(uuid.uuid4()), served.catalogue))
+
+
+@router.get("/feedback/summary", summary="What users said about cards")
+async def feedback_summary(request: Request) -> Response:
+    """Accepted and overridden, counted by trial and reason. Feedback on cards that we do not know has no trial."""
+    services = services_of(request)
+    services.authenticator.operator(request.headers.getlist("authorization"))
+    return _json({"feedback": await services.records.feedback_summary()})
+
+
+def _json(content: object) -> Response:
+    return Response(msgspec.json.encode(content), media_type="application/json")

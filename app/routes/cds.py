@@ -1,0 +1,78 @@
+"""CDS Hooks 2.0: discovery, the calls of our services, and feedback on their cards."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.answer import answer
+from app.errors import NotHere, Unusable
+from app.strict_json import check_envelope, check_whole, read_body
+from app.wiring import services_of
+from cds_hooks.models import InvalidRequest, read_feedback, read_request
+from cds_hooks.services import Offer, discovery, find_offer
+
+router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"])
+
+_JSON = "application/json"
+_FEEDBACK_BYTES = 1024 * 1024
+_DISCOVERY = discovery()
+_ETAG = f'"{hashlib.sha256(_DISCOVERY).hexdigest()[:32]}"'
+_CACHED = {"ETag": _ETAG, "Cache-Control": "public, max-age=300"}
+
+
+@router.get("", summary="What we offer")
+async def discover(request: Request) -> Response:
+    """The services with their hooks and prefetch templates. The same bytes until the service changes."""
+    known = request.headers.get("if-none-match", "")
+    if known.strip() == "*" or _ETAG in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        return Response(status_code=304, headers=_CACHED)
+    return Response(_DISCOVERY, media_type=_JSON, headers=_CACHED)
+
+
+@router.post("/{service_id}", summary="Ask for cards")
+async def call_service(request: Request, service_id: str) -> Response:
+    """One hook call: the patient's chart against every trial, as cards. An empty list says that none is worth one."""
+    started = asyncio.get_running_loop().time()
+    services, offer = services_of(request), _offer(service_id)
+    own = services.public_address(request)
+    caller = await services.authenticator.ehr(request.headers.getlist("authorization"), {own}, offer.id)
+    with services.slots:
+        body = await read_body(request, services.settings.max_hook_bytes)
+        check_envelope(body)
+        try:
+            hook = read_request(body, offer.hook, needs_encounter=offer.needs_encounter)
+        except InvalidRequest as error:
+            raise Unusable(str(error)) from None
+        base = own.removesuffix(request.url.path)
+        return Response(await answer(hook, offer, caller, services, base, started), media_type=_JSON)
+
+
+@router.post("/{service_id}/feedback", summary="Say what became of cards")
+async def take_feedback(request: Request, service_id: str) -> Response:
+    """What users did with cards. All items are stored before this is answered, or none; a repeated item counts once."""
+    services, offer = services_of(request), _offer(service_id)
+    own = services.public_address(request)
+    audiences = {own, own.removesuffix("/feedback")}
+    caller = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, offer.id)
+    body = await read_body(request, _FEEDBACK_BYTES)
+    check_whole(body)
+    try:
+        items = read_feedback(body)
+    except InvalidRequest as error:
+        raise Unusable(str(error)) from None
+    await services.records.add_feedback(caller, offer.id, items, services.clock())
+    for item in items:
+        services.metrics.feedback.labels(item.outcome).inc()
+    return Response(b"{}", media_type=_JSON)
+
+
+def _offer(service_id: str) -> Offer:
+    offer = find_offer(service_id)
+    if offer is None:
+        raise NotHere("There is no service of this id; discovery lists those there are.")
+    return offer

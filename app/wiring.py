@@ -1,0 +1,68 @@
+"""The parts of the running service, as every route finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+
+from app.auth import Authenticator
+from app.definitions import Definitions
+from app.ehrs import Ehr
+from app.errors import Unavailable
+from app.metrics import Metrics
+from app.outbound import Outbound
+from app.records import Records
+from app.settings import Settings
+from app.signing import Keys
+
+
+@dataclass
+class Slots:
+    """How many hook calls are being answered; one too many is told so at once, so that the others stay quick."""
+
+    most: int
+    taken: int = 0
+
+    def __enter__(self) -> None:
+        if self.taken >= self.most:
+            raise Unavailable("Too many calls at once.", retry_after=1)
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.taken -= 1
+
+
+@dataclass
+class Services:
+    """Everything that has a side effect or a configuration. Tests build the same application with other parts."""
+
+    settings: Settings
+    ehrs: Sequence[Ehr]
+    definitions: Definitions
+    records: Records
+    outbound: Outbound
+    authenticator: Authenticator
+    keys: Keys
+    clock: Callable[[], datetime]
+    metrics: Metrics = field(default_factory=Metrics)
+    slots: Slots = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = Slots(self.settings.max_concurrent)
+
+    def zone_of(self, ehr: Ehr) -> ZoneInfo:
+        return ZoneInfo(ehr.timezone) if ehr.timezone else self.settings.zone
+
+    def public_address(self, request: Request) -> str:
+        """The address of a call as EHRs see it; in the demo profile as it was called."""
+        base = self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+        return base + request.url.path
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services

@@ -1,0 +1,60 @@
+"""Whether a card that a user set aside would say anything new: what is remembered of it, and how the two compare.
+
+A card comes back when its verdict or its open criteria change. A criterion that is unknown only because it could not
+be read, or because its result has aged, is no change, neither by itself nor through the verdict that it lowers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cds_hooks.needs import WORTH_A_CARD
+from mappings.facts import Reason
+from trial_defs.findings import CohortMatch, Finding, Outcome, TrialMatch, Verdict
+
+_NO_NEWS = frozenset({Reason.NOT_READABLE, Reason.STALE})
+_UNSURE = "unsure"
+
+Points = Mapping[str, str]  # criterion id -> "not-met", "unknown" or "unsure"
+
+
+def what_it_said(match: TrialMatch) -> str:
+    """The verdict and the open criteria of every cohort, as a text to be stored with the card."""
+    cohorts = {cohort.cohort.id: [cohort.verdict.value, _points(cohort)] for cohort in match.cohorts}
+    return msgspec.json.encode(cohorts, order="deterministic").decode()
+
+
+def says_the_same(stored: str, match: TrialMatch) -> bool:
+    """Whether the match, put on a card, would say nothing that the stored card did not say."""
+    then: dict[str, Any] = msgspec.json.decode(stored)
+    return all(_same(then.get(cohort.cohort.id), cohort) for cohort in match.cohorts)
+
+
+def _same(then: Any, now: CohortMatch) -> bool:
+    if then is None:
+        return now.verdict not in WORTH_A_CARD
+    verdict, before = Verdict(then[0]), then[1]
+    if verdict not in WORTH_A_CARD and now.verdict not in WORTH_A_CARD:
+        return True
+    after = _points(now)
+    unsure = {name for points in (before, after) for name, outcome in points.items() if outcome == _UNSURE}
+    if Verdict.COULD_NOT_EVALUATE in (verdict, now.verdict):
+        return True
+    return _without(before, unsure) == _without(after, unsure) and (verdict is now.verdict or bool(unsure))
+
+
+def _without(points: Points, names: set[str]) -> Points:
+    return {name: outcome for name, outcome in points.items() if name not in names}
+
+
+def _points(cohort: CohortMatch) -> Points:
+    return {f.criterion.id: _point(f) for f in cohort.findings if f.outcome in (Outcome.NOT_MET, Outcome.UNKNOWN)}
+
+
+def _point(finding: Finding) -> str:
+    if finding.outcome is Outcome.UNKNOWN and finding.reason in _NO_NEWS:
+        return _UNSURE
+    return finding.outcome.value
