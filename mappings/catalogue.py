@@ -7,49 +7,58 @@ form. Every problem of every file is reported at once, each with its file and pa
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mappings.times import Period, parse_period
 from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
 
 OUR_SYSTEM = "https://trialcards.org/fhir/CodeSystem/concept"
 
+# The addresses under which a code system arrives: its own, older ones, and the OIDs of C-CDA conversions.
 SYSTEMS: Mapping[str, tuple[str, ...]] = {
-    "loinc": ("http://loinc.org",),
-    "snomed": ("http://snomed.info/sct",),
+    "loinc": ("http://loinc.org", "urn:oid:2.16.840.1.113883.6.1"),
+    "snomed": ("http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"),
     "icd10": (
         "http://hl7.org/fhir/sid/icd-10-cm",
         "http://hl7.org/fhir/sid/icd-10",
+        "http://hl7.org/fhir/sid/icd-10-gm",
+        "http://hl7.org/fhir/sid/icd-10-de",
         "http://fhir.de/CodeSystem/bfarm/icd-10-gm",
         "http://fhir.de/CodeSystem/dimdi/icd-10-gm",
+        "urn:oid:2.16.840.1.113883.6.90",
+        "urn:oid:2.16.840.1.113883.6.3",
     ),
-    "icd10pcs": ("http://www.cms.gov/Medicare/Coding/ICD10", "http://hl7.org/fhir/sid/icd-10-pcs"),
-    "rxnorm": ("http://www.nlm.nih.gov/research/umls/rxnorm",),
-    "atc": ("http://www.whocc.no/atc", "http://fhir.de/CodeSystem/bfarm/atc"),
-    "cvx": ("http://hl7.org/fhir/sid/cvx",),
+    "icd10pcs": (
+        "http://www.cms.gov/Medicare/Coding/ICD10",
+        "http://hl7.org/fhir/sid/icd-10-pcs",
+        "urn:oid:2.16.840.1.113883.6.4",
+    ),
+    "rxnorm": ("http://www.nlm.nih.gov/research/umls/rxnorm", "urn:oid:2.16.840.1.113883.6.88"),
+    "atc": (
+        "http://www.whocc.no/atc",
+        "http://fhir.de/CodeSystem/bfarm/atc",
+        "http://fhir.de/CodeSystem/dimdi/atc",
+        "urn:oid:2.16.840.1.113883.6.73",
+    ),
+    "cvx": ("http://hl7.org/fhir/sid/cvx", "urn:oid:2.16.840.1.113883.12.292"),
     "hcpcs": (
         "http://terminology.hl7.org/CodeSystem/HCPCS",
         "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",
+        "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",
         "urn:oid:2.16.840.1.113883.6.285",
     ),
 }
-# OIDs under which the same systems arrive from C-CDA conversions.
-OIDS: Mapping[str, str] = {
-    "urn:oid:2.16.840.1.113883.6.1": "loinc",
-    "urn:oid:2.16.840.1.113883.6.96": "snomed",
-    "urn:oid:2.16.840.1.113883.6.90": "icd10",
-    "urn:oid:2.16.840.1.113883.6.3": "icd10",
-    "urn:oid:2.16.840.1.113883.6.88": "rxnorm",
-    "urn:oid:2.16.840.1.113883.6.73": "atc",
-    "urn:oid:2.16.840.1.113883.12.292": "cvx",
-    "urn:oid:2.16.840.1.113883.6.4": "icd10pcs",
-}
+_NAME_OF = {address: name for name, addresses in SYSTEMS.items() for address in addresses}
+# In these a code may end in `*` and then stands for everything that begins like it.
+_BY_PREFIX = frozenset({"icd10", "icd10pcs", "atc"})
 SystemName = Literal["loinc", "snomed", "icd10", "icd10pcs", "rxnorm", "atc", "cvx", "hcpcs", "local"]
 ConceptKind = Literal["patient", "result", "diagnosis", "treatment"]
 ResourceType = Literal[
@@ -64,6 +73,15 @@ def _period(text: str) -> str:
 
 
 PeriodText = Annotated[str, AfterValidator(_period)]
+
+
+def _tolerance(text: str) -> str:
+    if re.match(r"^(?:none|\d+(?:\.\d+)? \S+)$", text, re.ASCII):
+        return text
+    raise ValueError('a tolerance is "10 %" of the limit, an amount with its unit, "5 g/L", or "none"')
+
+
+Tolerance = Annotated[str, AfterValidator(_tolerance)]
 
 
 class _Entry(BaseModel):
@@ -95,10 +113,11 @@ class Concept(_Entry):
     plausible: tuple[Decimal, Decimal] | None = None  # in `unit`; outside is a fault of the record, not of the patient
     molar_mass: Decimal | None = None  # g/mol, where laboratories report mass and amount
     ordinal: Mapping[str, int] = Field(default_factory=dict)  # code or text -> number: NYHA "II" -> 2
-    positive_from: Decimal | None = None  # a titre or count from which the result is positive, in `unit`
+    positive_from: Decimal | None = None  # a titer or count from which the result is positive, in `unit`
+    negative_below: Decimal | None = None  # below it is negative, between the two neither; default: `positive_from`
     detection: bool = False  # a viral load: any number above zero is positive, "< n" decides nothing
     current_for: PeriodText | None = None  # how long a result speaks for today
-    tolerance: str | None = None  # near miss: "10 %" of the limit, or an amount with unit
+    tolerance: Tolerance | None = None  # near miss: "10 %" of the limit, an amount with unit, or "none"
     codes: Mapping[SystemName, Mapping[str, str]] = Field(default_factory=dict)  # system -> code -> what it is
     local_codes: tuple[LocalCode, ...] = ()
     names: tuple[str, ...] = ()  # ingredient or test names by which an uncoded entry asks a person; never decides
@@ -107,6 +126,7 @@ class Concept(_Entry):
     includes: tuple[str, ...] = ()  # sub-concepts: every record of theirs is one of this concept too
     recorded_in: tuple[ResourceType, ...] = ()  # where silence is heard; default by kind
     never_presumed: bool = False  # silence is never absence (infection, pregnancy)
+    past: bool = False  # every record of it says that it is over: "history of", "old"
     prednisone_factor: Decimal | None = None  # mg of prednisone that equal 1 mg of this glucocorticoid
     uln: Decimal | None = None  # a site's default upper limit of normal in `unit`; only overlays set it
     lln: Decimal | None = None
@@ -114,6 +134,14 @@ class Concept(_Entry):
     source: str = ""  # where codes and figures come from
     note: str = ""
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Concept:
+        if self.plausible and self.plausible[0] >= self.plausible[1]:
+            raise ValueError("plausible: the lower end comes first")
+        return self
+
+
+_ID = re.compile(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", re.ASCII)
 
 _WHERE: Mapping[ConceptKind, tuple[ResourceType, ...]] = {
     "patient": ("Patient",),
@@ -128,24 +156,25 @@ class Catalogue:
     """All concepts, and the way from a code to them. Build it with `load_catalogue`."""
 
     concepts: Mapping[str, Concept]
-    by_code: Mapping[tuple[str, str], tuple[str, ...]]  # (system URI, code) -> concept ids, most specific first
-    by_prefix: Mapping[str, tuple[str, ...]]  # ICD-10 code without dot, "M321*" -> concept ids
+    by_code: Mapping[tuple[str, str], tuple[str, ...]]  # (system name or address, code) -> ids, most specific first
+    by_prefix: Mapping[tuple[str, str], tuple[str, ...]]  # (system name, "M321") -> ids, for codes that end in `*`
     hash: str  # "sha256:…" over every file, ours and the site's
 
     def find(self, system: str, code: str) -> tuple[str, ...]:
         """The concepts that a coding stands for, most specific first; empty when it stands for none.
 
-        Matching is by system and code only (never display), and by prefix for ICD-10, with or without its dot.
+        Matching is by system and code only, never by display. The longest pattern wins; ICD-10 with or without dot.
         """
-        name = OIDS.get(system)
-        system = SYSTEMS[name][0] if name else system
-        if system in _ICD10:
-            code = code.replace(".", "").upper()
-            if found := self.by_prefix.get(code):
+        name = _system_name(system)
+        if name not in _BY_PREFIX:
+            return self.by_code.get((name, code)) or self.by_code.get((name, code.strip()), ())
+        plain = _plain(code)
+        if found := self.by_code.get((name, plain)):
+            return found
+        for length in range(len(plain), 0, -1):
+            if found := self.by_prefix.get((name, plain[:length])):
                 return found
-            shorter = (self.by_prefix.get(code[:length] + "*") for length in range(len(code), 2, -1))
-            return next((found for found in shorter if found), ())
-        return self.by_code.get((system, code), ())
+        return ()
 
     def where(self, concept: str) -> tuple[ResourceType, ...]:
         """The resource types that must have been read completely before silence says anything."""
@@ -155,13 +184,21 @@ class Catalogue:
 
     def ancestors(self, concept: str) -> tuple[str, ...]:
         """The concept itself and every concept that includes it."""
-        found = [concept]
-        for name in found:
-            found += [parent for parent, entry in self.concepts.items() if name in entry.includes and parent not in found]
-        return tuple(found)
+        return _ancestors(concept, _parents(self.concepts))
 
 
-_ICD10 = frozenset(SYSTEMS["icd10"])
+@lru_cache(maxsize=512)
+def _system_name(system: str) -> str:
+    """Our name of a code system; the address itself where it is a site's own."""
+    address = system.strip().rstrip("/")
+    if address.startswith("http://snomed.info/sct/"):  # with edition and version
+        address = "http://snomed.info/sct"
+    return _NAME_OF.get(address, address)
+
+
+def _plain(code: str) -> str:
+    """An ICD or ATC code without dot, the dagger and asterisk of double coding, and the marks of ICD-10-GM."""
+    return code.strip().replace(".", "").rstrip("*+!†‡#").upper()
 
 
 def load_catalogue(folders: Iterable[Path]) -> Catalogue:
@@ -175,80 +212,135 @@ def load_catalogue(folders: Iterable[Path]) -> Catalogue:
     problems: list[Problem] = []
     digest = hashlib.sha256()
     for folder in folders:
-        if not folder.is_dir():
-            problems.append(Problem(folder, "", "there is no such folder"))
-            continue
-        for path in sorted(folder.glob("*.yaml")):
+        problems += _read_folder(folder, merged, origin, digest)
+    concepts, found = _validated(merged, origin)
+    problems += found
+    if problems:
+        raise DefinitionError(problems)
+    return _indexed(concepts, origin, "sha256:" + digest.hexdigest())
+
+
+def _read_folder(
+    folder: Path, merged: dict[str, dict[str, object]], origin: dict[str, Path], digest: hashlib._Hash
+) -> list[Problem]:
+    """Lay the concepts of one folder over those already read."""
+    if not folder.is_dir():
+        return [Problem(folder, "", "there is no such folder")]
+    problems: list[Problem] = []
+    here: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
             raw = path.read_bytes()
-            digest.update(path.name.encode() + b"\0" + raw + b"\0")
-            try:
-                content = read_yaml(raw, path)
-            except DefinitionError as error:
-                problems += error.problems
-                continue
-            for name, entry in content.items():
-                if not isinstance(entry, dict):
-                    problems.append(Problem(path, str(name), "a concept is a mapping"))
-                    continue
+            content = read_yaml(raw, path)
+        except OSError as error:
+            problems.append(Problem(path, "", f"cannot be read: {error.strerror}"))
+            continue
+        except DefinitionError as error:
+            problems += error.problems
+            continue
+        digest.update(path.name.encode() + b"\0" + raw + b"\0")
+        for name, entry in content.items():
+            if objection := _objection(name, entry, here):
+                problems.append(Problem(path, str(name), objection))
+            elif isinstance(entry, dict):
                 merged[name] = _overlaid(merged.get(name, {}), entry)
-                origin[name] = path
+                origin[name] = here[name] = path
+    return problems
+
+
+def _objection(name: str, entry: object, here: Mapping[str, Path]) -> str | None:
+    if not isinstance(entry, dict):
+        return "a concept is a mapping"
+    if not _ID.match(name):
+        return "a concept id is lower-case words joined by hyphens"
+    if name in here:
+        return f"stands in {here[name].name} too; in one folder a concept has one place"
+    return None
+
+
+def _validated(
+    merged: Mapping[str, dict[str, object]], origin: Mapping[str, Path]
+) -> tuple[dict[str, Concept], list[Problem]]:
+    """Each concept as a value, and everything that does not fit."""
     concepts: dict[str, Concept] = {}
+    problems: list[Problem] = []
     for name, entry in merged.items():
         try:
             concepts[name] = Concept.model_validate(entry)
         except ValidationError as error:
             problems += problems_of(error, origin[name], name)
     for name, concept in concepts.items():
-        problems += [
-            Problem(origin[name], f"{name}.includes", f'"{child}" is not a concept')
-            for child in concept.includes
-            if child not in merged
-        ]
-    if problems:
-        raise DefinitionError(problems)
-    return _indexed(concepts, origin, "sha256:" + digest.hexdigest())
+        for child in concept.includes:
+            if child not in merged:
+                problems.append(Problem(origin[name], f"{name}.includes", f'"{child}" is not a concept'))
+    parents = _parents(concepts)
+    for name, concept in concepts.items():
+        if any(child in _ancestors(name, parents) for child in concept.includes):
+            problems.append(Problem(origin[name], f"{name}.includes", "leads back to this concept"))
+    return concepts, problems
 
 
 def _overlaid(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
-    """An overlay adds to mappings and lists, and replaces everything else."""
+    """An overlay adds to mappings and to lists of names, and replaces everything else."""
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
             result[key] = _overlaid(old, value)
-        elif isinstance(old, list) and isinstance(value, list):
+        elif isinstance(old, list) and isinstance(value, list) and key != "plausible":
             result[key] = old + [item for item in value if item not in old]
         else:
             result[key] = value
     return result
 
 
-def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest: str) -> Catalogue:
-    bare = Catalogue(concepts, {}, {}, digest)
-    closures = {name: bare.ancestors(name) for name in concepts}
+def _parents(concepts: Mapping[str, Concept]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for parent, entry in concepts.items():
+        for child in entry.includes:
+            found[child] = (*found.get(child, ()), parent)
+    return found
+
+
+def _ancestors(concept: str, parents: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The concept and everything above it, nearest first."""
+    found = [concept]
+    for name in found:
+        found += [parent for parent in parents.get(name, ()) if parent not in found]
+    return tuple(found)
+
+
+def _claims(concepts: Mapping[str, Concept]) -> dict[tuple[str, str], list[str]]:
+    """Every code with the concepts under which it stands; codes of prefix systems plain, but with their `*`."""
     claims: dict[tuple[str, str], list[str]] = {}
     for name, concept in concepts.items():
         for system, codes in concept.codes.items():
             for code in codes:
-                for uri in SYSTEMS[system]:
-                    claims.setdefault((uri, code), []).append(name)
+                key = (_plain(code) + "*" * code.endswith("*")) if system in _BY_PREFIX else code
+                claims.setdefault((system, key), []).append(name)
         for local in concept.local_codes:
-            claims.setdefault((local.system, local.code), []).append(name)
+            claims.setdefault((_system_name(local.system), local.code), []).append(name)
         claims.setdefault((OUR_SYSTEM, name), []).append(name)
+    return claims
+
+
+def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest: str) -> Catalogue:
+    parents = _parents(concepts)
+    closures = {name: _ancestors(name, parents) for name in concepts}
     by_code: dict[tuple[str, str], tuple[str, ...]] = {}
-    by_prefix: dict[str, tuple[str, ...]] = {}
+    by_prefix: dict[tuple[str, str], tuple[str, ...]] = {}
     problems: list[Problem] = []
-    for (uri, code), names in claims.items():
+    for (system, code), names in _claims(concepts).items():
         for one, other in ((a, b) for a in names for b in names if a < b):
             if other not in closures[one] and one not in closures[other]:
-                message = f"code {code} of {uri} stands under {other} too ({origin[other].name})"
+                message = f"{system} {code} stands under {other} too ({origin[other].name})"
                 problems.append(Problem(origin[one], f"{one}.codes", message))
         # Most specific first: the concept with the most ancestors.
         ordered = tuple(dict.fromkeys(a for n in sorted(names, key=lambda n: -len(closures[n])) for a in closures[n]))
-        if uri in _ICD10:
-            by_prefix[code.replace(".", "")] = ordered
+        if code.endswith("*") and system in _BY_PREFIX:
+            by_prefix[system, code[:-1]] = ordered
         else:
-            by_code[uri, code] = ordered
+            by_code[system, code] = ordered
     if problems:
         raise DefinitionError(problems)
     return Catalogue(concepts, by_code, by_prefix, digest)
