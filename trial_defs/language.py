@@ -436,7 +436,9 @@ class _Compiler:
             number = Decimal(match[2])
             bound = x.Bound(match[1], number, "%", number)  # type: ignore[arg-type]
             return x.Change(words.of, bound, parse_period(words.over), relative=True, current_for=current)
-        test = self._test(words.is_.replace("%-points", "%"), concept.unit, f"{where}.is", concept)
+        # The plausible range is that of a value, not of the difference between two.
+        difference = concept.model_copy(update={"plausible": None})
+        test = self._test(words.is_.replace("%-points", "%"), concept.unit, f"{where}.is", difference)
         if not isinstance(test, x.Bound):
             self.object(f"{where}.is", 'a change has one limit: ">= 10 %" (of the earlier value) or ">= 5 %-points"')
             return x.Consent(words.of)
