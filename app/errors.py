@@ -5,6 +5,7 @@
     NotAuthenticated   401   no token that we trust; never says why
     NotAllowed         403   a known caller, but not for this
     NotHere            404   the address, service, trial or report does not exist
+    TooSlow            408   the body did not arrive in time
     ChartUnavailable   412   what the answer needs could not be read from the EHR
     TooLarge           413   the body is over the limit
     WrongMediaType     415   the body is not sent as plain JSON
@@ -58,6 +59,10 @@ class NotAllowed(ServiceError):
 
 class NotHere(ServiceError):
     status, issue, title = 404, "not-found", "Not found"
+
+
+class TooSlow(ServiceError):
+    status, issue, title = 408, "timeout", "Body not complete in time"
 
 
 class ChartUnavailable(ServiceError):

@@ -22,7 +22,7 @@ from app.errors import ServiceError, Unavailable, Unusable, error_response, from
 from app.logs import configure_logs, log, where_it_broke
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
-from app.routes import api, cds, health
+from app.routes import api, cds, docs, health, reports
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.wiring import Services
@@ -87,8 +87,9 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = services
-    for router in (cds.router, api.router, health.router):
+    for router in (cds.router, api.router, health.router, reports.router):
         app.include_router(router)
+    docs.install(app)
     app.add_exception_handler(ServiceError, _say_error)
     app.add_exception_handler(RouterException, _say_router_error)
     app.add_exception_handler(HTTPException, _say_router_error)

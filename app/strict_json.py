@@ -6,6 +6,7 @@ different documents in the same bytes.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -13,9 +14,10 @@ from collections.abc import Mapping
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import BadJson, TooLarge, WrongMediaType
+from app.errors import BadJson, TooLarge, TooSlow, WrongMediaType
 
 DEEPEST = 100  # FHIR resources stay under 60 levels
+LONGEST_UPLOAD = 30  # seconds
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE = re.compile(rb"[ \t\n\r]*")
@@ -32,16 +34,23 @@ async def read_body(request: Request, most: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > most:
         raise TooLarge(f"The body may hold at most {most} bytes.")
-    parts: list[bytes] = []
-    size = 0
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > most:
-                raise TooLarge(f"The body may hold at most {most} bytes.")
-            parts.append(part)
+        async with asyncio.timeout(LONGEST_UPLOAD):
+            return await _streamed(request, most)
+    except TimeoutError:
+        raise TooSlow(f"The body did not arrive within {LONGEST_UPLOAD} seconds.") from None
     except ClientDisconnect as error:
         raise BadJson("The body ended before it was complete.") from error
+
+
+async def _streamed(request: Request, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise TooLarge(f"The body may hold at most {most} bytes.")
+        parts.append(part)
     return b"".join(parts)
 
 

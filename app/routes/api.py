@@ -10,12 +10,13 @@ from datetime import datetime, tzinfo
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.definitions import Served
 from app.errors import NotHere, Unusable
+from app.examples import AS_OF, TRIAL, WHOLE_CHART
 from app.strict_json import check_whole, read_body
 from app.wiring import services_of
 from cds_hooks.report import report_of
@@ -27,6 +28,12 @@ from trial_defs.expressions import Trial
 router = APIRouter(prefix="/api/v1", tags=["API"])
 
 _BIG = 256 * 1024  # bytes from which a body is worked on beside the event loop
+_CHART_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/fhir+json": {"schema": {"type": "object"}, "example": WHOLE_CHART}},
+    },
+}
 
 
 @router.get("/trials", summary="The trials served")
@@ -37,7 +44,7 @@ async def list_trials(request: Request) -> Response:
 
 
 @router.get("/trials/{trial_id}", summary="One trial")
-async def show_trial(request: Request, trial_id: str) -> Response:
+async def show_trial(request: Request, trial_id: Annotated[str, Path(examples=[TRIAL])]) -> Response:
     """A trial with its cohorts and criteria; `Accept: application/fhir+json` gives the FHIR form."""
     trial = services_of(request).definitions.now.trials.get(trial_id)
     if trial is None:
@@ -74,11 +81,11 @@ def _cohort(cohort: Any) -> dict[str, Any]:
     return {"cohort": cohort.id, "title": cohort.title, "open": cohort.open, "criteria": criteria}
 
 
-@router.post("/match", summary="Match one chart")
+@router.post("/match", summary="Match one chart", openapi_extra=_CHART_BODY)
 async def match_chart(
     request: Request,
-    as_of: Annotated[str | None, Query(alias="asOf")] = None,
-    trial: Annotated[list[str] | None, Query()] = None,
+    as_of: Annotated[str | None, Query(alias="asOf", examples=[AS_OF])] = None,
+    trial: Annotated[list[str] | None, Query(examples=[[TRIAL]])] = None,
 ) -> Response:
     """A FHIR Bundle with one patient's whole chart in, a MatchReport out.
 

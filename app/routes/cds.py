@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answer import answer
-from app.errors import NotHere, Unusable
+from app.errors import Unusable
+from app.examples import FEEDBACK, hook_call
 from app.strict_json import check_envelope, check_whole, read_body
 from app.wiring import services_of
 from cds_hooks.models import InvalidRequest, read_feedback, read_request
-from cds_hooks.services import Offer, discovery, find_offer
+from cds_hooks.services import OFFERS, Offer, discovery
 
 router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"])
 
@@ -34,11 +35,48 @@ async def discover(request: Request) -> Response:
     return Response(_DISCOVERY, media_type=_JSON, headers=_CACHED)
 
 
-@router.post("/{service_id}", summary="Ask for cards")
-async def call_service(request: Request, service_id: str) -> Response:
+def _add_service(offer: Offer) -> None:
+    """The two addresses of one service: its calls, and feedback on its cards."""
+
+    async def call(request: Request) -> Response:
+        return await _call(request, offer)
+
+    async def feedback(request: Request) -> Response:
+        return await _take_feedback(request, offer)
+
+    encounter = {"encounterId": "example-encounter"} if offer.needs_encounter else {}
+    router.add_api_route(
+        f"/{offer.id}",
+        call,
+        methods=["POST"],
+        summary=f"Ask for cards: {offer.hook}",
+        description=offer.description,
+        operation_id=f"call-{offer.id}",
+        openapi_extra=_takes(hook_call(offer.hook, **encounter)),
+    )
+    router.add_api_route(
+        f"/{offer.id}/feedback",
+        feedback,
+        methods=["POST"],
+        summary=f"Say what became of cards: {offer.hook}",
+        description="All items are stored before this is answered, or none; a repeated item counts once.",
+        operation_id=f"feedback-{offer.id}",
+        openapi_extra=_takes(FEEDBACK),
+    )
+
+
+def _takes(example: object) -> dict[str, object]:
+    return {"requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}, "example": example}}}}
+
+
+for _offer in OFFERS:
+    _add_service(_offer)
+
+
+async def _call(request: Request, offer: Offer) -> Response:
     """One hook call: the patient's chart against every trial, as cards. An empty list says that none is worth one."""
     started = asyncio.get_running_loop().time()
-    services, offer = services_of(request), _offer(service_id)
+    services = services_of(request)
     own = services.public_address(request)
     caller = await services.authenticator.ehr(request.headers.getlist("authorization"), {own}, offer.id)
     with services.slots:
@@ -52,10 +90,8 @@ async def call_service(request: Request, service_id: str) -> Response:
         return Response(await answer(hook, offer, caller, services, base, started), media_type=_JSON)
 
 
-@router.post("/{service_id}/feedback", summary="Say what became of cards")
-async def take_feedback(request: Request, service_id: str) -> Response:
-    """What users did with cards. All items are stored before this is answered, or none; a repeated item counts once."""
-    services, offer = services_of(request), _offer(service_id)
+async def _take_feedback(request: Request, offer: Offer) -> Response:
+    services = services_of(request)
     own = services.public_address(request)
     audiences = {own, own.removesuffix("/feedback")}
     caller = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, offer.id)
@@ -69,10 +105,3 @@ async def take_feedback(request: Request, service_id: str) -> Response:
     for item in items:
         services.metrics.feedback.labels(item.outcome).inc()
     return Response(b"{}", media_type=_JSON)
-
-
-def _offer(service_id: str) -> Offer:
-    offer = find_offer(service_id)
-    if offer is None:
-        raise NotHere("There is no service of this id; discovery lists those there are.")
-    return offer

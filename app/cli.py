@@ -1,0 +1,243 @@
+"""The command line: serve, match one chart, look at trial definitions."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from app.definitions import Definitions, Served
+from app.ehrs import EhrsError, load_ehrs
+from app.settings import Settings, SettingsError, read_settings
+from cds_hooks.report import report_of
+from mappings.chart import ChartBuilder, ChartError
+from mappings.times import parse_moment
+from trial_defs.evaluation import match as match_trials
+from trial_defs.findings import Match
+
+cli = typer.Typer(
+    name="trialcards",
+    help="Holds patients' charts against clinical trial criteria.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+trials_cli = typer.Typer(help="The trial definitions that are served.", no_args_is_help=True)
+cli.add_typer(trials_cli, name="trials")
+out = Console(highlight=False)
+
+Folder = Annotated[Path | None, typer.Option("--trials", help="A folder with the site's own trial definitions.")]
+Concepts = Annotated[Path | None, typer.Option("--mappings", help="A folder with the site's own concepts and codes.")]
+
+
+def main() -> None:
+    """The entry point of the `trialcards` command."""
+    cli()
+
+
+def _stop(*lines: str, code: int = 2) -> NoReturn:
+    for line in lines:
+        typer.echo(line, err=True)
+    raise typer.Exit(code)
+
+
+# -- serving
+
+
+@cli.command()
+def serve() -> None:
+    """Serve in the production profile.
+
+    Everything is set by environment variables: HOST, PORT and TRIALCARDS_* (also from a .env file). Refuses to start
+    while TRIALCARDS_EHRS, TRIALCARDS_PUBLIC_URL or TRIALCARDS_SECRET_KEY is missing, and names what is.
+    """
+    settings = _settings("production")
+    assert settings.ehrs is not None
+    try:
+        load_ehrs(settings.ehrs)
+    except EhrsError as error:
+        _stop(*error.problems)
+    _run("app.main:from_settings", settings)
+
+
+@cli.command(name="demo")
+def serve_demo() -> None:
+    """Serve the demo on loopback: unsigned calls, SQLite, everything under var/.
+
+    This is what `make run` starts. HOST and PORT choose where, TRIALCARDS_DEMO_FHIR puts another FHIR server in the
+    demo EHR's place.
+    """
+    settings = _settings("demo")
+    base = f"http://{settings.host}:{settings.port}"
+    for path, what in (("/", "start here"), ("/docs", "API"), ("/cds-services", "CDS Hooks discovery")):
+        typer.echo(f"  {base}{path:<14} {what}")
+    _run("app.main:demo", settings)
+
+
+def _settings(profile: Literal["demo", "production"]) -> Settings:
+    try:
+        return read_settings(profile)
+    except SettingsError as error:
+        _stop(*error.problems)
+
+
+def _run(factory: str, settings: Settings) -> None:
+    try:
+        uvicorn.run(
+            factory,
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            log_level="warning",
+            access_log=False,  # an address may hold what a caller put there; our own log has the route
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=10,
+        )
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+# -- matching
+
+
+@cli.command()
+def match(
+    bundle: Annotated[
+        Path, typer.Argument(help='A FHIR Bundle with one patient\'s whole chart; "-" reads it from stdin.')
+    ],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="A date, or an instant with offset, at which the chart is read.")
+    ] = None,
+    trial: Annotated[list[str] | None, typer.Option("--trial", help="Id of a trial; may repeat. Default: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole MatchReport as JSON.")] = False,
+    timezone: Annotated[str, typer.Option("--timezone", help="The time zone in which a bare date is read.")] = "UTC",
+    trials: Folder = None,
+    mappings: Concepts = None,
+) -> None:
+    """Match one patient's chart with the trials, without a server.
+
+    Exit status 0 when the chart was matched, 2 when something about the call or the file is not usable.
+    """
+    served = _served(mappings, trials)
+    if unknown := [name for name in trial or () if name not in served.trials]:
+        _stop(
+            f"--trial: {len(unknown)} of the ids given are not served; `trialcards trials list` shows those that are."
+        )
+    zone = _zone(timezone)
+    found = _matched(_read(bundle), served, trial, _moment(as_of, zone), zone)
+    if as_json:
+        report = report_of(found, str(uuid.uuid4()), served.catalogue)
+        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    else:
+        _print_match(found)
+
+
+def _matched(raw: bytes, served: Served, wanted: list[str] | None, moment: datetime, zone: tzinfo) -> Match:
+    builder = ChartBuilder(None)
+    chosen = [trial for name, trial in served.trials.items() if not wanted or name in wanted]
+    try:
+        builder.add(raw, None)
+        builder.whole_chart()
+        return match_trials(chosen, builder.build(), served.catalogue, moment, zone)
+    except ChartError as error:
+        _stop(f"BUNDLE: {error.message}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        _stop(f"BUNDLE: cannot be read ({error.strerror})")
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        _stop("--timezone: is not a time zone; write it like Europe/Berlin")
+
+
+def _moment(text: str | None, zone: tzinfo) -> datetime:
+    if text is None:
+        return datetime.now(UTC)
+    moment = parse_moment(text, zone)
+    if moment is None or not moment.is_one_day:
+        _stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
+    return moment.earliest
+
+
+def _print_match(found: Match) -> None:
+    table = Table("Trial", "Cohort", "Verdict", "Met", "Not met", "Unknown", "For you", box=None, header_style="bold")
+    for trial in found.trials:
+        for cohort in trial.cohorts:
+            outcomes = [finding.outcome.value for finding in cohort.findings]
+            counts = [str(outcomes.count(each)) for each in ("met", "not-met", "unknown", "needs-human")]
+            table.add_row(trial.trial.id, cohort.cohort.id, cohort.verdict.value, *counts)
+    out.print(table)
+
+
+# -- definitions
+
+
+def _served(mappings: Path | None, trials: Path | None) -> Served:
+    served = Definitions(mappings, trials).now
+    for problem in served.problems:
+        typer.echo(problem, err=True)
+    return served
+
+
+@trials_cli.command(name="list")
+def list_trials(trials: Folder = None, mappings: Concepts = None) -> None:
+    """List the trials with version, status, cohorts and number of criteria."""
+    table = Table("Trial", "Version", "Status", "Cohorts", "Criteria", "Title", box=None, header_style="bold")
+    for trial in _served(mappings, trials).trials.values():
+        cohorts = ", ".join(cohort.id for cohort in trial.cohorts)
+        criteria = len({criterion.id for cohort in trial.cohorts for criterion in cohort.criteria})
+        table.add_row(trial.id, str(trial.version), trial.status, cohorts, str(criteria), trial.short_title)
+    out.print(table)
+
+
+@trials_cli.command(name="show")
+def show_trial(
+    trial_id: Annotated[str, typer.Argument(help="Id of the trial, as `trials list` shows it.")],
+    trials: Folder = None,
+    mappings: Concepts = None,
+) -> None:
+    """Show a trial, cohort by cohort, criterion by criterion."""
+    trial = _served(mappings, trials).trials.get(trial_id)
+    if trial is None:
+        _stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
+    out.print(
+        f"[bold]{trial.id}[/bold] version {trial.version} ({trial.hash[:19]})", trial.title, sep="\n", markup=True
+    )
+    for cohort in trial.cohorts:
+        out.print(f"\n{cohort.id}: {cohort.title}", style="bold", markup=False)
+        for criterion in cohort.criteria:
+            sign = "+" if criterion.kind == "inclusion" else "−"
+            out.print(f"  {sign} {criterion.id:<24} {criterion.text}", markup=False, soft_wrap=True)
+
+
+@trials_cli.command(name="lint")
+def lint_trials(trials: Folder = None, mappings: Concepts = None) -> None:
+    """Check every definition and concept file; print each problem with file and place.
+
+    Exit status 0 when there is none, 1 otherwise.
+    """
+    served = Definitions(mappings, trials).now
+    for problem in served.problems:
+        typer.echo(problem)
+    typer.echo(
+        f"{len(served.trials)} trials, {len(served.catalogue.concepts)} concepts, {len(served.problems)} problems"
+    )
+    raise typer.Exit(1 if served.problems else 0)

@@ -1,0 +1,97 @@
+"""The examples of the API documentation: one invented patient, in the two shapes in which a chart can be sent.
+
+Each is complete and runs as it stands. The patient has lupus and a few results, so that a card comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+PATIENT = "example-patient"
+TRIAL = "NCT06711146"
+AS_OF = "2026-11-01"
+
+Resource = dict[str, Any]
+
+
+def _coded(system: str, code: str, text: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code}], "text": text}
+
+
+def _result(number: int, loinc: str, text: str, value: float, unit: str, ucum: str) -> Resource:
+    return {
+        "resourceType": "Observation",
+        "id": f"result-{number}",
+        "status": "final",
+        "code": _coded("http://loinc.org", loinc, text),
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "effectiveDateTime": "2026-10-20",
+        "valueQuantity": {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": ucum},
+    }
+
+
+_PATIENT: Resource = {"resourceType": "Patient", "id": PATIENT, "gender": "female", "birthDate": "1989-04-12"}
+_CONDITIONS: list[Resource] = [
+    {
+        "resourceType": "Condition",
+        "id": "diagnosis-1",
+        "clinicalStatus": _coded("http://terminology.hl7.org/CodeSystem/condition-clinical", "active", "active"),
+        "verificationStatus": _coded(
+            "http://terminology.hl7.org/CodeSystem/condition-ver-status", "confirmed", "confirmed"
+        ),
+        "code": _coded("http://snomed.info/sct", "55464009", "Systemic lupus erythematosus"),
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "onsetDateTime": "2019-06-03",
+    }
+]
+_RESULTS: list[Resource] = [
+    _result(1, "777-3", "Platelets", 180, "K/uL", "10*3/uL"),
+    _result(2, "718-7", "Hemoglobin", 11.2, "g/dL", "g/dL"),
+    _result(3, "2160-0", "Creatinine", 0.8, "mg/dL", "mg/dL"),
+    _result(4, "29463-7", "Body weight", 64, "kg", "kg"),
+]
+
+
+def _bundle(kind: str, resources: Iterable[Resource]) -> Resource:
+    return {"resourceType": "Bundle", "type": kind, "entry": [{"resource": resource} for resource in resources]}
+
+
+WHOLE_CHART: Resource = _bundle("collection", [_PATIENT, *_CONDITIONS, *_RESULTS])
+
+
+def hook_call(hook: str, **more: str) -> dict[str, Any]:
+    """A call of a service with everything prefetched."""
+    return {
+        "hook": hook,
+        "hookInstance": "1f0c2a34-5f5e-4b6f-9d3a-2b8f6c1d7e90",
+        "context": {"userId": "Practitioner/example", "patientId": PATIENT, **more},
+        "prefetch": {
+            "patient": _PATIENT,
+            "conditions": _bundle("searchset", _CONDITIONS),
+            "observations": _bundle("searchset", _RESULTS),
+            "medicationRequests": None,
+            "medicationStatements": None,
+            "medicationAdministrations": None,
+            "procedures": None,
+            "immunizations": None,
+            "researchSubjects": None,
+        },
+    }
+
+
+FEEDBACK: dict[str, Any] = {
+    "feedback": [
+        {
+            "card": "9a8c6f2e-7a52-4c9b-8f0e-5d1c3b2a4e6f",
+            "outcome": "overridden",
+            "overrideReason": {
+                "reason": {
+                    "code": "ask-later",
+                    "system": "https://trialcards.org/fhir/CodeSystem/override-reason",
+                }
+            },
+            "outcomeTimestamp": "2026-11-01T09:30:00Z",
+        }
+    ]
+}
