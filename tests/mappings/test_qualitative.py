@@ -25,7 +25,8 @@ NEGATIVE = (
     "|Negative for H pylori|NEGATIVE FOR H PYLORI STOOL ANTIGEN|No evidence of infection|No HBV DNA detected"
     "|below cutoff|Below cut-off|Below detection limit|HIV 1/2 Ab: Non-Reactive|HIV-1 RNA not detected|Result: negative"
     "|Neg (<1:40)|negativ|négatif|nicht nachweisbar|kein Nachweis von HIV|non-réactif|no detectado|não reagente"
-    "|Not pregnant|no|nein|Target Not Detected|TND|HBsAg non reactive|Not detected (negative)|undetectable viral load|Neg\u200bative"
+    "|Not pregnant|no|nein|Target Not Detected|TND|HBsAg non reactive|Not detected (negative)"
+    "|undetectable viral load|Neg\u200bative"
 )
 INDETERMINATE = (
     "indeterminate|Equivocal|borderline|gray zone|grey-zone|Inconclusive|weakly positive|Weakly reactive|low positive"
@@ -35,8 +36,8 @@ INDETERMINATE = (
 )
 NOTHING = (
     "|abnormal|normal|1:80|12.5|-|N/A|pending|Not tested|not done|see comment|partner HIV positive|control positive"
-    "|1 positive|cannot be detected|unable to be detected|not positive|no positive|Unreactive|yes please|nope|preposition"
-    "|reactivity|nonsense|O Rh positive|mother positive|Negated|positively"
+    "|1 positive|cannot be detected|unable to be detected|not positive|no positive|Unreactive|yes please|nope"
+    "|preposition|reactivity|nonsense|O Rh positive|mother positive|Negated|positively"
 )
 
 
