@@ -19,7 +19,7 @@ from cds_hooks.fhir_drafts import referral, test_order
 from cds_hooks.needs import WORTH_A_CARD, Need, effort_of, needs_of
 from cds_hooks.report import Json, trial_entry
 from cds_hooks.safe_text import plain, shortened
-from cds_hooks.wording import VERDICTS, Titles, counted, is_overdue, titles_of
+from cds_hooks.wording import VERDICTS, Titles, counted, is_overdue, short_title, subject_words, titles_of
 from mappings.catalogue import Catalogue
 from mappings.facts import Reason
 from trial_defs import expressions as x
@@ -241,9 +241,9 @@ def _count_open(unknown: Sequence[Finding]) -> str:
 
 def _gap(cohort: CohortMatch, titles: Titles) -> str:
     missed = [f for f in cohort.findings if f.outcome is Outcome.NOT_MET]
-    names = [titles(f.criterion.concepts[0]) if f.criterion.concepts else f.criterion.id for f in missed]
-    gap = f"{' and '.join(names)} just outside the limit" if not cohort.recheck_on else f"{' and '.join(names)}"
-    return f"{gap}, may fit from {cohort.recheck_on}" if cohort.recheck_on else gap
+    names = dict.fromkeys(short_title(subject_words(leaf, titles)) for f in missed for leaf in f.decided_by[:1])
+    what = " and ".join(names) or counted(len(missed), "criterion")
+    return f"{what}, may fit from {cohort.recheck_on}" if cohort.recheck_on else f"{what} just outside the limit"
 
 
 # -- the answer -------------------------------------------------------------------------------------------------------

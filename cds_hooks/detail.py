@@ -22,9 +22,11 @@ from cds_hooks.wording import (
     open_words,
     recruiting_words,
     settled_words,
+    subject_words,
 )
 from mappings.catalogue import Catalogue
 from mappings.facts import Episode, SourceReport
+from trial_defs import expressions as x
 from trial_defs.findings import RANK, Basis, CohortMatch, Finding, Match, Open, Outcome, TrialMatch, Verdict
 
 LONGEST = 3850  # the contract's 4,000 without the room for a closing sentence
@@ -63,7 +65,7 @@ def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Tit
         *_in_the_way(cohort, titles),
         *_missing(trial, cohort, catalogue, titles),
         *_to_confirm(cohort, titles),
-        *_to_judge(cohort),
+        *_to_judge(cohort, titles),
         *_met(match, cohort, titles),
         *_steps(cohort),
         *_other_cohorts(trial, cohort),
@@ -107,16 +109,24 @@ def _verdict_line(cohort: CohortMatch) -> str:
 
 
 def _status_line(match: Match, trial: TrialMatch) -> str:
-    status = recruiting_words(trial.trial, match.as_of.date())
-    return f"{markdown(status)}. {markdown(definition_words(trial.trial))}."
+    today = match.as_of.date()
+    status = f"{recruiting_words(trial.trial, today)}; {definition_words(trial.trial)}. Chart read as of {today}."
+    return markdown(status, 400)
 
 
 def _in_the_way(cohort: CohortMatch, titles: Titles) -> list[Section]:
     missed = [f for f in cohort.findings if f.outcome is Outcome.NOT_MET]
-    lines = [markdown(f"{settled_words(f, titles)} – {f.criterion.text}", _LINE) for f in missed]
+    lines = [_missed_line(finding, titles) for finding in missed]
     if cohort.recheck_on:
         lines.append(f"Look again on {cohort.recheck_on}: from then on these may be met")
     return [Section("In the way", lines)]
+
+
+def _missed_line(finding: Finding, titles: Titles) -> str:
+    """What was found; and the criterion's own words where they say more than its limit."""
+    said = settled_words(finding, titles)
+    verb = "Excluded" if finding.criterion.kind == "exclusion" else "Required"
+    return markdown(said if finding.margin else f"{said} – {verb}: {finding.criterion.text}", _LINE)
 
 
 def _missing(trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, titles: Titles) -> list[Section]:
@@ -144,14 +154,19 @@ def _unknown(cohort: CohortMatch) -> list[Finding]:
 
 def _to_confirm(cohort: CohortMatch, titles: Titles) -> list[Section]:
     presumed = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.PRESUMED]
-    names = [titles(f.criterion.concepts[0]) if f.criterion.concepts else f.criterion.text for f in presumed]
+    names = [subject_words(leaf, titles) for finding in presumed for leaf in finding.decided_by]
     lines = [markdown(name, 80) for name in dict.fromkeys(names)]
     return [Section("Please confirm: no record, taken as absent", lines, most=12, inline=True)]
 
 
-def _to_judge(cohort: CohortMatch) -> list[Section]:
-    judged = [f for f in cohort.findings if f.outcome is Outcome.NEEDS_HUMAN]
-    return [Section("For you to judge", [markdown(f.criterion.text, 160) for f in judged], most=4)]
+def _to_judge(cohort: CohortMatch, titles: Titles) -> list[Section]:
+    """The questions first, then what the patient has to agree to."""
+    pieces = [p for f in cohort.findings if f.outcome is Outcome.NEEDS_HUMAN for p in f.still_open]
+    questions = [p.leaf.question for p in pieces if isinstance(p.leaf, x.Judgement)]
+    entries = [open_words(p, titles) for p in pieces if not isinstance(p.leaf, x.Judgement | x.Consent)]
+    steps = [p.leaf.step for p in pieces if isinstance(p.leaf, x.Consent)]
+    lines = dict.fromkeys([*entries, *questions, *steps])
+    return [Section("For you to judge", [markdown(line, 200) for line in lines], most=4)]
 
 
 def _met(match: Match, cohort: CohortMatch, titles: Titles) -> list[Section]:
@@ -226,16 +241,15 @@ def _reading(match: Match, trial: TrialMatch, cohort: CohortMatch) -> list[Secti
         if t.trial.id != trial.trial.id and any(c.verdict is Verdict.COULD_NOT_EVALUATE for c in t.cohorts)
     ]
     readings = sum(f.criterion.reading is not None for f in cohort.findings)
-    said = [f"{counted(readings, 'criterion')} rest on our reading of an unclear passage"] if readings else []
-    said += (
-        [f"the document does not state: {markdown(', '.join(trial.trial.missing), 200)}"] if trial.trial.missing else []
-    )
+    verb = "rests" if readings == 1 else "rest"
+    said = [f"{counted(readings, 'criterion')} {verb} on our reading of an unclear passage"] if readings else []
+    if silent := len(trial.trial.missing):
+        said.append(f"the document leaves {counted(silent, 'point')} open")
     return [
         Section("Not read", unread, most=9, inline=True),
         Section("Could not be evaluated", [markdown(name, 80) for name in (*unevaluated, *elsewhere)], inline=True),
         Section("Left out of the chart", left_out, most=6, inline=True),
         Section("About the definition", said, inline=True),
-        Section("Chart read as of", [match.as_of.date().isoformat()], inline=True),
     ]
 
 

@@ -36,6 +36,12 @@ def titles_of(catalogue: Catalogue | None) -> Titles:
     return title
 
 
+def short_title(title: str) -> str:
+    """The abbreviation that a title ends with, where it has one: "Alanine aminotransferase (ALT)" -> "ALT"."""
+    match = re.search(r" \(([A-Z][A-Za-z0-9-]{1,7})\)$", title)
+    return match[1] if match else title
+
+
 # -- numbers, units, dates --------------------------------------------------------------------------------------------
 
 _UNITS: Mapping[str, str] = {
@@ -195,7 +201,9 @@ def explanation(finding: Finding, titles: Titles) -> str:
     """One criterion in one line: what was found, how far from the limit; or why it is open, and who can help."""
     said = _said(finding, titles)
     step = finding.criterion.step
-    return f"{said}. To do: {step}" if step and finding.outcome is not Outcome.NOT_APPLICABLE else said
+    if not step or finding.outcome is Outcome.NOT_APPLICABLE:
+        return said
+    return f"{said}{'' if said.endswith(('?', '.')) else '.'} To do: {step}"
 
 
 def _said(finding: Finding, titles: Titles) -> str:
@@ -228,7 +236,8 @@ def _deciding(finding: Finding, titles: Titles) -> list[str]:
     phrases: list[str] = []
     told: list[Evidence] = []
     for leaf in finding.decided_by:
-        found = [each for each in finding.evidence if _speaks_for(each, leaf) and each not in told]
+        untold = [each for each in finding.evidence if each not in told]
+        found = [e for e in untold if e.concept in x.concepts_of(leaf)] or [e for e in untold if _may_mean(e, leaf)]
         told += found
         phrases += _leaf_phrases(leaf, found, margin if leaf in measured else None, finding, titles)
     if not finding.decided_by:
@@ -243,10 +252,17 @@ def _leaf_phrases(
         return [_silence(leaf, finding.basis, titles)]
     limit = _limit(leaf, margin, found[0], finding.outcome)
     beside = margin.limit if margin else None
-    first = evidence_words(found[0], titles, beside) + limit
+    first = evidence_words(found[0], titles, beside) + limit + _outside(leaf, found[0], finding)
     if isinstance(leaf, x.Change) and len(found) > 1:
         return [first, "before: " + evidence_words(found[1], titles)]
     return [first, *(evidence_words(each, titles) for each in found[1:] if _adds(leaf, each))]
+
+
+def _outside(leaf: x.Expression, evidence: Evidence, finding: Finding) -> str:
+    """Said of an entry that an exclusion asks about and that lies outside its period."""
+    period = isinstance(leaf, x.Condition | x.Treatment) and (leaf.within or getattr(leaf, "began_within", None))
+    harmless = finding.outcome is Outcome.MET and finding.criterion.kind == "exclusion"
+    return ", outside the period asked about" if period and harmless and isinstance(evidence, Episode) else ""
 
 
 def _adds(leaf: x.Expression, evidence: Evidence) -> bool:
@@ -254,21 +270,12 @@ def _adds(leaf: x.Expression, evidence: Evidence) -> bool:
     return not isinstance(leaf, x.Value) or getattr(evidence, "concept", None) == leaf.concept
 
 
-def _speaks_for(evidence: Evidence, leaf: x.Expression) -> bool:
-    """Whether this evidence was found for this leaf: by concept, or by a member that the leaf's class includes."""
-    match leaf:
-        case x.Value() | x.Change():
-            return evidence.concept == leaf.concept
-        case x.Age():
-            return evidence.concept == "age"
-        case x.SexIs():
-            return evidence.concept == "sex"
-        case x.Condition():
-            return evidence.concept == leaf.concept or (isinstance(evidence, Episode) and evidence.kind == "diagnosis")
-        case x.Treatment():
-            return evidence.concept in leaf.concepts or (isinstance(evidence, Episode) and evidence.kind != "diagnosis")
-        case _:
-            return False
+def _may_mean(evidence: Evidence, leaf: x.Expression) -> bool:
+    """Whether this entry is of the kind that the leaf asks for; its concept may be a member of the leaf's class."""
+    if not isinstance(evidence, Episode):
+        return False
+    diagnosis = evidence.kind == "diagnosis"
+    return isinstance(leaf, x.Condition) if diagnosis else isinstance(leaf, x.Treatment)
 
 
 def _silence(leaf: x.Expression, basis: Basis | None, titles: Titles) -> str:
@@ -285,14 +292,13 @@ def _limit(leaf: x.Expression, margin: Margin | None, evidence: Evidence, outcom
         return _limit_of_test(test)
     same_unit = getattr(evidence, "unit", None) == margin.unit or isinstance(leaf, x.Age)
     limit = number_words(margin.limit) if same_unit else quantity_words(margin.limit, margin.unit)
-    if isinstance(test, x.Bound) and test.times:
-        limit += f", {_times_words(test)}"
+    times = f"{_times_words(test)}" if isinstance(test, x.Bound) and test.times else ""
     if outcome is Outcome.MET or not margin.value:
         if isinstance(test, x.Between):
             return f" (limits {number_words(test.low.number)} to {number_words(test.high.number)})"
-        return f" (limit {limit})"
+        return f" (limit {limit}, {times})" if times else f" (limit {limit})"
     side = _side(evidence, margin)
-    return f", {number_words(abs(margin.value))} {side} the limit of {limit}"
+    return f", {number_words(abs(margin.value))} {side} the limit of {limit}" + (f" ({times})" if times else "")
 
 
 def _side(evidence: Evidence, margin: Margin) -> str:
@@ -390,7 +396,8 @@ def missing_words(concept: str, piece: Open, titles: Titles) -> str:
     """A concept that a test would bring, with the cause in brackets unless there is simply no result."""
     causes = [] if piece.reason is Reason.MISSING else [_cause(piece, titles)]
     causes += [plain(piece.note, 120)] if piece.note else []
-    return f"{titles(concept)} ({', '.join(causes)})" if causes else titles(concept)
+    name = short_title(titles(concept))
+    return f"{name} ({', '.join(causes)})" if causes else name
 
 
 def help_words(piece: Open) -> str:
@@ -449,13 +456,13 @@ def _where(trial: x.Trial) -> str:
 
 def definition_words(trial: x.Trial) -> str:
     if trial.signed_off is None:
-        return f"Definition not confirmed by the study team (version {trial.version}, source read {trial.read_on})"
-    return f"Definition confirmed by the study team on {trial.signed_off.on} (version {trial.version})"
+        return f"definition not confirmed by the study team (version {trial.version}, source read {trial.read_on})"
+    return f"definition confirmed by the study team on {trial.signed_off.on} (version {trial.version})"
 
 
 def counted(number: int, noun: str) -> str:
     """ "1 result", "3 results", "2 criteria"."""
-    plural = {"criterion": "criteria", "entry": "entries"}.get(noun, noun + "s")
+    plural = re.sub("criterion$", "criteria", noun) if noun.endswith("criterion") else noun + "s"
     return f"{number} {noun if number == 1 else plural}"
 
 
