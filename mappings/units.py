@@ -56,7 +56,8 @@ def canonical_unit(text: str) -> str | None:
 
 
 def warm(pairs: Iterable[tuple[str, str]]) -> None:
-    """Look up these (from, to) conversions now, so that no request waits for the unit library to load."""
+    """Load the unit library and look up these (from, to) conversions now, so that no request waits for it."""
+    _library()
     for unit, to in pairs:
         _factor(unit, to)
 
@@ -180,7 +181,7 @@ def _read_by_parts(text: str) -> tuple[str, ...]:
     one_case = bare.isupper() or bare.islower()
     first, *below = text.split("/")
     lower = [_part(part, one_case) for part in below]
-    top = _numerator(first, one_case, counting=bool(lower) and lower[0] in _VOLUMES)
+    top = _numerator(first, one_case, counting=bool(lower) and lower[0] in _VOLUMES) if first or not lower else ""
     if top is None or None in lower or (top.startswith("{") and lower):
         return ()
     return ("/".join((top, *(part for part in lower if part))) + (_SURFACE if surface else ""),)

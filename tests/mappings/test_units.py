@@ -50,6 +50,7 @@ SPELLINGS = {
     "ms": "ms|msec|MSEC",
     "kg": "kg|KG|kgs",
     "[lb_av]": "lbs|lb|[lb_av]|LBS",
+    "[in_i]": "in|inches|IN",
     "a": "a|yrs|years|yr|Y",
     "%": "%|percent|% pred|%O2",
     "1": "1",
@@ -59,7 +60,7 @@ SPELLINGS = {
     "{titer}": "titer|Titre|{titer}",
     "{score}": "score|(score)|points|{score}",
     "[arb'U]/mL": "AU/mL",
-    "/min": "beats/minute|bpm|/min",
+    "/min": "beats/minute|bpm|/min|breaths per minute",
 }
 
 
@@ -208,6 +209,7 @@ def test_two_readings_of_one_text_can_never_both_fit(text: str, readings: tuple[
 def test_common_conversions_do_not_load_the_unit_library() -> None:
     script = (
         "import sys; from decimal import Decimal; from mappings.units import convert\n"
+        "assert convert(Decimal(75), '/minute', '/min') == 75\n"
         "assert convert(Decimal(180), 'K/uL', '10*9/L') == 180 and convert(Decimal(15), 'g/dL', 'g/L') == 150\n"
         "assert 'pint' not in sys.modules and 'ucumvert' not in sys.modules\n"
         "assert convert(Decimal(1), '[nmi_i]', 'm') == 1852 and 'pint' in sys.modules"
