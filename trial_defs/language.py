@@ -12,12 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from mappings.units import convert
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from mappings.catalogue import Catalogue, Concept, ConceptKind, PeriodText
 from mappings.facts import Polarity, Sex
 from mappings.times import Period, parse_period
+from mappings.units import convert
 from mappings.yaml_files import DefinitionError, Problem
 from trial_defs import expressions as x
 
@@ -490,9 +490,10 @@ class _Compiler:
         if text in ("positive", "negative"):
             return Polarity(text)
         if match := _TIMES.match(text):
-            plus = self._canonical(Decimal(match[4]), match[5], unit, where, concept) if match[4] else Decimal(0)
+            # An amount above normal is no value, so the plausible range of values says nothing about it.
+            plus = self._converted(Decimal(match[4]), match[5], unit, where, concept) if match[4] else None
             number = Decimal(match[2] or 1)
-            return x.Bound(match[1], number, match[3], number, times=match[3], plus=plus)  # type: ignore[arg-type]
+            return x.Bound(match[1], number, match[3], number, times=match[3], plus=plus or Decimal(0))  # type: ignore[arg-type]
         if match := _BETWEEN.match(text):
             ends = [Decimal(match[1]), Decimal(match[2])]
             if ends[0] > ends[1]:
@@ -507,16 +508,23 @@ class _Compiler:
         return x.Bound(match[1], number, match[3], canonical)  # type: ignore[arg-type]
 
     def _canonical(self, number: Decimal, unit: str, to: str | None, where: str, concept: Concept | None) -> Decimal:
-        if to is None:
-            self.object(where, "this concept has no unit; it is positive or negative")
-            return number
-        value = number if unit == to else convert(number, unit, to, concept.molar_mass if concept else None)
+        value = self._converted(number, unit, to, where, concept)
         if value is None:
-            self.object(where, f'"{unit}" cannot be converted to {to}')
             return number
         if concept and concept.plausible and not concept.plausible[0] <= value <= concept.plausible[1]:
             low, high = concept.plausible
             self.object(where, f"the limit {number} {unit} lies outside the plausible range {low}..{high} {to}")
+        return value
+
+    def _converted(
+        self, number: Decimal, unit: str, to: str | None, where: str, concept: Concept | None
+    ) -> Decimal | None:
+        if to is None:
+            self.object(where, "this concept has no unit; it is positive or negative")
+            return None
+        value = number if unit == to else convert(number, unit, to, concept.molar_mass if concept else None)
+        if value is None:
+            self.object(where, f'"{unit}" cannot be converted to {to}')
         return value
 
     def _tolerance(self, text: str | None, concept: Concept, where: str) -> tuple[Decimal | None, Decimal | None]:

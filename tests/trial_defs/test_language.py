@@ -77,6 +77,12 @@ def test_a_limit_may_lie_an_amount_above_normal(tmp_path: Path, catalogue: Catal
     assert asks.test == x.Bound("<=", Decimal(1), "ULN", Decimal(1), "ULN", Decimal(4))
 
 
+def test_an_amount_above_normal_may_be_smaller_than_any_plausible_value(tmp_path: Path, catalogue: Catalogue) -> None:
+    asks = _asks(tmp_path, '{value: {of: aptt, is: "<= ULN + 2 s"}}', catalogue)
+    assert isinstance(asks, x.Value)
+    assert asks.test == x.Bound("<=", Decimal(1), "ULN", Decimal(1), "ULN", Decimal(2))
+
+
 def test_a_limit_may_be_a_closed_range_or_a_polarity(tmp_path: Path, catalogue: Catalogue) -> None:
     ranged = _asks(tmp_path, '{value: {of: lvef, is: "45..70 %"}}', catalogue)
     spoken = _asks(tmp_path, "{value: {of: hiv, is: positive}}", catalogue)
