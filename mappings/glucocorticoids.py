@@ -1,0 +1,129 @@
+"""The daily glucocorticoid dose as prednisone equivalent, summed over the drugs that are current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from mappings.catalogue import Catalogue
+from mappings.derived import prednisone_equivalent
+from mappings.facts import Certainty, Dose, Episode
+
+CLASS = "glucocorticoid"
+_RECENT = timedelta(days=7)  # a dose given so lately may be part of a course that no order in the chart shows
+
+
+@dataclass(frozen=True, slots=True)
+class DailyDose:
+    """mg/d of prednisone, with the range that the chart leaves open (`high` None: it does not say)."""
+
+    low: Decimal
+    high: Decimal | None
+    episodes: tuple[Episode, ...]  # what is counted
+    note: str | None = None
+
+    @property
+    def exact(self) -> Decimal | None:
+        return self.low if self.low == self.high else None
+
+
+def current_dose(episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> DailyDose:
+    """What the current episodes come to today. 0 when none is current."""
+    current = [e for e in episodes if e.ongoing is not False]
+    lately = [e for e in episodes if _is_administration(e) and e.start and e.start.last_day >= today - _RECENT]
+    dose = _sum(current, catalogue)
+    if not current and lately:
+        return DailyDose(Decimal(0), None, tuple(lately), "given lately, without an order in the chart")
+    return dose
+
+
+def _is_administration(episode: Episode) -> bool:
+    return episode.source.startswith("MedicationAdministration")
+
+
+def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
+    """Orders for one drug add up; an order and a statement of the same drug are one intake, told twice."""
+    tellings: dict[str, dict[str, list[DailyDose]]] = {}
+    for episode in episodes:
+        kind = episode.source.partition("/")[0]
+        tellings.setdefault(episode.member or episode.concept, {}).setdefault(kind, []).append(_one(episode, catalogue))
+    low, high = Decimal(0), Decimal(0)
+    unknown, notes = False, []
+    for by_kind in tellings.values():
+        sums = [_added(doses) for doses in by_kind.values()]
+        low += min(dose.low for dose in sums)
+        known = [dose.high for dose in sums if dose.high is not None]
+        unknown = unknown or len(known) < len(sums)
+        high += max(known, default=Decimal(0))
+        notes += [dose.note for dose in sums if dose.note]
+    note = "; ".join(dict.fromkeys(notes)) or None
+    return DailyDose(low, None if unknown else high, tuple(episodes), note)
+
+
+def _added(doses: Iterable[DailyDose]) -> DailyDose:
+    low, high, notes = Decimal(0), Decimal(0), []
+    unknown = False
+    for dose in doses:
+        low += dose.low
+        high += dose.high or Decimal(0)
+        unknown = unknown or dose.high is None
+        notes += [dose.note] if dose.note else []
+    return DailyDose(low, None if unknown else high, (), "; ".join(dict.fromkeys(notes)) or None)
+
+
+def _one(episode: Episode, catalogue: Catalogue) -> DailyDose:
+    """The dose of one episode, or the range that is left open, and what leaves it open."""
+    entry = catalogue.concepts.get(episode.member or "")
+    factor = entry.prednisone_factor if entry else None
+    dose = episode.dose or Dose(None, None)
+    if factor is None:
+        return DailyDose(Decimal(0), None, (episode,), "which glucocorticoid is not recorded")
+    high = prednisone_equivalent(dose.high, factor) if dose.high is not None else None
+    if episode.certainty is not Certainty.CONFIRMED:
+        return DailyDose(Decimal(0), high, (episode,), "an entry without a code that is known")
+    if episode.ongoing is None:
+        return DailyDose(Decimal(0), high, (episode,), "whether it is still taken is not recorded")
+    low = prednisone_equivalent(dose.low, factor) if dose.low is not None else Decimal(0)
+    note = "taken as needed" if dose.as_needed else "dose not recorded" if high is None else None
+    return DailyDose(low, high, (episode,), note)
+
+
+def changed_since(day: date, episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> bool | None:
+    """Whether the dose of any day after `day`, up to today, differs from that day's; None where one is not known."""
+    if any(_may_touch(episode, day) for episode in episodes if not _is_dated(episode)):
+        return None
+    days = {day, today}
+    for episode in episodes:
+        if episode.start:
+            days.add(episode.start.first_day)
+        if episode.end and episode.ongoing is False:
+            days.add(episode.end.last_day + timedelta(1))
+    doses = [
+        _sum([e for e in episodes if _covers(e, one)], catalogue).exact for one in sorted(days) if day <= one <= today
+    ]
+    known = {dose for dose in doses if dose is not None}
+    if len(known) > 1:
+        return True
+    return None if None in doses else False
+
+
+def _is_dated(episode: Episode) -> bool:
+    if episode.start is None or not episode.start.is_one_day:
+        return False
+    return episode.ongoing is not False or (episode.end is not None and episode.end.is_one_day)
+
+
+def _may_touch(episode: Episode, day: date) -> bool:
+    """Whether an episode whose dates are not exact may have begun or ended after `day`."""
+    began_before = episode.start is not None and episode.start.last_day <= day
+    if episode.ongoing:
+        return not began_before
+    return episode.end is None or episode.end.last_day > day
+
+
+def _covers(episode: Episode, day: date) -> bool:
+    if episode.start and episode.start.first_day > day:
+        return False
+    return episode.ongoing is not False or episode.end is None or episode.end.last_day >= day

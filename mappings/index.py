@@ -1,0 +1,172 @@
+"""Which record of a chart speaks for which concept: found once, by code; and what does not count, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from msgspec import Struct
+
+from mappings import conditions, events, fhir, medications, observations
+from mappings.catalogue import Catalogue
+from mappings.chart import RESOURCE_TYPES, Chart
+from mappings.clock import Clock
+from mappings.facts import Certainty, Episode, Person
+
+R = TypeVar("R", bound=Struct)
+T = TypeVar("T")
+Chain = tuple[str, ...]  # a concept and all that include it, most specific first
+Reader = Callable[[str, str], Episode]  # (concept, member) -> the record as an Episode of the concept
+Sightings = dict[str, list[tuple[Reader, str]]]
+_USES = (fhir.MedicationRequest, fhir.MedicationStatement, fhir.MedicationAdministration)
+_GLUCOCORTICOID = "glucocorticoid"
+_COUNTED: tuple[type[fhir.FamilyMemberHistory | fhir.DiagnosticReport], ...] = (
+    fhir.FamilyMemberHistory,
+    fhir.DiagnosticReport,
+)
+
+
+@dataclass
+class Index:
+    """By concept: where to read results, episodes and allergies, each with the most specific concept found."""
+
+    catalogue: Catalogue
+    person: Person
+    clock: Clock
+    results: dict[str, list[tuple[observations.Found, str]]] = field(default_factory=dict)
+    episodes: Sightings = field(default_factory=dict)
+    allergies: Sightings = field(default_factory=dict)
+    excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
+    unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
+    _chains: dict[tuple[str | None, str | None], Chain] = field(default_factory=dict)
+
+    def add(self, chart: Chart) -> None:
+        """Sort every record of the chart."""
+        clock, lasting = self.clock, self.episodes
+        for source, observation in chart.of(fhir.Observation):
+            self._add_observation(source, observation)
+        for source, condition in self._counting(chart, fhir.Condition, conditions.exclusion_of):
+            self._sight(lasting, condition.code, partial(conditions.episode_of, source, condition, self.person, clock))
+        for source, procedure in self._counting(chart, fhir.Procedure, events.procedure_exclusion):
+            self._sight(lasting, procedure.code, partial(events.procedure_episode, source, procedure, clock))
+        for source, vaccine in self._counting(chart, fhir.Immunization, events.immunization_exclusion):
+            self._sight(lasting, vaccine.vaccine_code, partial(events.immunization_episode, source, vaccine, clock))
+        for source, allergy in self._counting(chart, fhir.AllergyIntolerance, events.allergy_exclusion):
+            self._sight(self.allergies, allergy.code, partial(events.allergy_episode, source, allergy, clock))
+        for source, subject in self._counting(chart, fhir.ResearchSubject, events.participation_exclusion):
+            reader: Reader = partial(events.participation_episode, source, subject, clock)
+            lasting.setdefault(events.PARTICIPATION, []).append((reader, events.PARTICIPATION))
+        for kind in _USES:
+            for source, use in self._counting(chart, kind, medications.exclusion_of):
+                self._add_use(source, use, chart)
+        for counted in _COUNTED:
+            self.excluded[counted.__name__] += Counter(
+                "entered-in-error" for _, record in chart.of(counted) if _is_in_error(record)
+            )
+
+    def _counting(
+        self, chart: Chart, kind: type[R], exclusion_of: Callable[[R, Clock], str | None]
+    ) -> Iterable[tuple[str, R]]:
+        """The records of a type that count; the others are counted by why they do not."""
+        for source, record in chart.of(kind):
+            reason = self._not_understood(kind.__name__, record) or exclusion_of(record, self.clock)
+            if reason is None:
+                yield source, record
+            else:
+                self.excluded[kind.__name__][reason] += 1
+
+    def _not_understood(self, name: str, record: Struct) -> str | None:
+        """A modifier that we do not know may turn a record into its opposite; it is not used, and not silence."""
+        for member, reason in (("modifier_extension", "modifier-extension"), ("implicit_rules", "implicit-rules")):
+            if getattr(record, member, None):
+                self.unsure.add(name)
+                return reason
+        return None
+
+    # Observations: the many; every step here is taken a thousand times
+
+    def _add_observation(self, source: str, observation: fhir.Observation) -> None:
+        excluded = self.excluded["Observation"]
+        if observation.modifier_extension or observation.implicit_rules:
+            excluded[self._not_understood("Observation", observation) or ""] += 1
+            return
+        standing = observations.standing_of(observation.status)
+        if standing in ("entered-in-error", "cancelled"):
+            excluded[standing] += 1
+        elif self.clock.is_future(observations.date_text(observation)):
+            excluded["future"] += 1
+        else:
+            self._add_values(source, observation, standing == "final")
+
+    def _add_values(self, source: str, observation: fhir.Observation, is_final: bool) -> None:
+        chains = self._chains_of(observation.code)
+        if chains and observations.says_something(observation):
+            self._note(self.results, chains, observations.Found(source, observation, observation, is_final))
+        elif chains and not observation.component:
+            self.excluded["Observation"]["no-value"] += 1
+        for component in observation.component:
+            chains = self._chains_of(component.code)
+            if not chains or not observations.says_something(component):
+                continue
+            if self._not_understood("Observation", component) is None:
+                self._note(self.results, chains, observations.Found(source, observation, component, is_final))
+
+    # Drugs
+
+    def _add_use(self, source: str, use: fhir.MedicationUse, chart: Chart) -> None:
+        name = type(use).__name__
+        drug = medications.drug_of(use, chart)
+        if not drug.known:
+            self.excluded[name]["medication-not-resolved"] += 1
+            self.unsure.add(name)
+            return
+        certainty = Certainty.CONFIRMED
+        chains = [chain for concept in drug.concepts for chain in self._chains_of(concept)]
+        if not chains:
+            certainty = Certainty.TEXT_ONLY
+            chains = [self.catalogue.ancestors(concept) for concept in medications.named_in(drug, self.catalogue)]
+        if any(_GLUCOCORTICOID in chain for chain in chains) and medications.is_put_where_it_acts(use, drug):
+            self.excluded[name]["local-use"] += 1
+            return
+        reader: Reader = partial(medications.episode_of, source, use, drug, certainty, self.clock)
+        self._note(self.episodes, chains, reader)
+
+    # By code
+
+    def _chains_of(self, code: fhir.CodeableConcept | None) -> list[Chain]:
+        """What its codings stand for; a coding that stands for nothing we know says nothing."""
+        found: list[Chain] = []
+        if code is None:
+            return found
+        for coding in code.coding:
+            key = (coding.system, coding.code)
+            chain = self._chains.get(key)
+            if chain is None:
+                chain = self._chains[key] = self._find(coding)
+            if chain:
+                found.append(chain)
+        return found
+
+    def _find(self, coding: fhir.Coding) -> Chain:
+        system, code = fhir.clean(coding.system or ""), fhir.clean(coding.code or "")
+        return self.catalogue.find(system, code) if system and code else ()
+
+    def _sight(self, index: Sightings, code: fhir.CodeableConcept | None, reader: Reader) -> None:
+        self._note(index, self._chains_of(code), reader)
+
+    def _note(self, index: dict[str, list[tuple[T, str]]], chains: Iterable[Chain], found: T) -> None:
+        """Under every concept of the chains once, with the most specific concept that led there."""
+        members: dict[str, tuple[int, str]] = {}
+        for chain in chains:
+            for place, concept in enumerate(chain):
+                if concept not in members or members[concept][0] < place:
+                    members[concept] = (place, chain[0])
+        for concept, (_, member) in members.items():
+            index.setdefault(concept, []).append((found, member))
+
+
+def _is_in_error(record: fhir.FamilyMemberHistory | fhir.DiagnosticReport) -> bool:
+    return fhir.clean(record.status or "").lower() == "entered-in-error"

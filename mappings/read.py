@@ -1,0 +1,138 @@
+"""From a chart to facts: records are found once by code, and read when a concept is first asked for.
+
+`facts_of` sorts out what does not count (entered in error, refuted, dated later) and says so in `sources`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, tzinfo
+
+from mappings import estimates, fhir, glucocorticoids, observations
+from mappings.catalogue import Catalogue, Concept
+from mappings.chart import RESOURCE_TYPES, Chart
+from mappings.clock import Clock
+from mappings.consent import declines_research
+from mappings.facts import Episode, Result, SourceReport, SourceState
+from mappings.index import Index, Reader
+from mappings.patient import person_of
+
+
+def facts_of(chart: Chart, catalogue: Catalogue, as_of: datetime, zone: tzinfo) -> PatientFacts:
+    """What the chart says at `as_of` (aware), days counted in `zone`. Nothing dated later is in it."""
+    return PatientFacts(chart, catalogue, Clock(as_of, zone))
+
+
+class PatientFacts:
+    """The facts of one patient at one moment. Every answer is the same however often it is asked."""
+
+    def __init__(self, chart: Chart, catalogue: Catalogue, clock: Clock) -> None:
+        self.person = person_of(chart.patient, chart.reference, clock)
+        self.as_of, self.zone, self.today = clock.as_of, clock.zone, clock.today
+        self.catalogue = catalogue
+        self.declines_research = declines_research(chart, clock)
+        self._chart, self._clock = chart, clock
+        self._index = Index(catalogue, self.person, clock)
+        self._index.add(chart)
+        self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
+        self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
+        self._results: dict[str, tuple[Result, ...]] = {}
+        self._episodes: dict[str, tuple[Episode, ...]] = {}
+
+    def state(self, resource_type: str) -> SourceState:
+        """How completely a resource type was read."""
+        return self._states.get(resource_type, "not-requested")
+
+    def readable(self, concept: str) -> bool:
+        """Whether every place where the concept would stand was read completely, so that silence says something."""
+        return all(self.state(name) == "complete" for name in self.catalogue.where(concept))
+
+    def results(self, concept: str) -> tuple[Result, ...]:
+        """Every result of the concept, derived ones too, newest first and undated last; a `problem` says what is amiss."""
+        if concept not in self._results:
+            self._results[concept] = estimates.with_derived(concept, self.recorded(concept), self)
+        return self._results[concept]
+
+    def recorded(self, concept: str) -> tuple[Result, ...]:
+        """The results that the chart itself holds, newest first."""
+        found = self._index.results.get(concept, ())
+        read = [(self._read(item, member, concept), item.observation) for item, member in found]
+        read.sort(key=lambda pair: _newness(pair[0], pair[1], self._clock), reverse=True)
+        return tuple(result for result, _ in read)
+
+    def episodes(self, concept: str) -> tuple[Episode, ...]:
+        """Everything on record for the concept that counts, whether over or not, latest start first."""
+        if concept not in self._episodes:
+            self._episodes[concept] = self._read_episodes(concept, self._index.episodes.get(concept, ()))
+        return self._episodes[concept]
+
+    def allergies(self, concept: str) -> tuple[Episode, ...]:
+        """Allergies and intolerances to the concept; they are no exposures."""
+        return self._read_episodes(concept, self._index.allergies.get(concept, ()))
+
+    def dose_changed_since(self, day: date) -> bool | None:
+        """Whether the daily glucocorticoid dose has changed after that day; None where the chart does not say."""
+        if not self.readable(glucocorticoids.CLASS):
+            return None
+        return glucocorticoids.changed_since(day, self.episodes(glucocorticoids.CLASS), self.catalogue, self.today)
+
+    def labels_of(self, source: str) -> tuple[tuple[str, str], ...]:
+        """The security labels of a record, as (system, code)."""
+        name = source.partition("/")[0]
+        for other, resource in self._chart.records.get(name, ()):
+            if other == source and resource.meta:
+                return tuple((label.system or "", label.code or "") for label in resource.meta.security)
+        return ()
+
+    def _read(self, found: observations.Found, member: str, concept: str) -> Result:
+        asked, entry = self.catalogue.concepts[concept], self.catalogue.concepts[member]
+        return observations.result_of(found, concept, _in_unit_of(asked, entry), self.person, self._clock)
+
+    def _read_episodes(self, concept: str, found: Iterable[tuple[Reader, str]]) -> tuple[Episode, ...]:
+        read = []
+        for reader, member in found:
+            episode = reader(concept, member)
+            entry = self.catalogue.concepts.get(member)
+            read.append(replace(episode, ongoing=False) if entry and entry.past else episode)
+        return tuple(sorted(read, key=_lateness, reverse=True))
+
+    def _report(self, name: str) -> SourceReport:
+        chart, index = self._chart, self._index
+        excluded = Counter(chart.excluded.get(name, {})) + index.excluded[name]
+        unreadable = chart.unreadable.get(name, ())
+        if unreadable:
+            excluded["unreadable"] = len(unreadable)
+        state = chart.states[name]
+        if state == "complete" and name in index.unsure:
+            state = "incomplete"
+        return SourceReport(name, state, chart.counts.get(name, 0), tuple(sorted(excluded.items())), unreadable)
+
+
+def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
+    """The concept that was found, read in the unit of the one that was asked for."""
+    if asked is entry or asked.unit in (None, entry.unit):
+        return entry
+    return entry.model_copy(update={"unit": asked.unit, "plausible": asked.plausible})
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def _newness(
+    result: Result, observation: fhir.Observation, clock: Clock
+) -> tuple[datetime, datetime, datetime, str, str]:
+    taken, issued = result.taken, clock.moment(observation.issued)
+    return (
+        taken.latest if taken else _LONG_AGO,
+        taken.earliest if taken else _LONG_AGO,
+        issued.latest if issued else _LONG_AGO,
+        (observation.meta.last_updated if observation.meta else None) or "",
+        result.source,
+    )
+
+
+def _lateness(episode: Episode) -> tuple[datetime, str]:
+    moment = episode.start or episode.recorded
+    return (moment.latest if moment else _LONG_AGO, episode.source)
