@@ -7,7 +7,7 @@ HTML of its own. A card that would be too long loses whole lines, counted as "an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from cds_hooks.needs import Need, concepts_of_open, effort_of, needs_of
@@ -22,6 +22,7 @@ from cds_hooks.wording import (
     open_words,
     recruiting_words,
     settled_words,
+    short_title,
     subject_words,
 )
 from mappings.catalogue import Catalogue
@@ -40,7 +41,7 @@ class Section:
 
     heading: str
     lines: Sequence[str]
-    most: int = 8
+    most: int = 10
     inline: bool = False
 
     def text(self, cap: int) -> str:
@@ -58,16 +59,20 @@ def best_cohort(trial: TrialMatch, catalogue: Catalogue) -> CohortMatch:
 
 
 def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Titles) -> str:
-    """The detail of one trial's card."""
+    """The detail of one trial's card. Concepts go by their abbreviations here; the explanation page spells them out."""
+
+    def brief(concept: str) -> str:
+        return short_title(titles(concept))
+
     cohort = best_cohort(trial, catalogue)
     opening = [_verdict_line(cohort), _status_line(match, trial)]
     sections = [
-        *_in_the_way(cohort, titles),
-        *_missing(trial, cohort, catalogue, titles),
-        *_to_confirm(cohort, titles),
-        *_to_judge(cohort, titles),
-        *_met(match, cohort, titles),
-        *_steps(cohort),
+        *_in_the_way(cohort, brief),
+        *_missing(trial, cohort, catalogue, brief),
+        *_to_judge(cohort, brief),
+        *_met(match, cohort, brief),
+        *_to_confirm(cohort, brief),
+        *_steps(cohort, brief),
         *_other_cohorts(trial, cohort),
         *_reading(match, trial, cohort),
     ]
@@ -76,7 +81,7 @@ def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Tit
 
 def _fitted(opening: Sequence[str], sections: Sequence[Section]) -> str:
     """The whole text with as many lines per section as fit; the last sections go first if even one line is too much."""
-    for cap in (8, 6, 5, 4, 3, 2, 1):
+    for cap in (60, 40, 25, 16, 10, 8, 6, 5, 4, 3, 2, 1):
         text = "\n\n".join([*opening, *(section.text(cap) for section in sections)])
         if length(text) <= LONGEST:
             return text
@@ -132,7 +137,7 @@ def _missed_line(finding: Finding, titles: Titles) -> str:
 def _missing(trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, titles: Titles) -> list[Section]:
     """Tests that bring what is missing, then what only somebody can say."""
     needs = needs_of([TrialMatch(trial.trial, cohort.verdict, (cohort,))], catalogue)
-    pieces = [p for f in _unknown(cohort) for p in f.still_open if p.reason]
+    pieces = _merged(p for f in _unknown(cohort) for p in f.still_open if p.reason)
     by_concept = {concept: piece for piece in reversed(pieces) for concept in concepts_of_open(piece)}
     lines = [_need_line(need, by_concept, titles) for need in needs]
     covered = {concept for need in needs for concept in need.concepts}
@@ -141,10 +146,22 @@ def _missing(trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, title
     return [Section("Missing, and how to get it", list(dict.fromkeys(lines)))]
 
 
+def _merged(pieces: Iterable[Open]) -> list[Open]:
+    """Pieces that ask about the same concept for the same reason, as one with all their notes."""
+    found: dict[tuple[object, ...], Open] = {}
+    for piece in pieces:
+        key = (type(piece.leaf), x.concepts_of(piece.leaf), piece.reason)
+        notes = dict.fromkeys(note for note in (found[key].note if key in found else None, piece.note) if note)
+        found[key] = replace(found.get(key, piece), note="; ".join(notes) or None)
+    return list(found.values())
+
+
 def _need_line(need: Need, pieces: Mapping[str, Open], titles: Titles) -> str:
-    names = [missing_words(concept, pieces[concept], titles) for concept in need.concepts]
     title = need.order.title
-    what = title if [title.casefold()] == [name.casefold() for name in names] else f"{title}, for {', '.join(names)}"
+    names = [missing_words(concept, pieces[concept], titles) for concept in need.concepts]
+    # "SLEDAI-2K score, for SLEDAI-2K" says nothing more than its first half.
+    told = all(name.casefold() in title.casefold() for name in names)
+    what = title if told else f"{title}, for {', '.join(names)}"
     return markdown(f"{what} – {need.order.how.replace('-', ' ')}", _LINE)
 
 
@@ -156,7 +173,7 @@ def _to_confirm(cohort: CohortMatch, titles: Titles) -> list[Section]:
     presumed = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.PRESUMED]
     names = [subject_words(leaf, titles) for finding in presumed for leaf in finding.decided_by]
     lines = [markdown(name, 80) for name in dict.fromkeys(names)]
-    return [Section("Please confirm: no record, taken as absent", lines, most=12, inline=True)]
+    return [Section("Please confirm: no record, taken as absent", lines, most=60, inline=True)]
 
 
 def _to_judge(cohort: CohortMatch, titles: Titles) -> list[Section]:
@@ -190,13 +207,15 @@ def _weight(finding: Finding) -> int:
     return 1 if finding.margin and "age" not in finding.criterion.concepts else 2
 
 
-def _steps(cohort: CohortMatch) -> list[Section]:
-    steps = dict.fromkeys(f.criterion.step for f in cohort.findings if f.criterion.step and _still_asked(f))
-    return [Section("Timing that the protocol asks for", [markdown(step, 120) for step in steps], most=3, inline=True)]
-
-
-def _still_asked(finding: Finding) -> bool:
-    return finding.outcome is not Outcome.NOT_APPLICABLE
+def _steps(cohort: CohortMatch, titles: Titles) -> list[Section]:
+    """The text's own timing of acts still to come, each with what it is about."""
+    steps: dict[str, dict[str, None]] = {}
+    for finding in cohort.findings:
+        criterion = finding.criterion
+        if criterion.step and finding.outcome is not Outcome.NOT_APPLICABLE:
+            steps.setdefault(criterion.step, {}).update(dict.fromkeys(titles(c) for c in criterion.concepts[:1]))
+    lines = [f"{step} ({', '.join(list(names)[:4])})" if names else step for step, names in steps.items()]
+    return [Section("Timing that the protocol asks for", [markdown(line, 140) for line in lines], most=4, inline=True)]
 
 
 def _other_cohorts(trial: TrialMatch, best: CohortMatch) -> list[Section]:

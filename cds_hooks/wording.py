@@ -14,7 +14,7 @@ from typing import assert_never
 
 from cds_hooks.safe_text import plain
 from mappings.catalogue import Catalogue
-from mappings.facts import Certainty, Episode, Interval, Reason, Result
+from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Result
 from mappings.times import Moment, Period
 from trial_defs import expressions as x
 from trial_defs.findings import Basis, Evidence, Finding, Margin, Open, Outcome, PersonFact, Verdict
@@ -38,8 +38,8 @@ def titles_of(catalogue: Catalogue | None) -> Titles:
 
 def short_title(title: str) -> str:
     """The abbreviation that a title ends with, where it has one: "Alanine aminotransferase (ALT)" -> "ALT"."""
-    match = re.search(r" \(([A-Z][A-Za-z0-9-]{1,7})\)$", title)
-    return match[1] if match else title
+    match = re.search(r" \(([A-Za-z0-9-]{2,9})\)$", title)
+    return match[1] if match and re.search("[A-Z]", match[1]) else title
 
 
 # -- numbers, units, dates --------------------------------------------------------------------------------------------
@@ -117,16 +117,16 @@ def period_words(period: Period) -> str:
 # -- evidence ---------------------------------------------------------------------------------------------------------
 
 
-def result_words(result: Result, titles: Titles, beside: Decimal | None = None) -> str:
-    """ "Platelets 180 × 10⁹/L on 2026-10-20"."""
-    value = _bare(result, beside)
+def result_words(result: Result, titles: Titles, beside: Decimal | None = None, *, polarity: bool = False) -> str:
+    """ "Platelets 180 × 10⁹/L on 2026-10-20"; with `polarity` "ANA positive (1:320) on 2026-10-20"."""
+    value = _bare(result, beside, polarity=polarity)
     taken = f" on {day_words(result.taken)}" if result.taken else ", undated"
     return f"{titles(result.concept)} {value}{taken}{_how(result, titles)}"
 
 
-def _bare(result: Result, beside: Decimal | None = None) -> str:
+def _bare(result: Result, beside: Decimal | None = None, *, polarity: bool = False) -> str:
     number = interval_words(result.value, result.unit, beside) if result.value else ""
-    if result.polarity is not None:
+    if result.polarity is not None and (polarity or not number):
         return f"{result.polarity.value} ({number})" if number else result.polarity.value
     return number or f"recorded as “{plain(result.recorded, 40)}”"
 
@@ -177,10 +177,10 @@ def _doubt(episode: Episode) -> str:
             return f", named only in the text “{plain(episode.label, 60)}”"
 
 
-def evidence_words(evidence: Evidence, titles: Titles, beside: Decimal | None = None) -> str:
+def evidence_words(evidence: Evidence, titles: Titles, beside: Decimal | None = None, *, polarity: bool = False) -> str:
     match evidence:
         case Result():
-            return result_words(evidence, titles, beside)
+            return result_words(evidence, titles, beside, polarity=polarity)
         case Episode():
             return episode_words(evidence, titles)
         case PersonFact():
@@ -252,7 +252,8 @@ def _leaf_phrases(
         return [_silence(leaf, finding.basis, titles)]
     limit = _limit(leaf, margin, found[0], finding.outcome)
     beside = margin.limit if margin else None
-    first = evidence_words(found[0], titles, beside) + limit + _outside(leaf, found[0], finding)
+    asks_polarity = not isinstance(leaf, x.Value | x.Change) or isinstance(leaf.test, Polarity)
+    first = evidence_words(found[0], titles, beside, polarity=asks_polarity) + limit + _outside(leaf, found[0], finding)
     if isinstance(leaf, x.Change) and len(found) > 1:
         return [first, "before: " + evidence_words(found[1], titles)]
     return [first, *(evidence_words(each, titles) for each in found[1:] if _adds(leaf, each))]
@@ -408,6 +409,8 @@ def help_words(piece: Open) -> str:
 
 def subject_words(leaf: x.Expression, titles: Titles) -> str:
     """What a leaf is about: its concept, or the first two of several."""
+    if isinstance(leaf, x.Condition):
+        return titles(leaf.concept)
     names = [titles(concept) for concept in x.concepts_of(leaf)]
     if isinstance(leaf, x.Treatment) and len(names) > 2:
         return f"{', '.join(names[:2])} or similar"
@@ -436,14 +439,14 @@ def recruiting_words(trial: x.Trial, today: date) -> str:
     if trial.status == "closed":
         return "Closed to recruitment"
     if is_overdue(trial, today):
-        return f"Recruiting status overdue: the stated end, {trial.overdue_after}, has passed; ask the study team"
+        return f"Recruiting status overdue: the stated end, {trial.overdue_after}, has passed – ask the study team"
     match trial.status:
         case "recruiting":
             return f"Recruiting{_where(trial)}"
         case "not-yet-recruiting":
             return f"Not yet recruiting{_where(trial)}"
         case "unknown":
-            return "Recruiting status not known; ask the study team"
+            return "Recruiting status not known – ask the study team"
 
 
 def _where(trial: x.Trial) -> str:
