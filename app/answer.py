@@ -20,6 +20,8 @@ from cds_hooks.models import HookRequest
 from cds_hooks.report import report_of
 from cds_hooks.services import Offer
 from mappings.chart import Chart, ChartBuilder, ChartError
+from mappings.clock import Clock
+from mappings.consent import declines_research
 from trial_defs.evaluation import match
 from trial_defs.findings import Match, TrialMatch
 
@@ -32,13 +34,17 @@ async def answer(
     """The body of the answer to a hook call. `base` is our own address, `started` the loop time at which it came in.
 
     412 when the Patient could not be read, or when a cohort could not be evaluated and no card is left to say so.
+    No cards for a patient whose chart says not to be approached for research.
     """
     served = services.definitions.now
     if not served.trials:
         raise Unavailable("No trial definition is loaded.")
     now = services.clock()
     chart = await _chart(hook, offer, caller, services, started + services.settings.deadline * (1 - KEPT_BACK))
-    found = match(served.trials.values(), chart, served.catalogue, now, services.zone_of(caller.ehr))
+    zone = services.zone_of(caller.ehr)
+    if declines_research(chart, Clock(now, zone)):
+        return response(())
+    found = match(served.trials.values(), chart, served.catalogue, now, zone)
     _count(found, services)
     shown = Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id)
     silent = _silent(found, await services.records.dismissed(shown, now))

@@ -76,6 +76,8 @@ def hook_call(hook: str, **more: str) -> dict[str, Any]:
             "procedures": None,
             "immunizations": None,
             "researchSubjects": None,
+            "consents": None,
+            "flags": None,
         },
     }
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from fastapi import FastAPI, HTTPException
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as RouterException
@@ -19,6 +20,7 @@ from app.definitions import Definitions
 from app.edge import Edge
 from app.ehrs import Caller, Ehr, demo_ehr, load_ehrs
 from app.errors import ServiceError, Unavailable, Unusable, error_response, from_status
+from app.examples import WHOLE_CHART
 from app.logs import configure_logs, log, where_it_broke
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
@@ -26,7 +28,10 @@ from app.routes import api, cds, docs, health, reports
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.wiring import Services
+from cds_hooks.cards import cards_for
 from cds_hooks.report import VERSION
+from mappings.chart import ChartBuilder
+from trial_defs.evaluation import match
 
 LOOK_EVERY = 3.0  # seconds between looks at the definition files
 PURGE_EVERY = 600.0  # seconds between deletions of what has expired
@@ -108,7 +113,7 @@ def create_app(services: Services) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    _ = services.definitions.now  # read before the first call
+    _warm_up(services)
     await _prepare_records(services)
     upkeep = asyncio.create_task(_upkeep(services))
     # What is loaded now stays: it is taken out of the collector's way, which then runs rarely.
@@ -121,6 +126,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await upkeep
     await services.outbound.close()
     await services.records.close()
+
+
+def _warm_up(services: Services) -> None:
+    """Read the definitions and match an example, so that the first call waits for nothing."""
+    served = services.definitions.now
+    builder = ChartBuilder(None)
+    builder.add(msgspec.json.encode(WHOLE_CHART), None)
+    found = match(served.trials.values(), builder.build(), served.catalogue, services.clock(), UTC)
+    cards_for(found, served.catalogue, new_uuid=lambda: "warm-up")
 
 
 async def _prepare_records(services: Services) -> bool:

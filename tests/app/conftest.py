@@ -1,0 +1,66 @@
+"""The application with real parts: a SQLite file, our own definitions, a fixed clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.definitions import Definitions
+from app.main import create_app, services_from
+from app.settings import Settings, read_settings
+from app.wiring import Services
+
+NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+SECRET = "a secret of the tests, long enough to be one"
+
+Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture(scope="session")
+def definitions() -> Definitions:
+    found = Definitions()
+    assert found.now.trials
+    return found
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return demo_settings(tmp_path)
+
+
+def demo_settings(folder: Path, **given: object) -> Settings:
+    database = f"sqlite+aiosqlite:///{folder}/records.db"
+    return read_settings("demo", **({"database_url": database, "secret_key": (SECRET,)} | given))
+
+
+@pytest.fixture
+def services(settings: Settings, definitions: Definitions) -> Services:
+    return services_with(settings, definitions)
+
+
+def services_with(settings: Settings, definitions: Definitions | None = None) -> Services:
+    services = services_from(settings)
+    services.clock = lambda: NOW
+    services.definitions = definitions or services.definitions
+    return services
+
+
+@asynccontextmanager
+async def serving(services: Services, base: str = "http://127.0.0.1:8000") -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, started and stopped as a server would."""
+    app = create_app(services)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+            yield client
+
+
+@pytest.fixture
+async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(services) as client:
+        yield client

@@ -1,0 +1,75 @@
+"""What counts as JSON at our door."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import BadJson
+from app.strict_json import DEEPEST, check_envelope, check_whole, is_deeper_than
+
+NOT_JSON = [b"", b'{"a":', b"{'a':1}", b'{"a":1,}', b'{"a":1}//', b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":"\xff"}']
+NOT_JSON += ['{"a":1}'.encode("utf-16"), b'\xef\xbb\xbf{"a":1}', b'{"a":1} {"b":2}']
+
+
+@pytest.mark.parametrize("body", NOT_JSON)
+def test_what_is_not_json_is_refused_by_both_readers(body: bytes) -> None:
+    with pytest.raises(BadJson):
+        check_whole(body)
+    with pytest.raises(BadJson):
+        check_envelope(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a":1,"a":1}', b'{"a":1,"b":2,"a":3}', b'{"a":1, "\\u0061":2}', b'{"prefetch":{"x":1,"x":1}}']
+)
+def test_a_name_that_stands_twice_is_refused_by_both_readers(body: bytes) -> None:
+    for check in (check_whole, check_envelope):
+        with pytest.raises(BadJson, match="stands twice"):
+            check(body)
+
+
+@pytest.mark.parametrize("place", ["context", "fhirAuthorization", "prefetch"])
+def test_the_envelope_is_looked_at_one_level_down(place: str) -> None:
+    with pytest.raises(BadJson, match="stands twice"):
+        check_envelope(f'{{"z": [1], "{place}" : {{ "a": {{}}, "b":1, "a": 2 }} }}'.encode())
+
+
+def test_a_prefetched_resource_is_left_to_its_reader() -> None:
+    check_envelope(b'{"prefetch":{"patient":{"resourceType":"Patient","id":"a","id":"b"}}}')
+
+
+def test_a_whole_chart_is_looked_at_in_every_object() -> None:
+    with pytest.raises(BadJson, match="stands twice"):
+        check_whole(b'{"entry":[{"resource":{"id":"a","id":"b"}}]}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"b":{"c":[1,2,{"d":"}"}]}}',
+        b' { "a\\"b" : "x" , "c" : null } ',
+        '{"ä":"ö"}'.encode(),
+        b"{}",
+        b"[]",
+        b"3",
+    ],
+)
+def test_plain_json_passes_both_readers(body: bytes) -> None:
+    check_whole(body)
+    check_envelope(body)
+
+
+@pytest.mark.parametrize("depth", [DEEPEST + 4, 900, 100_000])
+def test_a_body_nested_too_deep_is_refused(depth: int) -> None:
+    body = b'{"x":' + b'[{"y":' * (depth // 2) + b"1" + b"}]" * (depth // 2) + b"}"
+    for check in (check_whole, check_envelope):
+        with pytest.raises(BadJson, match="levels deep"):
+            check(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "depth"), [(b"1", 0), (b"[]", 1), (b"[{}]", 2), (b'{"a":[[1],"[[[["]}', 3), (b'["\\"[", {"a\\\\":[]}]', 3)]
+)
+def test_depth_counts_brackets_outside_of_text(body: bytes, depth: int) -> None:
+    assert not is_deeper_than(body, depth)
+    assert depth == 0 or is_deeper_than(body, depth - 1)
