@@ -152,12 +152,18 @@ def plain(number: Decimal) -> Decimal:
 
 
 def newest(results: Sequence[Result]) -> tuple[Result, ...]:
-    """The newest dated results; several where their dates overlap, so that none is surely the newer one."""
+    """The newest dated results; several where their dates overlap, so that none is surely the newer one.
+
+    Recorded and derived results never stand beside each other: the one that the reader put first speaks alone.
+    """
     dated = [r for r in results if r.taken is not None]
     if not dated:
         return tuple(results)
-    edge = max(r.taken.earliest for r in dated if r.taken)
-    return tuple(r for r in dated if r.taken and r.taken.latest >= edge)
+    if dated[0].formula:
+        return (dated[0],)
+    recorded = [r for r in dated if not r.formula]
+    edge = max(r.taken.earliest for r in recorded if r.taken)
+    return tuple(r for r in recorded if r.taken and r.taken.latest >= edge)
 
 
 def answer_value(leaf: Value, facts: PatientFacts) -> Answer:
