@@ -94,12 +94,22 @@ def cards_for(
 
 
 def has_unevaluated(match: Match) -> bool:
-    """Whether some cohort could not be evaluated; then an answer without cards would be a lie."""
-    return any(c.verdict is Verdict.COULD_NOT_EVALUATE for trial in match.trials for c in trial.cohorts)
+    """Whether some cohort could not be evaluated; then an answer without cards would be a lie.
+
+    Not so for a patient who is not to be approached: that there is no card is then the whole answer.
+    """
+    return match.approachable and any(
+        c.verdict is Verdict.COULD_NOT_EVALUATE for trial in match.trials for c in trial.cohorts
+    )
 
 
 def ranked(match: Match, catalogue: Catalogue) -> list[TrialMatch]:
-    """The trials worth a card: by verdict, then those that recruit, then the least work left, then by id."""
+    """The trials worth a card: by verdict, then those that recruit, then the least work left, then by id.
+
+    None for a patient who is not to be approached for research.
+    """
+    if not match.approachable:
+        return []
     today = match.as_of.date()
     worth = [trial for trial in match.trials if trial.verdict in WORTH_A_CARD]
     return sorted(worth, key=lambda trial: _rank(trial, today, catalogue))

@@ -51,7 +51,8 @@ def match(trials: Iterable[x.Trial], chart: Chart, catalogue: Catalogue, as_of: 
         return moments[day]
 
     found = tuple(evaluate(trial, facts, facts_on) for trial in trials)
-    return Match(facts.person.reference, as_of, catalogue.hash, facts.sources, found)
+    approachable = facts.person.active and not facts.declines_research
+    return Match(facts.person.reference, as_of, catalogue.hash, facts.sources, found, approachable)
 
 
 def evaluate(trial: x.Trial, facts: PatientFacts, facts_on: Callable[[date], PatientFacts] | None = None) -> TrialMatch:

@@ -124,3 +124,4 @@ class Match:
     concepts_hash: str
     sources: tuple[SourceReport, ...]
     trials: tuple[TrialMatch, ...]
+    approachable: bool = True  # False: the chart declines research, or the record is no longer in use
