@@ -53,11 +53,34 @@ _RESULTS: list[Resource] = [
 ]
 
 
+def _drug(name: str, rxnorm: str, milligrams: int) -> Resource:
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"drug-{rxnorm}",
+        "status": "active",
+        "intent": "order",
+        "medicationCodeableConcept": _coded("http://www.nlm.nih.gov/research/umls/rxnorm", rxnorm, name),
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "authoredOn": "2026-03-02",
+        "dosageInstruction": [
+            {
+                "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
+                "doseAndRate": [
+                    {"doseQuantity": {"value": milligrams, "system": "http://unitsofmeasure.org", "code": "mg"}}
+                ],
+            }
+        ],
+    }
+
+
+_DRUGS: list[Resource] = [_drug("prednisone", "8640", 10), _drug("mycophenolate mofetil", "68149", 2000)]
+
+
 def _bundle(kind: str, resources: Iterable[Resource]) -> Resource:
     return {"resourceType": "Bundle", "type": kind, "entry": [{"resource": resource} for resource in resources]}
 
 
-WHOLE_CHART: Resource = _bundle("collection", [_PATIENT, *_CONDITIONS, *_RESULTS])
+WHOLE_CHART: Resource = _bundle("collection", [_PATIENT, *_CONDITIONS, *_RESULTS, *_DRUGS])
 
 
 def hook_call(hook: str, **more: str) -> dict[str, Any]:
@@ -70,7 +93,7 @@ def hook_call(hook: str, **more: str) -> dict[str, Any]:
             "patient": _PATIENT,
             "conditions": _bundle("searchset", _CONDITIONS),
             "observations": _bundle("searchset", _RESULTS),
-            "medicationRequests": None,
+            "medicationRequests": _bundle("searchset", _DRUGS),
             "medicationStatements": None,
             "medicationAdministrations": None,
             "procedures": None,

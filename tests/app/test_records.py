@@ -1,0 +1,173 @@
+"""What is kept, against a real SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+from sqlmodel import SQLModel
+
+from app.ehrs import Caller, demo_ehr
+from app.records import NewCard, Records, RecordsUnavailable, Shown
+from app.signing import Keys
+from cds_hooks.models import Feedback, OverrideReason
+from tests.app.conftest import NOW, SECRET
+
+CALLER = Caller(demo_ehr(None, "UTC"))
+ANNA = Shown("demo", "", "canary-patient", "Practitioner/canary-user")
+COLLEAGUE = Shown("demo", "", "canary-patient", "Practitioner/other")
+SERVICE = "trial-match-patient-view"
+CARD = NewCard("card-1", "NCT1", 1, "sha256:1", "possibly-eligible", '{"said":1}', ("Observation/1",))
+
+
+def records_in(folder: Path, *secrets: str, retention: int = 30) -> Records:
+    url = f"sqlite+aiosqlite:///{folder}/records.db"
+    return Records(url, Keys(secrets or (SECRET,)), timedelta(retention), timedelta(30))
+
+
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[Records]:
+    records = records_in(tmp_path)
+    await records.prepare()
+    yield records
+    await records.close()
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+async def show(records: Records, card: NewCard = CARD, shown: Shown = ANNA) -> None:
+    await records.keep(shown, SERVICE, f"report-of-{card.id}", b'{"canary": "facts"}', [card], NOW)
+
+
+def overridden(reason: str | None = None, card: str = "card-1", at: datetime = NOW) -> Feedback:
+    return Feedback(card, "overridden", at, reason=OverrideReason(reason, comment="canary comment") if reason else None)
+
+
+async def test_an_override_holds_for_its_patient_until_the_snooze_ends(records: Records) -> None:
+    await show(records)
+    await records.add_feedback(CALLER, SERVICE, [overridden("not-appropriate")], NOW)
+    assert await records.dismissed(ANNA, NOW) == {"NCT1": ('{"said":1}',)}
+    assert await records.dismissed(ANNA, NOW + timedelta(31)) == {}
+    for other in (Shown("demo", "", "b", ANNA.user), Shown("demo", "t", ANNA.patient, ANNA.user)):
+        assert await records.dismissed(other, NOW) == {}
+
+
+@pytest.mark.parametrize("reason", ["patient-declined", "already-enrolled", "not-appropriate", "data-wrong"])
+async def test_a_reason_that_lies_in_the_patient_holds_for_all_users(records: Records, reason: str) -> None:
+    await show(records)
+    await records.add_feedback(CALLER, SERVICE, [overridden(reason)], NOW)
+    assert "NCT1" in await records.dismissed(COLLEAGUE, NOW)
+
+
+@pytest.mark.parametrize("reason", ["ask-later", "not-my-patient", "a-site-reason", None])
+async def test_any_other_override_holds_for_the_one_to_whom_the_card_was_shown(
+    records: Records, reason: str | None
+) -> None:
+    await show(records)
+    await records.add_feedback(CALLER, SERVICE, [overridden(reason)], NOW)
+    assert "NCT1" in await records.dismissed(ANNA, NOW)
+    assert await records.dismissed(COLLEAGUE, NOW) == {}
+
+
+async def test_the_same_item_twice_is_one_and_an_acceptance_after_it_another(records: Records) -> None:
+    await show(records)
+    accepted = Feedback("card-1", "accepted", NOW, ("s1",))
+    assert await records.add_feedback(CALLER, SERVICE, [overridden("ask-later"), overridden("ask-later")], NOW) == 1
+    assert await records.add_feedback(CALLER, SERVICE, [overridden("ask-later"), accepted], NOW) == 1
+    assert await records.feedback_summary() == [
+        {"trial": "NCT1", "outcome": "accepted", "reason": None, "count": 1},
+        {"trial": "NCT1", "outcome": "overridden", "reason": "ask-later", "count": 1},
+    ]
+
+
+async def test_feedback_on_another_ones_card_is_kept_but_unmatched_and_snoozes_nothing(records: Records) -> None:
+    await show(records)
+    stranger = Caller(demo_ehr(None, "UTC"), tenant="other")
+    await records.add_feedback(stranger, SERVICE, [overridden("not-appropriate")], NOW)
+    await records.add_feedback(CALLER, SERVICE, [overridden("not-appropriate", card="never-shown")], NOW)
+    assert await records.dismissed(ANNA, NOW) == {}
+    assert await records.feedback_summary() == [
+        {"trial": None, "outcome": "overridden", "reason": "not-appropriate", "count": 2}
+    ]
+
+
+async def test_a_snooze_survives_the_rotation_and_then_the_loss_of_the_old_secret(tmp_path: Path) -> None:
+    new = "the next secret, also long enough to be one"
+    before, during, after = (records_in(tmp_path, *keys) for keys in ((SECRET,), (new, SECRET), (new,)))
+    for records in (before, during, after):
+        await records.prepare()
+    await show(before)
+    await before.add_feedback(CALLER, SERVICE, [overridden("ask-later")], NOW)
+    assert "NCT1" in await during.dismissed(ANNA, NOW)
+    assert "NCT1" in await after.dismissed(ANNA, NOW)
+    for records in (before, during, after):
+        await records.close()
+
+
+async def test_a_report_is_kept_for_its_time_and_nobody_can_read_it_in_the_file(
+    records: Records, tmp_path: Path
+) -> None:
+    await show(records)
+    await records.add_feedback(CALLER, SERVICE, [overridden("ask-later")], NOW)
+    assert await records.report("report-of-card-1", NOW) == b'{"canary": "facts"}'
+    assert await records.report("report-of-card-1", NOW + timedelta(30)) is None
+    await records.close()
+    stored = everything_in(tmp_path)
+    assert b"card-1" in stored
+    assert b"canary" not in stored
+
+
+async def test_without_retention_no_report_is_kept(tmp_path: Path) -> None:
+    records = records_in(tmp_path, retention=0)
+    await records.prepare()
+    await show(records)
+    assert await records.report("report-of-card-1", NOW) is None
+    await records.close()
+
+
+async def test_a_token_is_used_once_whichever_worker_sees_it(tmp_path: Path) -> None:
+    workers = [records_in(tmp_path) for _ in range(3)]
+    await asyncio.gather(*(worker.prepare() for worker in workers))
+    uses = await asyncio.gather(*(worker.use_token("issuer", "jti", NOW) for worker in workers))
+    assert sorted(uses) == [False, False, True]
+    assert await workers[0].use_token("issuer", "another", NOW)
+    for worker in workers:
+        await worker.close()
+
+
+async def test_what_has_ended_is_deleted(records: Records, tmp_path: Path) -> None:
+    await show(records)
+    await records.add_feedback(CALLER, SERVICE, [overridden("ask-later")], NOW)
+    await records.use_token("issuer", "jti", NOW)
+    await records.purge(NOW + timedelta(31))
+    with sqlite3.connect(tmp_path / "records.db") as file:
+        counts = [
+            file.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("used_token", "kept_report", "dismissal", "issued_card", "feedback")
+        ]
+    file.close()
+    assert counts == [0, 0, 0, 1, 1]
+
+
+async def test_a_database_that_is_gone_is_told_as_such(tmp_path: Path) -> None:
+    records = records_in(tmp_path)
+    with pytest.raises(RecordsUnavailable):
+        await records.dismissed(ANNA, NOW)
+    assert not await records.is_reachable()
+    await records.close()
+
+
+async def test_the_migrations_make_the_tables_that_the_code_means(records: Records, tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/records.db")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+    engine.dispose()
