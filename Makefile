@@ -19,7 +19,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@touch $@
 
 run: $(VENV)/.run
-	@exec $(BIN)/trialcards serve --demo
+	@exec $(BIN)/trialcards demo
 
 test: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -37,6 +37,7 @@ from trial_defs.logic import Answer, all_of, any_of, at_least, negate
 from trial_defs.values import answer_change, answer_value, plain, rounded
 
 _NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
+_UNREAD = ("failed", "not-requested")
 _SHOWN = 3  # records per concept beside a question for a person
 
 
@@ -107,7 +108,7 @@ def _verdict(
         return Verdict.CLOSED
     if missed and not near:
         return Verdict.NOT_ELIGIBLE
-    if facts.state("Patient") != "complete" or not indicated:
+    if facts.state("Patient") in _UNREAD or not indicated:
         return Verdict.COULD_NOT_EVALUATE
     if missed:
         return Verdict.NEAR_MISS

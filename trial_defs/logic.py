@@ -92,7 +92,7 @@ def _all_false(answers: Sequence[Answer]) -> Answer:
         margin=_tightest(answers),
         decided_by=_deciders(answers),
         soft=all(a.soft for a in answers),
-        turns_on=None if None in days else max(day for day in days if day),
+        turns_on=None if None in days else max((day for day in days if day), default=None),
         stale_on=_earliest([a.stale_on for a in answers]),
     )
 

@@ -61,7 +61,7 @@ def _judged(content: Mapping[str, Any], case: Mapping[str, Any], trial: Trial, c
     return next(c for c in found.cohorts if c.cohort.id == cohort)
 
 
-@pytest.mark.parametrize(("content", "case"), _cases())
+@pytest.mark.parametrize(("content", "case"), list(_cases()))
 def test_case(content: Any, case: Any, trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
     cohort = _judged(content, case, trials[content["trial"]], catalogue)
     found = {f.criterion.id: f for f in cohort.findings}
