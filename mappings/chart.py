@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeVar, cast, get_args
@@ -22,6 +22,7 @@ from mappings.facts import SourceState
 
 RESOURCE_TYPES: tuple[str, ...] = get_args(ResourceType)
 _RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
+_NAMES = {kind: kind.__name__ for kind in (*_RECORDS, fhir.Patient, fhir.Medication)}
 _DEEPEST = 3  # Bundles inside Bundles
 R = TypeVar("R", bound=Struct)
 
@@ -77,7 +78,7 @@ class _Search:
     total: int | None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Found:
     full_url: str | None
     resource: Any
@@ -192,14 +193,7 @@ class ChartBuilder:
     def _add_bundle(self, bundle: fhir.Bundle, asked: str | None, follows: str | None) -> Page:
         search = self._pending.pop(follows, None) if follows else None
         search = search or _Search(asked, 0, None)
-        misplaced = False
-        for entry in self._entries(bundle, asked):
-            if not (entry.search and entry.search.mode in ("include", "outcome")):
-                search.found += 1
-                if asked and isinstance(entry.resource, _RECORDS) and type(entry.resource).__name__ != asked:
-                    misplaced = True
-                    continue
-            self._take(entry, asked)
+        misplaced = self._take_entries(bundle, asked, search)
         search.total = bundle.total if bundle.total is not None else search.total
         next_url = next((link.url for link in bundle.link if link.relation == "next" and link.url), None)
         if next_url:
@@ -213,25 +207,35 @@ class ChartBuilder:
             return Page(next_url, f"holds other resources than {asked}")
         return Page(next_url)
 
-    def _entries(self, bundle: fhir.Bundle, asked: str | None, depth: int = 1) -> Iterator[fhir.Entry]:
+    def _take_entries(self, bundle: fhir.Bundle, asked: str | None, search: _Search, depth: int = 1) -> bool:
+        """Take in every entry; whether any was of a type that was not asked for."""
+        misplaced = False
         for entry in bundle.entry:
-            if isinstance(entry.resource, fhir.Bundle):
-                if depth < _DEEPEST:
-                    yield from self._entries(entry.resource, asked, depth + 1)
-                else:
-                    self._mark_incomplete(asked)
-            elif entry.resource is not None:
-                yield entry
+            resource = entry.resource
+            if resource is None:
+                continue
+            self._place += 1
+            is_match = entry.search is None or entry.search.mode not in ("include", "outcome")
+            search.found += is_match
+            name = _NAMES.get(type(resource))
+            if name is None:
+                misplaced |= self._take_other(resource, asked, search, depth)
+            elif asked and is_match and name != asked and name not in ("Patient", "Medication"):
+                misplaced = True
+            else:
+                self._keep(name, entry.full_url, resource)
+        return misplaced
 
-    def _take(self, entry: fhir.Entry, asked: str | None) -> None:
-        self._place += 1
-        resource = entry.resource
+    def _take_other(self, resource: Any, asked: str | None, search: _Search, depth: int) -> bool:
         if isinstance(resource, fhir.OperationOutcome):
             self._heed(resource, asked)
         elif isinstance(resource, fhir.Unreadable):
             self._note_unreadable(resource, asked, f"entry {self._place}")
-        elif not isinstance(resource, fhir.Other):
-            self._keep(type(resource).__name__, entry.full_url, resource)
+        elif isinstance(resource, fhir.Bundle):
+            if depth < _DEEPEST:
+                return self._take_entries(resource, asked, search, depth + 1)
+            self._mark_incomplete(asked)
+        return False
 
     def _keep(self, name: str, full_url: str | None, resource: Any) -> None:
         self._found.setdefault(name, []).append(_Found(full_url, resource, self._place))

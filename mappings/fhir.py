@@ -683,7 +683,7 @@ _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 
 def clean(text: str) -> str:
     """Without invisible characters, and without space at either end."""
-    return _INVISIBLE.sub("", text).strip()
+    return text.strip() if text.isascii() else _INVISIBLE.sub("", text).strip()
 
 
 def codes_of(concept: CodeableConcept | None) -> tuple[str, ...]:

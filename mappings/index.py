@@ -19,6 +19,7 @@ from mappings.facts import Certainty, Episode, Person
 R = TypeVar("R", bound=Struct)
 T = TypeVar("T")
 Chain = tuple[str, ...]  # a concept and all that include it, most specific first
+Chains = tuple[Chain, ...]  # one for each coding that stands for something
 Reader = Callable[[str, str], Episode]  # (concept, member) -> the record as an Episode of the concept
 Sightings = dict[str, list[tuple[Reader, str]]]
 _USES = (fhir.MedicationRequest, fhir.MedicationStatement, fhir.MedicationAdministration)
@@ -42,6 +43,7 @@ class Index:
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
     _chains: dict[tuple[str | None, str | None], Chain] = field(default_factory=dict)
+    _members: dict[Chains, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def add(self, chart: Chart) -> None:
         """Sort every record of the chart."""
@@ -124,10 +126,10 @@ class Index:
             self.unsure.add(name)
             return
         certainty = Certainty.CONFIRMED
-        chains = [chain for concept in drug.concepts for chain in self._chains_of(concept)]
+        chains = tuple(chain for concept in drug.concepts for chain in self._chains_of(concept))
         if not chains:
             certainty = Certainty.TEXT_ONLY
-            chains = [self.catalogue.ancestors(concept) for concept in medications.named_in(drug, self.catalogue)]
+            chains = tuple(self.catalogue.ancestors(name) for name in medications.named_in(drug, self.catalogue))
         if any(_GLUCOCORTICOID in chain for chain in chains) and medications.is_put_where_it_acts(use, drug):
             self.excluded[name]["local-use"] += 1
             return
@@ -136,9 +138,9 @@ class Index:
 
     # By code
 
-    def _chains_of(self, code: fhir.CodeableConcept | None) -> list[Chain]:
+    def _chains_of(self, code: fhir.CodeableConcept | None) -> Chains:
         """What its codings stand for; a coding that stands for nothing we know says nothing."""
-        found: list[Chain] = []
+        found: Chains = ()
         if code is None:
             return found
         for coding in code.coding:
@@ -147,7 +149,7 @@ class Index:
             if chain is None:
                 chain = self._chains[key] = self._find(coding)
             if chain:
-                found.append(chain)
+                found = (*found, chain)
         return found
 
     def _find(self, coding: fhir.Coding) -> Chain:
@@ -157,15 +159,22 @@ class Index:
     def _sight(self, index: Sightings, code: fhir.CodeableConcept | None, reader: Reader) -> None:
         self._note(index, self._chains_of(code), reader)
 
-    def _note(self, index: dict[str, list[tuple[T, str]]], chains: Iterable[Chain], found: T) -> None:
+    def _note(self, index: dict[str, list[tuple[T, str]]], chains: Chains, found: T) -> None:
         """Under every concept of the chains once, with the most specific concept that led there."""
-        members: dict[str, tuple[int, str]] = {}
-        for chain in chains:
-            for place, concept in enumerate(chain):
-                if concept not in members or members[concept][0] < place:
-                    members[concept] = (place, chain[0])
-        for concept, (_, member) in members.items():
+        members = self._members.get(chains)
+        if members is None:
+            members = self._members[chains] = _members(chains)
+        for concept, member in members:
             index.setdefault(concept, []).append((found, member))
+
+
+def _members(chains: Chains) -> tuple[tuple[str, str], ...]:
+    found: dict[str, tuple[int, str]] = {}
+    for chain in chains:
+        for place, concept in enumerate(chain):
+            if concept not in found or found[concept][0] < place:
+                found[concept] = (place, chain[0])
+    return tuple((concept, member) for concept, (_, member) in found.items())
 
 
 def _is_in_error(record: fhir.FamilyMemberHistory | fhir.DiagnosticReport) -> bool:

@@ -34,6 +34,7 @@ class PatientFacts:
         self.catalogue = catalogue
         self.declines_research = declines_research(chart, clock)
         self._chart, self._clock = chart, clock
+        self._reader = observations.ResultReader(self.person, clock)
         self._index = Index(catalogue, self.person, clock)
         self._index.add(chart)
         self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
@@ -50,7 +51,7 @@ class PatientFacts:
         return all(self.state(name) == "complete" for name in self.catalogue.where(concept))
 
     def results(self, concept: str) -> tuple[Result, ...]:
-        """Every result of the concept, derived ones too, newest first and undated last; a `problem` says what is amiss."""
+        """Every result, derived ones too, newest first and undated last; a `problem` says why one cannot be used."""
         if concept not in self._results:
             self._results[concept] = estimates.with_derived(concept, self.recorded(concept), self)
         return self._results[concept]
@@ -88,7 +89,7 @@ class PatientFacts:
 
     def _read(self, found: observations.Found, member: str, concept: str) -> Result:
         asked, entry = self.catalogue.concepts[concept], self.catalogue.concepts[member]
-        return observations.result_of(found, concept, _in_unit_of(asked, entry), self.person, self._clock)
+        return self._reader.result_of(found, concept, _in_unit_of(asked, entry))
 
     def _read_episodes(self, concept: str, found: Iterable[tuple[Reader, str]]) -> tuple[Episode, ...]:
         read = []

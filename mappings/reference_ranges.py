@@ -1,0 +1,119 @@
+"""The limits of normal that apply to one result, out of those that the laboratory sent with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from mappings import fhir
+from mappings.catalogue import Concept
+from mappings.facts import Person, Range, Sex
+from mappings.qualitative import range_in_text
+from mappings.recorded_values import number_in, units_of
+from mappings.times import Moment, whole_years
+from mappings.units import convert
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The result's own limits of normal: in the concept's unit, and as recorded in the value's unit."""
+
+    canonical: Range | None = None
+    recorded: tuple[Decimal | None, Decimal | None] | None = None
+    note: str | None = None
+
+
+NONE = Own()
+
+
+def own_range(
+    ranges: tuple[fhir.ReferenceRange, ...],
+    units: tuple[str, ...],
+    concept: Concept,
+    person: Person,
+    taken: Moment | None,
+) -> Own:
+    """The one range that applies to this patient; none where several that differ do. `units` are the value's."""
+    fitting = [item for item in ranges if _applies(item, person, taken)]
+    in_unit = {found for item in fitting if (found := _limits(item, units, _to_concept(concept))) != (None, None)}
+    as_said = {found for item in fitting if (found := _limits(item, units, _as_said(units))) != (None, None)}
+    if len(in_unit) > 1 or len(as_said) > 1:
+        return Own(note="several reference ranges that differ")
+    canonical = Range(*in_unit.pop(), "own") if in_unit else None
+    return Own(canonical, as_said.pop() if as_said else None)
+
+
+def site_range(concept: Concept) -> Range | None:
+    """The default that the site configured."""
+    if concept.uln is None and concept.lln is None:
+        return None
+    return Range(concept.lln, concept.uln, "site")
+
+
+_ToUnit = Callable[[Decimal, tuple[str, ...]], Decimal | None]
+
+
+def _to_concept(concept: Concept) -> _ToUnit:
+    return lambda number, units: number_in(number, units, concept)
+
+
+def _as_said(own: tuple[str, ...]) -> _ToUnit:
+    return lambda number, units: number if not units or not own or set(units) & set(own) else None
+
+
+def _limits(item: fhir.ReferenceRange, units: tuple[str, ...], to: _ToUnit) -> tuple[Decimal | None, Decimal | None]:
+    """Both limits; a limit without a unit is in the value's, and a limit that cannot be read is none."""
+
+    def limit(bound: fhir.Quantity | None) -> Decimal | None:
+        if bound is None or bound.value is None or not bound.value.is_finite():
+            return None
+        return to(bound.value, units_of(bound) or units)
+
+    bounds = [bound for bound in (item.low, item.high) if bound and bound.value is not None]
+    if bounds:
+        return limit(item.low), limit(item.high)
+    low, high = range_in_text(fhir.clean(item.text or "")) or (None, None)
+    return to(low, units) if low is not None else None, to(high, units) if high is not None else None
+
+
+_SEX_CODES: Mapping[str, Sex] = {
+    "248152002": "female",
+    "248153007": "male",
+    "female": "female",
+    "male": "male",
+    "f": "female",
+    "m": "male",
+}
+
+
+def _applies(item: fhir.ReferenceRange, person: Person, taken: Moment | None) -> bool:
+    """Limits of normal, for this sex and age. Limits for a group that is not understood are not used."""
+    kind = fhir.codes_of(item.type)
+    if kind and not set(kind) & {"normal", "n", "normal range"}:
+        return False
+    for group in item.applies_to:
+        words = (*fhir.codes_of(group), fhir.clean(group.text or "").lower())
+        if person.sex is None or person.sex not in {_SEX_CODES.get(word) for word in words}:
+            return False
+    return item.age is None or _is_of_age(item.age, person, taken)
+
+
+def _is_of_age(age: fhir.QuantityRange, person: Person, taken: Moment | None) -> bool:
+    if person.born is None or taken is None:
+        return False
+    years = {whole_years(born, day) for born, day in zip(person.born, (taken.last_day, taken.first_day), strict=True)}
+    low, high = _years(age.low), _years(age.high)
+    if any(bound is not None and bound.value is not None and years_of is None
+           for bound, years_of in ((age.low, low), (age.high, high))):  # fmt: skip
+        return False
+    return all((low is None or low <= one) and (high is None or one <= high) for one in years)
+
+
+def _years(bound: fhir.Quantity | None) -> Decimal | None:
+    if bound is None or bound.value is None:
+        return None
+    unit = (fhir.clean(bound.code or bound.unit or "a")).lower()
+    if unit in ("a", "y", "yr", "yrs", "year", "years"):
+        return bound.value
+    return convert(bound.value, unit, "a")
