@@ -78,7 +78,9 @@ def limit_of(bound: Bound, result: Result) -> Decimal | None:
     """The limit in the result's unit; None where it needs a reference range that the result does not have."""
     if bound.times is None:
         return bound.canonical
-    edge = result.range and (result.range.high if bound.times == "ULN" else result.range.low)
+    if result.range is None:
+        return None
+    edge = result.range.high if bound.times == "ULN" else result.range.low
     return None if edge is None else edge * bound.number + bound.plus
 
 
