@@ -192,11 +192,16 @@ def _met(match: Match, cohort: CohortMatch, titles: Titles) -> list[Section]:
     met = [f for f in cohort.findings if f.outcome is Outcome.MET and f.evidence and f.basis is not Basis.PRESUMED]
     met.sort(key=lambda f: (f.criterion.kind != "inclusion", _weight(f)))
     lines = []
+    told: set[tuple[str, str]] = set()
     for finding in met:
+        sources = {(each.concept, each.source) for each in finding.evidence}
+        if sources <= told:
+            continue
+        told |= sources
         line = settled_words(finding, titles)
         if finding.stale_on and finding.stale_on - today <= _SOON:
             line += f", counts until {finding.stale_on - timedelta(days=1)}"
-        lines.append(markdown(line, 160))
+        lines.append(markdown(line, 200))
     return [Section("Met", list(dict.fromkeys(lines)), most=6, inline=True)]
 
 

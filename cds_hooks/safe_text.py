@@ -28,8 +28,11 @@ _BLOCK_START = re.compile(r"^(?:([-+=:])|(\d+)([.)]))")
 def plain(text: str, limit: int = LONGEST_QUOTE) -> str:
     """The text as one line of visible characters, at most `limit` of them."""
     text = text[: 4 * limit]  # what follows is bounded by this, whatever a chart holds
-    visible = "".join(_shown(char) for char in unicodedata.normalize("NFC", text))
-    return shortened(" ".join(_without_floods(visible).split()), limit)
+    if not text.isprintable():
+        text = "".join(map(_shown, text))
+    if not text.isascii():
+        text = _without_floods(unicodedata.normalize("NFC", text))
+    return shortened(" ".join(text.split()), limit)
 
 
 def _shown(char: str) -> str:
@@ -60,7 +63,7 @@ def markdown(text: str, limit: int = LONGEST_QUOTE) -> str:
 
 def length(text: str) -> int:
     """The length as the strictest client counts it: in UTF-16 code units, never less than in code points."""
-    return len(text) + sum(1 for char in text if ord(char) > 0xFFFF)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def shortened(text: str, limit: int) -> str:

@@ -406,3 +406,11 @@ def test_an_answer_too_large_loses_the_extension_of_its_last_cards_and_says_so(
     assert any(kept)
     assert not all(kept)
     assert all("left out of this card" in card["detail"] for card in shown if "extension" not in card)
+
+
+def test_a_record_that_carries_several_criteria_is_told_once(
+    lupus: x.Trial, catalogue: Catalogue, cards_of: Cards
+) -> None:
+    (card,) = cards_of(a_match(a_lupus_match(lupus, catalogue, Verdict.LIKELY_ELIGIBLE)))
+    line = next(line for line in card.body["detail"].split("\n") if line.startswith("**Met"))
+    assert line.count("Systemic lupus erythematosus on record") == 1

@@ -20,6 +20,7 @@ from cds_hooks.safe_text import length, markdown, plain, shortened
         ("a\u200bb\ufeffc", "abc"),
         ("nul\x00 bell\x07", "nul bell"),
         ("e" + "\u0301" * 50, "é" + "\u0301" * 2),
+        ("e" + "\u0301\u200b" * 50, "é" + "\u0301" * 2),
         ("tab\there", "tab here"),
         ("\ud800 lone", "lone"),
         ("Sjögren × 10⁹/L", "Sjögren × 10⁹/L"),
