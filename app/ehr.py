@@ -171,7 +171,8 @@ class _Reading:
             status, wait, body = await self._get_once(access, address)
         except httpx.TransportError:
             status, wait, body = 503, PAUSE, b""
-        if status in RETRIED or (status == 429 and wait is not None):
+        left = access.deadline - asyncio.get_running_loop().time()
+        if status in RETRIED or (status == 429 and wait is not None and wait < left):
             await asyncio.sleep(wait or PAUSE)
             status, _, body = await self._get_once(access, address)
         if status != 200:

@@ -75,6 +75,7 @@ async def drip(_: FhirServer, writer: asyncio.StreamWriter) -> None:
 
 async def endless(server: FhirServer, writer: asyncio.StreamWriter) -> None:
     """Every page has a next one, each with another address."""
+    server.faults["more"] = endless
     await server.send_page(writer, [], f"{server.base}/more?page={len(server.requests)}")
 
 
