@@ -126,6 +126,7 @@ class Concept(_Entry):
     includes: tuple[str, ...] = ()  # sub-concepts: every record of theirs is one of this concept too
     recorded_in: tuple[ResourceType, ...] = ()  # where silence is heard; default by kind
     never_presumed: bool = False  # silence is never absence (infection, pregnancy)
+    panel: bool = False  # a positive member answers positive; a negative one answers nothing for the panel
     past: bool = False  # every record of it says that it is over: "history of", "old"
     prednisone_factor: Decimal | None = None  # mg of prednisone that equal 1 mg of this glucocorticoid
     uln: Decimal | None = None  # a site's default upper limit of normal in `unit`; only overlays set it

@@ -15,7 +15,7 @@ from mappings.catalogue import Catalogue, Concept
 from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
 from mappings.consent import declines_research
-from mappings.facts import Episode, Result, SourceReport, SourceState
+from mappings.facts import Episode, Polarity, Result, SourceReport, SourceState
 from mappings.index import Index, Reader
 from mappings.patient import person_of
 
@@ -59,7 +59,11 @@ class PatientFacts:
     def recorded(self, concept: str) -> tuple[Result, ...]:
         """The results that the chart itself holds, newest first."""
         found = self._index.results.get(concept, ())
-        read = [(self._read(item, member, concept), item.observation) for item, member in found]
+        read = [
+            (result, item.observation)
+            for item, member in found
+            if _speaks(result := self._read(item, member, concept), member, concept, self.catalogue)
+        ]
         read.sort(key=lambda pair: _newness(pair[0], pair[1], self._clock), reverse=True)
         return tuple(result for result, _ in read)
 
@@ -119,6 +123,11 @@ def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
 
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def _speaks(result: Result, member: str, concept: str, catalogue: Catalogue) -> bool:
+    """One negative antibody of a panel says nothing of the panel; a positive one does."""
+    return member == concept or not catalogue.concepts[concept].panel or result.polarity is Polarity.POSITIVE
 
 
 def _newness(
