@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from app.auth import Authenticator, KeySets
 from app.definitions import Definitions
+from app.demo import site as demo_site
 from app.edge import Edge
 from app.ehrs import Caller, Ehr, demo_ehr, load_ehrs
 from app.errors import ServiceError, Unavailable, Unusable, error_response, from_status
@@ -24,7 +25,7 @@ from app.examples import WHOLE_CHART
 from app.logs import configure_logs, log, where_it_broke
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
-from app.routes import api, cds, docs, health, reports
+from app.routes import api, cds, docs, health, pages, reports
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.wiring import Services
@@ -92,9 +93,12 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = services
-    for router in (cds.router, api.router, health.router, reports.router):
+    for router in (cds.router, api.router, health.router, reports.router, pages.router):
         app.include_router(router)
     docs.install(app)
+    pages.install_assets(app)
+    if services.settings.is_demo:
+        demo_site.install(app, services.clock, services.settings.demo_fhir)
     app.add_exception_handler(ServiceError, _say_error)
     app.add_exception_handler(RouterException, _say_router_error)
     app.add_exception_handler(HTTPException, _say_router_error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class DemoPatient:
     resources: tuple[Json, ...]
 
 
+@lru_cache(maxsize=2)
 def demo_patients(today: date) -> tuple[DemoPatient, ...]:
     """Every demo patient, with a chart as of that day."""
     content: Any = read_yaml(_FILE.read_bytes(), _FILE)
