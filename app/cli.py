@@ -21,6 +21,7 @@ from app.settings import Settings, SettingsError, read_settings
 from cds_hooks.report import report_of
 from mappings.chart import ChartBuilder, ChartError
 from mappings.times import parse_moment
+from mappings.yaml_files import DefinitionError
 from trial_defs.evaluation import match as match_trials
 from trial_defs.findings import Match
 
@@ -191,10 +192,17 @@ def _print_match(found: Match) -> None:
 
 
 def _served(mappings: Path | None, trials: Path | None) -> Served:
-    served = Definitions(mappings, trials).now
+    served = _read_all(mappings, trials)
     for problem in served.problems:
         typer.echo(problem, err=True)
     return served
+
+
+def _read_all(mappings: Path | None, trials: Path | None) -> Served:
+    try:
+        return Definitions(mappings, trials).now
+    except DefinitionError as error:
+        _stop(*map(str, error.problems), code=1)
 
 
 @trials_cli.command(name="list")
@@ -234,7 +242,7 @@ def lint_trials(trials: Folder = None, mappings: Concepts = None) -> None:
 
     Exit status 0 when there is none, 1 otherwise.
     """
-    served = Definitions(mappings, trials).now
+    served = _read_all(mappings, trials)
     for problem in served.problems:
         typer.echo(problem)
     typer.echo(

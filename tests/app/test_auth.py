@@ -1,0 +1,309 @@
+"""Tokens of EHRs and operators: what opens the door, and what does not, without saying why."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jws
+from joserfc.jwk import ECKey, RSAKey
+
+from app.definitions import Definitions
+from app.examples import hook_call
+from app.settings import Settings, read_settings
+from tests.app.conftest import SECRET, services_with, serving
+from tests.fhir_server import FhirServer, body, drip, status
+
+BASE = "https://cards.example"
+SERVICE = f"{BASE}/cds-services/trial-match-patient-view"
+ISSUER = "https://ehr.example/oauth2"
+OPERATOR = "an operator's token"
+
+EC = ECKey.generate_key("P-384", {"kid": "ec/+=", "use": "sig"}, private=True)
+RSA = RSAKey.generate_key(2048, {"kid": "rsa"}, private=True)
+EC256 = ECKey.generate_key("P-256", {"kid": "p256"}, private=True)
+ENCRYPTS = ECKey.generate_key("P-384", {"kid": "enc"}, private=True)
+STRANGER = ECKey.generate_key("P-384", {"kid": "ec/+="}, private=True)
+
+
+def key_set(*keys: Any) -> bytes:
+    described = [key.as_dict(private=False) | ({"use": "enc"} if key is ENCRYPTS else {}) for key in keys]
+    return json.dumps({"keys": described}).encode()
+
+
+def token(key: Any = EC, alg: str = "ES384", header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+    """A good token, but for what is given; a claim of None is left out."""
+    now = int(time.time())
+    good = {"iss": ISSUER, "aud": SERVICE, "iat": now, "exp": now + 300, "jti": str(uuid.uuid4())} | claims
+    head = {"alg": alg, "typ": "JWT", "kid": key.kid} | dict(header or {})
+    payload = json.dumps({name: value for name, value in good.items() if value is not None}).encode()
+    protected = {name: value for name, value in head.items() if value is not None}
+    return jws.serialize_compact(protected, payload, key, algorithms=[alg])
+
+
+@pytest.fixture
+async def jwks() -> AsyncIterator[FhirServer]:
+    async with FhirServer(path="") as server:
+        server.faults["jwks.json"] = body(key_set(EC, RSA, EC256, ENCRYPTS), "application/json")
+        yield server
+
+
+def production(folder: Path, jwks: str, more: str = "") -> Settings:
+    (folder / "ehrs.toml").write_text(
+        f'[[ehr]]\nname = "st"\nissuer = "{ISSUER}"\njwks_url = "{jwks}/jwks.json"\nallow_http = true\n'
+        f'private_network = true\ncors_origins = ["https://ehr.example"]\n{more}'
+    )
+    return read_settings(
+        "production",
+        ehrs=folder / "ehrs.toml",
+        public_url=BASE,
+        secret_key=(SECRET,),
+        operator_tokens=(hashlib.sha256(OPERATOR.encode()).hexdigest(),),
+        database_url=f"sqlite+aiosqlite:///{folder}/records.db",
+    )
+
+
+@pytest.fixture
+async def client(tmp_path: Path, jwks: FhirServer, definitions: Definitions) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(services_with(production(tmp_path, jwks.base), definitions), BASE) as client:
+        yield client
+
+
+async def call(client: httpx.AsyncClient, bearer: str | None, url: str = SERVICE) -> httpx.Response:
+    headers = {"authorization": f"Bearer {bearer}"} if bearer is not None else {}
+    return await client.post(url, json=hook_call("patient-view"), headers=headers)
+
+
+@pytest.mark.parametrize(("key", "alg"), [(EC, "ES384"), (RSA, "RS384")])
+async def test_a_good_token_opens_the_door_once(client: httpx.AsyncClient, key: Any, alg: str) -> None:
+    bearer = token(key, alg)
+    assert (await call(client, bearer)).status_code == 200
+    assert (await call(client, bearer)).status_code == 401
+
+
+NOW = int(time.time())
+REFUSED: dict[str, str] = {
+    "no alg": token(alg="ES384").replace(token().split(".")[0], "eyJhbGciOiJub25lIiwidHlwIjoiSldUIiwia2lkIjoiYSJ9"),
+    "empty signature": token().rsplit(".", 1)[0] + ".",
+    "two parts": token().rsplit(".", 1)[0],
+    "five parts": token() + ".a.b",
+    "not base64": "a$.b$.c$",
+    "another key": token(STRANGER),
+    "key of another algorithm": token(EC256, "ES256"),
+    "key for encryption": token(ENCRYPTS),
+    "no kid": token(header={"kid": None}),
+    "unknown kid": token(header={"kid": "x"}),
+    "kid is a number": token(header={"kid": "x"}),
+    "no typ": token(header={"typ": None}),
+    "foreign jku": token(header={"jku": "http://169.254.169.254/"}),
+    "unknown issuer": token(iss="https://sandbox.cds-hooks.org"),
+    "no issuer": token(iss=None),
+    "another audience": token(aud="https://other.example"),
+    "discovery's audience": token(aud=f"{BASE}/cds-services"),
+    "http audience": token(aud=SERVICE.replace("https", "http")),
+    "audience with a slash": token(aud=SERVICE + "/"),
+    "no audience": token(aud=None),
+    "ten thousand audiences": token(aud=["x"] * 10_000 + [SERVICE]),
+    "expired": token(iat=NOW - 1000, exp=NOW - 700),
+    "no exp": token(exp=None),
+    "exp is text": token(exp=str(NOW + 300)),
+    "exp is a fraction": token(exp=NOW + 300.5),
+    "exp is negative": token(exp=-1),
+    "exp is huge": token(exp=10**400),
+    "exp is infinite": token(exp=1e308 * 10),
+    "no iat": token(iat=None),
+    "issued in ten minutes": token(iat=NOW + 600, exp=NOW + 800),
+    "good in ten minutes": token(nbf=NOW + 600),
+    "lives for a day": token(exp=NOW + 86_400),
+    "no jti": token(jti=None),
+    "jti is a number": token(jti=7),
+    "tenant is a number": token(tenant=7),
+    "too long": token(x="x" * 65_536),
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("bearer", REFUSED.values(), ids=REFUSED)
+async def test_any_other_token_is_refused_in_the_same_words(client: httpx.AsyncClient, bearer: str) -> None:
+    answer = await call(client, bearer)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json() == (await call(client, None)).json()
+
+
+async def test_a_public_key_is_no_shared_secret(client: httpx.AsyncClient) -> None:
+    payload = token(RSA, "RS384").split(".")[1]
+    head = base64.urlsafe_b64encode(b'{"alg":"HS384","typ":"JWT","kid":"rsa"}').decode().rstrip("=")
+    digest = hmac.digest(RSA.as_pem(private=False), f"{head}.{payload}".encode(), "sha384")
+    signature = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    assert (await call(client, f"{head}.{payload}.{signature}")).status_code == 401
+
+
+async def test_two_authorization_headers_are_refused(client: httpx.AsyncClient) -> None:
+    headers = [("authorization", f"Bearer {token()}"), ("authorization", f"Bearer {token()}")]
+    assert (await client.post(SERVICE, json=hook_call("patient-view"), headers=headers)).status_code == 401
+
+
+async def test_a_token_elsewhere_is_not_looked_at(client: httpx.AsyncClient) -> None:
+    answer = await client.post(f"{SERVICE}?access_token={token()}", json=hook_call("patient-view"))
+    assert answer.status_code == 401
+
+
+async def test_an_audience_may_be_one_of_several_and_feedback_takes_the_services_address(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await call(client, token(aud=["https://other.example", SERVICE]))).status_code == 200
+    item = {"card": "x", "outcome": "overridden", "outcomeTimestamp": "2026-11-01T11:00:00Z"}
+    for audience in (SERVICE, SERVICE + "/feedback"):
+        headers = {"authorization": f"Bearer {token(aud=audience)}"}
+        answer = await client.post(SERVICE + "/feedback", json={"feedback": [item]}, headers=headers)
+        assert answer.status_code == 200
+
+
+async def test_match_needs_a_token_for_its_own_address(client: httpx.AsyncClient) -> None:
+    url = f"{BASE}/api/v1/match"
+    assert (await call(client, token(), url)).status_code == 401
+    assert (await call(client, token(aud=url), url)).status_code == 422
+
+
+OPEN = ["/healthz", "/readyz", "/cds-services", "/api/v1/trials", "/api/v1/trials/NCT06711146"]
+OPERATORS = ["/metrics", "/docs", "/openapi.json", "/api/v1/feedback/summary"]
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_what_is_open_needs_no_token(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("path", OPERATORS)
+async def test_an_operators_token_opens_the_operators_doors_only(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 401
+    for bearer, expected in ((OPERATOR, 200), ("another", 401), (token(aud=BASE + path), 401)):
+        assert (await client.get(path, headers={"authorization": f"Bearer {bearer}"})).status_code == expected
+    assert (await call(client, OPERATOR)).status_code == 401
+
+
+async def test_a_token_is_refused_by_another_worker_and_after_a_restart(
+    tmp_path: Path, jwks: FhirServer, definitions: Definitions
+) -> None:
+    settings = production(tmp_path, jwks.base)
+    bearer = token()
+    for expected in (200, 401):
+        async with serving(services_with(settings, definitions), BASE) as client:
+            assert (await call(client, bearer)).status_code == expected
+
+
+RULES: list[tuple[str, str, int]] = [
+    ("replay_guard = false", token(jti="the same"), 200),
+    ('subject = "client"', token(), 401),
+    ('subject = "client"', token(sub="client"), 200),
+    ('tenants = ["a"]', token(), 401),
+    ('tenants = ["a"]', token(tenant="b"), 401),
+    ('tenants = ["a"]', token(tenant="a"), 200),
+    ('audiences = ["cards"]', token(aud="cards"), 200),
+    ("max_token_lifetime = 60", token(), 401),
+    ('algorithms = ["RS384"]', token(), 401),
+    ('services = ["trial-match-encounter-start"]', token(), 403),
+]
+
+
+@pytest.mark.parametrize(("rule", "bearer", "expected"), RULES)
+async def test_an_entry_has_its_own_rules(
+    tmp_path: Path, jwks: FhirServer, definitions: Definitions, rule: str, bearer: str, expected: int
+) -> None:
+    async with serving(services_with(production(tmp_path, jwks.base, rule), definitions), BASE) as client:
+        assert (await call(client, bearer)).status_code == expected
+        if rule.startswith("replay_guard"):
+            assert (await call(client, bearer)).status_code == 200
+
+
+async def test_keys_are_asked_for_once_by_many_calls(client: httpx.AsyncClient, jwks: FhirServer) -> None:
+    answers = await asyncio.gather(*(call(client, token()) for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert len(jwks.requests) == 1
+
+
+async def test_a_changed_key_is_found_and_an_unknown_one_asked_for_once_a_minute(
+    client: httpx.AsyncClient, jwks: FhirServer
+) -> None:
+    assert (await call(client, token())).status_code == 200
+    new = ECKey.generate_key("P-384", {"kid": "new"}, private=True)
+    jwks.faults["jwks.json"] = body(key_set(new), "application/json")
+    assert (await call(client, token(new))).status_code == 200
+    for _ in range(3):
+        assert (await call(client, token(STRANGER, header={"kid": "unheard of"}))).status_code == 401
+    assert len(jwks.requests) == 2
+
+
+async def test_known_keys_stay_good_while_their_address_is_down(client: httpx.AsyncClient, jwks: FhirServer) -> None:
+    assert (await call(client, token())).status_code == 200
+    jwks.faults["jwks.json"] = status(500)
+    assert (await call(client, token(header={"kid": "new"}))).status_code == 401
+    assert (await call(client, token())).status_code == 200
+
+
+BROKEN = {
+    "slow": drip,
+    "redirecting": status(302, Location="http://127.0.0.1:1/"),
+    "large": body(b" " * 300_000),
+    "no JSON": body(b"<html>"),
+    "no set": body(b"[]"),
+    "odd entries": body(b'{"keys": [1, {"kty": "EC", "kid": "ec/+="}, {"kty": "oct", "k": "AA", "kid": "x"}]}'),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
+async def test_a_key_set_that_is_not_one_lets_nobody_in(
+    client: httpx.AsyncClient, jwks: FhirServer, fault: Any
+) -> None:
+    jwks.faults["jwks.json"] = fault
+    started = time.monotonic()
+    assert (await call(client, token())).status_code == 401
+    assert time.monotonic() - started < 2
+
+
+async def test_a_key_set_on_a_private_network_needs_leave(
+    tmp_path: Path, jwks: FhirServer, definitions: Definitions
+) -> None:
+    settings = production(tmp_path, jwks.base)
+    text = (tmp_path / "ehrs.toml").read_text().replace("private_network = true", "private_network = false")
+    (tmp_path / "ehrs.toml").write_text(text)
+    async with serving(services_with(settings, definitions), BASE) as client:
+        assert (await call(client, token())).status_code == 401
+    assert jwks.requests == []
+
+
+async def test_keys_may_come_from_a_file(tmp_path: Path, jwks: FhirServer, definitions: Definitions) -> None:
+    settings = production(tmp_path, jwks.base)
+    (tmp_path / "keys.json").write_bytes(key_set(EC))
+    text = (
+        (tmp_path / "ehrs.toml").read_text().replace(f'jwks_url = "{jwks.base}/jwks.json"', 'jwks_file = "keys.json"')
+    )
+    (tmp_path / "ehrs.toml").write_text(text)
+    async with serving(services_with(settings, definitions), BASE) as client:
+        assert (await call(client, token())).status_code == 200
+
+
+async def test_while_the_database_is_gone_hooks_and_feedback_are_503(
+    tmp_path: Path, jwks: FhirServer, definitions: Definitions
+) -> None:
+    settings = production(tmp_path, jwks.base)
+    (tmp_path / "records.db").mkdir()
+    async with serving(services_with(settings, definitions), BASE) as client:
+        for path, audience in ((SERVICE, SERVICE), (SERVICE + "/feedback", SERVICE)):
+            answer = await call(client, token(aud=audience), path)
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"]
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["database"]) == (503, "unreachable")
+        assert (await client.get("/healthz")).status_code == 200
