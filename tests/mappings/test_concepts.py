@@ -292,3 +292,10 @@ def test_hysterectomy_is_looked_for_among_procedures_and_conditions(catalogue: C
 
 def test_the_codes_of_the_project_name_every_concept(catalogue: Catalogue) -> None:
     assert all(catalogue.find(OUR_SYSTEM, name)[0] == name for name in catalogue.concepts)
+
+
+@pytest.mark.parametrize("code", ["8116-6", "8117-4"])
+def test_cd19_cells_are_found_as_a_count_and_as_a_percentage(catalogue: Catalogue, code: str) -> None:
+    member, expression = catalogue.find(LOINC, code)
+    assert expression == "cd19-expression"
+    assert catalogue.concepts[member].positive_from is not None
