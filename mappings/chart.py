@@ -179,7 +179,7 @@ class ChartBuilder:
         if content is None:
             self._read.add(asked)
             return Page()
-        if isinstance(content, fhir.Unreadable) and content.resource_type in (asked, None):
+        if isinstance(content, fhir.Unreadable) and content.resource_type == asked:
             self._note_unreadable(content, asked, "resource")
             return Page(problem=f"the {asked} could not be read")
         if type(content).__name__ != asked:

@@ -271,7 +271,7 @@ def _in_words_a_day(text: str) -> _Span:
     return _UNKNOWN
 
 
-_STRENGTH = re.compile(rf"\b({_NUMBER})\s*(mg|g|mcg|ug)\b(?!\s*/)", re.I)
+_STRENGTH = re.compile(rf"\b({_NUMBER})\s*(mg|g|mcg|ug)\b", re.I)
 _SOLID = re.compile(r"\b(tab(let)?s?|cap(sule)?s?|pills?)\b", re.I)
 
 
@@ -285,7 +285,7 @@ def strength_of(medication_words: str, ingredients: Iterable[fhir.Ingredient]) -
             amount = _milligrams(ratio.numerator, None)
             if amount is not None and _PIECES.match(unit):
                 found.add(amount / ratio.denominator.value)
-    if not found and _SOLID.search(medication_words):
+    if not found and _SOLID.search(medication_words) and "/" not in medication_words:
         named = {(number, unit.lower()) for number, unit in _STRENGTH.findall(medication_words)}
         found = {
             amount for n, u in named if (amount := convert(Decimal(n), "ug" if u == "mcg" else u, "mg")) is not None

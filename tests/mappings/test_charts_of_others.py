@@ -1,0 +1,47 @@
+"""Charts that others wrote, real shapes and broken ones among them: none breaks the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mappings.catalogue import Catalogue
+from mappings.chart import ChartBuilder, ChartError
+from mappings.read import PatientFacts, facts_of
+
+CHARTS = Path(__file__).parents[3] / "shared" / "patients"
+pytestmark = pytest.mark.skipif(not CHARTS.is_dir(), reason="../shared/patients is not there")
+AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def charts_of_others(catalogue: Catalogue) -> Iterator[tuple[Path, PatientFacts]]:
+    for path in sorted(CHARTS.rglob("*.json")):
+        builder = ChartBuilder(None)
+        try:
+            builder.add(path.read_bytes(), None)
+            builder.whole_chart()
+            yield path, facts_of(builder.build(), catalogue, AS_OF, UTC)
+        except ChartError:
+            continue  # single resources and Bundles without a Patient are among them
+
+
+def test_every_fact_of_every_chart_can_be_read_and_has_a_source(catalogue: Catalogue) -> None:
+    read = 0
+    for path, facts in charts_of_others(catalogue):
+        for concept in catalogue.concepts:
+            for result in facts.results(concept):
+                assert result.source, path
+                assert result.problem or result.value or result.polarity, path
+            for episode in facts.episodes(concept):
+                assert episode.source, path
+                assert not (episode.start and episode.start.earliest > AS_OF), path
+        read += 1
+    assert read > 100
+
+
+def test_no_chart_of_others_has_a_record_that_cannot_be_decoded(catalogue: Catalogue) -> None:
+    for path, facts in charts_of_others(catalogue):
+        assert not [place for source in facts.sources for place in source.unreadable], path
