@@ -87,6 +87,10 @@ class Settings(BaseSettings):
         description="Days that the facts behind a shown card are kept, encrypted; 0 keeps none.",
     )
     snooze_days: int = Field(default=30, ge=0, le=3650, description="Days after which an overridden card returns.")
+    restricted_labels: CommaSeparated = Field(
+        default=(),
+        description="Security labels (system|code, comma separated) whose records no card, list or report may show.",
+    )
     operator_tokens: CommaSeparated = Field(
         default=(), description="SHA-256 (hex) of the operators' bearer tokens, comma separated."
     )
@@ -98,6 +102,13 @@ class Settings(BaseSettings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def labels(self) -> frozenset[tuple[str, str]]:
+        """The restricted labels as (system, code)."""
+        return frozenset(
+            (system, code) for system, _, code in (label.partition("|") for label in self.restricted_labels)
+        )
 
     @property
     def is_demo(self) -> bool:
@@ -128,6 +139,13 @@ class Settings(BaseSettings):
         if not all(re.fullmatch(r"[0-9a-fA-F]{64}", digest) for digest in value):
             raise ValueError("holds SHA-256 digests, 64 hexadecimal characters each, not the tokens themselves")
         return tuple(digest.lower() for digest in value)
+
+    @field_validator("restricted_labels")
+    @classmethod
+    def _are_labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[^|\s]+\|[^|\s]+", label) for label in value):
+            raise ValueError("holds labels, written like http://terminology.hl7.org/CodeSystem/v3-Confidentiality|R")
+        return value
 
     @field_validator("secret_key")
     @classmethod

@@ -45,7 +45,7 @@ async def list_trials(request: Request) -> Response:
 
 @router.get("/trials/{trial_id}", summary="One trial")
 async def show_trial(request: Request, trial_id: Annotated[str, Path(examples=[TRIAL])]) -> Response:
-    """A trial with its cohorts and criteria; `Accept: application/fhir+json` gives the FHIR form."""
+    """A trial with its cohorts and criteria."""
     trial = services_of(request).definitions.now.trials.get(trial_id)
     if trial is None:
         raise NotHere("No trial of this id is served.")

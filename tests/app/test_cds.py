@@ -99,6 +99,20 @@ async def test_no_card_for_a_patient_who_denies_research(client: httpx.AsyncClie
     assert (answer.status_code, answer.json()) == (200, {"cards": []})
 
 
+async def test_no_card_shows_a_result_whose_label_the_site_has_restricted(
+    tmp_path: Path, definitions: Definitions
+) -> None:
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    body = call()
+    body["prefetch"]["observations"]["entry"][0]["resource"]["meta"] = {"security": [label]}
+    settings = demo_settings(tmp_path, restricted_labels=(f"{label['system']}|R",))
+    async with serving(services_with(settings, definitions)) as client:
+        allowed, restricted = await client.post(SERVICE, json=call()), await client.post(SERVICE, json=body)
+    assert "Observation/result-1" in allowed.text
+    assert restricted.status_code == 200
+    assert "Observation/result-1" not in restricted.text
+
+
 async def test_encounter_start_is_answered_by_its_own_service(client: httpx.AsyncClient) -> None:
     body = hook_call("encounter-start", encounterId="e")
     assert (await client.post("/cds-services/trial-match-encounter-start", json=body)).json()["cards"]

@@ -59,6 +59,7 @@ WRONG = [
     ("TRIALCARDS_DATABASE_URL", "canary://x", "TRIALCARDS_DATABASE_URL: starts with sqlite"),
     ("TRIALCARDS_SECRET_KEY", "canary", "TRIALCARDS_SECRET_KEY: needs at least 32 characters"),
     ("TRIALCARDS_OPERATOR_TOKENS", "canary", "TRIALCARDS_OPERATOR_TOKENS: holds SHA-256 digests"),
+    ("TRIALCARDS_RESTRICTED_LABELS", "canary", "TRIALCARDS_RESTRICTED_LABELS: holds labels"),
     ("TRIALCARDS_WORKERS", "canary", "TRIALCARDS_WORKERS: "),
     ("TRIALCARDS_DEADLINE", "0", "TRIALCARDS_DEADLINE: "),
     ("TRIALCARDS_TRIALS", "/canary/none", "TRIALCARDS_TRIALS: there is no such folder"),
