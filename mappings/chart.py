@@ -22,7 +22,8 @@ from mappings.facts import SourceState
 
 RESOURCE_TYPES: tuple[str, ...] = get_args(ResourceType)
 _RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
-_NAMES = {kind: kind.__name__ for kind in (*_RECORDS, fhir.Patient, fhir.Medication)}
+_KEPT: tuple[type[Struct], ...] = (*_RECORDS, fhir.Patient, fhir.Medication)
+_NAMES = {kind: kind.__name__ for kind in _KEPT}
 _DEEPEST = 3  # Bundles inside Bundles
 R = TypeVar("R", bound=Struct)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ _WEIGHT_SPEAKS_FOR = timedelta(days=180)
 _ADULT = 18
 
 
-def with_derived(concept: str, recorded: tuple[Result, ...], facts: PatientFacts) -> tuple[Result, ...]:
+def with_derived(concept: str, recorded: Sequence[Result], facts: PatientFacts) -> Iterable[Result]:
     """The recorded results and what can be calculated, newest first; a recorded one wins over one of the same day.
 
     Where nothing is recorded and nothing can be calculated, one Result whose `note` names the missing input.
@@ -33,8 +33,18 @@ def with_derived(concept: str, recorded: tuple[Result, ...], facts: PatientFacts
     derived, since = derive(concept, facts)
     if derived is None or (recorded and derived.problem in (Reason.MISSING, Reason.NOT_READABLE)):
         return recorded
-    later = [result for result in recorded if _wins(result, derived, since)]
-    return (*later, derived, *(result for result in recorded if result not in later))
+    return _merged(recorded, derived, since)
+
+
+def _merged(recorded: Sequence[Result], derived: Result, since: date | None) -> Iterator[Result]:
+    older: list[Result] = []
+    for result in recorded:
+        if not older and _wins(result, derived, since):
+            yield result
+        else:
+            older.append(result)
+    yield derived
+    yield from older
 
 
 Derived = tuple[Result | None, date | None]  # and the day since when it has been so
@@ -76,7 +86,7 @@ def _newest(facts: PatientFacts, concept: str) -> Result | None:
     return next(iter(facts.results(concept)), None) if concept in facts.catalogue.concepts else None
 
 
-def _nearest(weights: tuple[Result, ...], creatinine: Result) -> Result | None:
+def _nearest(weights: Sequence[Result], creatinine: Result) -> Result | None:
     """The usable weight nearest in time, the later one of two."""
     if creatinine.taken is None:
         return None
@@ -233,6 +243,8 @@ def _dose(concept: str, facts: PatientFacts) -> Derived:
     if glucocorticoids.CLASS not in facts.catalogue.concepts:
         return None, None
     episodes = facts.episodes(glucocorticoids.CLASS)
+    if not episodes and facts.readable(glucocorticoids.CLASS):
+        return None, None  # silence is no dose of zero; a definition says what it means
     dose = glucocorticoids.current_dose(episodes, facts.catalogue, facts.today)
     if not dose.episodes and not facts.readable(glucocorticoids.CLASS):
         return _missing(concept, facts, (), "medications were not read completely", glucocorticoids.CLASS), None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mappings import fhir
 from mappings.catalogue import Concept
@@ -64,8 +64,7 @@ def says_something(valued: Valued) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Where a concept was found: an Observation itself, or one of its components."""
 
     source: str

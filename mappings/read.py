@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from mappings import estimates, fhir, glucocorticoids, observations
 from mappings.catalogue import Catalogue, Concept
@@ -17,6 +17,7 @@ from mappings.clock import Clock
 from mappings.consent import declines_research
 from mappings.facts import Episode, Polarity, Result, SourceReport, SourceState
 from mappings.index import Index, Reader
+from mappings.lazily import Lazily
 from mappings.patient import person_of
 
 
@@ -39,7 +40,7 @@ class PatientFacts:
         self._index.add(chart)
         self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
         self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
-        self._results: dict[str, tuple[Result, ...]] = {}
+        self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
 
     def state(self, resource_type: str) -> SourceState:
@@ -50,22 +51,25 @@ class PatientFacts:
         """Whether every place where the concept would stand was read completely, so that silence says something."""
         return all(self.state(name) == "complete" for name in self.catalogue.where(concept))
 
-    def results(self, concept: str) -> tuple[Result, ...]:
-        """Every result, derived ones too, newest first and undated last; a `problem` says why one cannot be used."""
+    def results(self, concept: str) -> Lazily[Result]:
+        """Every result, derived ones too, newest first and undated last; a `problem` says why one cannot be used.
+
+        Each is read when it is looked at: take the newest, and a long history costs nothing.
+        """
         if concept not in self._results:
-            self._results[concept] = estimates.with_derived(concept, self.recorded(concept), self)
+            self._results[concept] = Lazily(estimates.with_derived(concept, Lazily(self._recorded(concept)), self))
         return self._results[concept]
 
-    def recorded(self, concept: str) -> tuple[Result, ...]:
+    def _recorded(self, concept: str) -> Iterator[Result]:
         """The results that the chart itself holds, newest first."""
-        found = self._index.results.get(concept, ())
-        read = [
-            (result, item.observation)
-            for item, member in found
-            if _speaks(result := self._read(item, member, concept), member, concept, self.catalogue)
-        ]
-        read.sort(key=lambda pair: _newness(pair[0], pair[1], self._clock), reverse=True)
-        return tuple(result for result, _ in read)
+        for group in newest_first(self._index.results.get(concept, ()), self._clock):
+            read = [
+                (result, item.observation)
+                for item, member in group
+                if _speaks(result := self._read(item, member, concept), member, concept, self.catalogue)
+            ]
+            read.sort(key=lambda pair: _newness(pair[0], pair[1], self._clock), reverse=True)
+            yield from (result for result, _ in read)
 
     def episodes(self, concept: str) -> tuple[Episode, ...]:
         """Everything on record for the concept that counts, whether over or not, latest start first."""
@@ -82,14 +86,6 @@ class PatientFacts:
         if not self.readable(glucocorticoids.CLASS):
             return None
         return glucocorticoids.changed_since(day, self.episodes(glucocorticoids.CLASS), self.catalogue, self.today)
-
-    def labels_of(self, source: str) -> tuple[tuple[str, str], ...]:
-        """The security labels of a record, as (system, code)."""
-        name = source.partition("/")[0]
-        for other, resource in self._chart.records.get(name, ()):
-            if other == source and resource.meta:
-                return tuple((label.system or "", label.code or "") for label in resource.meta.security)
-        return ()
 
     def _read(self, found: observations.Found, member: str, concept: str) -> Result:
         asked, entry = self.catalogue.concepts[concept], self.catalogue.concepts[member]
@@ -120,6 +116,44 @@ def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
     if asked is entry or asked.unit in (None, entry.unit):
         return entry
     return entry.model_copy(update={"unit": asked.unit, "plausible": asked.plausible})
+
+
+Indexed = tuple[observations.Found, str]
+_ZONES = timedelta(days=2)  # a day as written and the same day anywhere on earth differ by less
+
+
+def newest_first(found: Sequence[Indexed], clock: Clock) -> Iterator[list[Indexed]]:
+    """Groups of records by their day as written: everything in a group is newer than everything in the next.
+
+    Only the day is looked at, so that no date is parsed before its group is reached. Undated ones come last.
+    """
+    dated = sorted(((_written_day(item, clock), place) for place, (item, _) in enumerate(found)), reverse=True)
+    group: list[Indexed] = []
+    edge = ""
+    for day, place in dated:
+        if group and day < edge:
+            yield group
+            group = []
+        group.append(found[place])
+        edge = _days_before(day)
+    if group:
+        yield group
+
+
+def _written_day(found: observations.Found, clock: Clock) -> str:
+    """The last day that the date may mean, as it is written; nothing where there is none."""
+    text = observations.date_text(found.observation) or ""
+    if len(text) >= 10 and text[4] == text[7] == "-":
+        return text[:10]
+    moment = clock.moment(text)
+    return moment.last_day.isoformat() if moment else ""
+
+
+def _days_before(day: str) -> str:
+    try:
+        return (date.fromisoformat(day) - _ZONES).isoformat()
+    except (ValueError, OverflowError):
+        return ""
 
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)

@@ -18,9 +18,7 @@ from tests.mappings.charts import (
     a_bundle,
     a_condition,
     a_dosage,
-    a_patient,
     a_request,
-    an_observation,
     code,
     episode_from,
     facts_from,
@@ -256,7 +254,7 @@ def test_an_administration_is_one_event() -> None:
     assert facts_from(an_administration(status="not-done")).episodes("rituximab") == ()
 
 
-def by_reference(reference: str, **more: object) -> dict[str, Any]:
+def by_reference(reference: str, **more: Any) -> dict[str, Any]:
     return a_request(medicationCodeableConcept=None, medicationReference={"reference": reference}, **more)
 
 
@@ -461,11 +459,3 @@ def a_consent(status: str, scope: str, decision: str) -> dict[str, Any]:
 def test_a_chart_may_say_that_the_patient_is_not_to_be_approached(resource: dict[str, Any], declines: bool) -> None:
     whose = {"patient": SUBJECT} if resource["resourceType"] == "Consent" else {"subject": SUBJECT}
     assert facts_from(resource | whose | {"id": "x"}).declines_research is declines
-
-
-def test_security_labels_of_a_record_are_at_hand() -> None:
-    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
-    facts = facts_from(an_observation(meta={"security": [label]}))
-    assert facts.labels_of("Observation/o1") == ((label["system"], "HIV"),)
-    assert facts.labels_of("Observation/other") == ()
-    assert facts_from(a_patient()).declines_research is False

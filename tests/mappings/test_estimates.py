@@ -134,7 +134,7 @@ def test_qtc_is_calculated_from_qt_and_rate_of_one_day() -> None:
 # Glucocorticoids
 
 
-def order(mg: object = 10, rxnorm: str = "8640", **more: object) -> Json:
+def order(mg: object = 10, rxnorm: str = "8640", **more: Any) -> Json:
     return a_request(rxnorm, **({"dosageInstruction": [a_dosage(mg)]} | more))
 
 
@@ -209,10 +209,11 @@ def test_a_recorded_dose_wins_over_silence_and_over_older_orders_only() -> None:
     assert dose_span(said | {"effectiveDateTime": "2026-06-01"}) == (0, 0)
 
 
-def until(last: str, **more: object) -> Json:
+def until(last: str, **more: Any) -> Json:
     bounds = {"start": "2026-01-01", "end": last}
     timing = {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d", "boundsPeriod": bounds}}
-    return order(10, status="completed", dosageInstruction=[a_dosage(10) | {"timing": timing}], id="old", **more)
+    dosage = a_dosage(10) | {"timing": timing}
+    return order(10, status="completed", dosageInstruction=[dosage], id="old", **more)
 
 
 @pytest.mark.parametrize(

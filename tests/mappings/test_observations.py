@@ -385,7 +385,8 @@ def ranged(*ranges: dict[str, Any], **more: object) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_the_limits_of_normal_are_the_results_own(item: dict[str, Any], low: int | None, high: int | None) -> None:
-    expected = Range(*(None if end is None else Decimal(end) for end in (low, high)), "own")
+    ends = [None if end is None else Decimal(end) for end in (low, high)]
+    expected = Range(ends[0], ends[1], "own")
     assert result_from("alt", ranged(item)).range == expected
 
 
