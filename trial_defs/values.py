@@ -197,8 +197,19 @@ def _silent(leaf: Value, facts: PatientFacts) -> Answer:
     if not facts.readable(leaf.concept):
         return unknown(leaf, Reason.NOT_READABLE)
     if leaf.absent == "presume":
-        return Answer(False, basis=Basis.PRESUMED, decided_by=(leaf,))
+        return Answer(_holds_for_nothing(leaf.test), basis=Basis.PRESUMED, decided_by=(leaf,))
     return unknown(leaf, Reason.MISSING, found[:1])
+
+
+def _holds_for_nothing(test: Test) -> bool:
+    """What presumed absence comes to: no dose is a dose of 0, no finding is negative."""
+    match test:
+        case Polarity():
+            return test is Polarity.NEGATIVE
+        case Between():
+            return _holds_for_nothing(test.low) and _holds_for_nothing(test.high)
+        case Bound():
+            return bool(compare(Interval.exactly(Decimal(0)), test, test.canonical))
 
 
 def _window(leaf: Value) -> Period | None:
