@@ -51,8 +51,8 @@ class Lazily(Sequence[T], Generic[T]):
         if isinstance(place, int):
             self._take(place + 1 if place >= 0 else None)
             return self._seen[place]
-        is_short = place.stop is not None and place.stop >= 0 and (place.start or 0) >= 0
-        self._take(place.stop if is_short else None)
+        from_the_front = (place.start or 0) >= 0 and (place.step or 1) > 0
+        self._take(place.stop if place.stop is not None and place.stop >= 0 and from_the_front else None)
         return tuple(self._seen[place])
 
     def __eq__(self, other: object) -> bool:

@@ -159,7 +159,6 @@ def dose_span(*resources: Json) -> tuple[float | None, float | None]:
 @pytest.mark.parametrize(
     ("resources", "expected"),
     [
-        ([], (0, 0)),
         ([order(10)], (10, 10)),
         ([order(4, "6902")], (5, 5)),
         ([order(10), order(4, "6902", id="m2")], (15, 15)),
@@ -177,9 +176,13 @@ def test_the_dose_is_the_sum_of_what_is_current(resources: list[Json], expected:
     assert dose_span(*resources) == expected
 
 
-def test_no_current_glucocorticoid_is_a_dose_of_zero_that_says_so() -> None:
-    result = result_from("glucocorticoid-dose")
+def test_glucocorticoids_that_are_all_over_are_a_dose_of_zero_that_says_so() -> None:
+    result = result_from("glucocorticoid-dose", order(10, status="stopped"))
     assert (result.formula, result.problem) == ("no current glucocorticoid", None)
+
+
+def test_no_record_of_a_glucocorticoid_is_silence_and_not_zero() -> None:
+    assert facts_from().results("glucocorticoid-dose") == ()
 
 
 def test_zero_is_never_read_from_medications_that_were_not_read_completely() -> None:
@@ -201,12 +204,14 @@ def test_doses_given_lately_without_an_order_leave_the_dose_open() -> None:
     assert dose_span(given | {"effectiveDateTime": "2026-09-30"}) == (0, 0)
 
 
-def test_a_recorded_dose_wins_over_silence_and_over_older_orders_only() -> None:
+def test_a_recorded_dose_wins_over_older_orders_only() -> None:
     said = an_observation(value={"valueQuantity": quantity("7.5", "mg/d")}, code=code(*DOSE))
     assert dose_span(said) == (7.5, 7.5)
     assert dose_span(said, order(10)) == (7.5, 7.5)
     assert dose_span(said, order(10, authoredOn="2026-10-25")) == (10, 10)
-    assert dose_span(said | {"effectiveDateTime": "2026-06-01"}) == (0, 0)
+    stopped = order(10, status="stopped")
+    assert dose_span(said, stopped) == (7.5, 7.5)
+    assert dose_span(said | {"effectiveDateTime": "2026-06-01"}, stopped) == (0, 0)
 
 
 def until(last: str, **more: Any) -> Json:
