@@ -324,7 +324,7 @@ def _limit_of_test(test: x.Test) -> str:
 def _times_words(bound: x.Bound) -> str:
     edge = "upper limit of normal" if bound.times == "ULN" else "lower limit of normal"
     times = edge if bound.number == 1 else f"{number_words(bound.number)} × {edge}"
-    return f"{times} + {number_words(bound.plus)}" if bound.plus else times
+    return f"{times} + {quantity_words(bound.plus, bound.plus_unit)}" if bound.plus else times
 
 
 # -- what is open -----------------------------------------------------------------------------------------------------

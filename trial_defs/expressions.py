@@ -7,7 +7,7 @@ meaning.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
@@ -31,6 +31,7 @@ class Bound:
     canonical: Decimal
     times: Literal["ULN", "LLN"] | None = None
     plus: Decimal = Decimal(0)
+    plus_unit: str = field(default="", compare=False)  # of `plus`: the concept's
 
 
 @dataclass(frozen=True, slots=True)

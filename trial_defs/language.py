@@ -493,7 +493,8 @@ class _Compiler:
             # An amount above normal is no value, so the plausible range of values says nothing about it.
             plus = self._converted(Decimal(match[4]), match[5], unit, where, concept) if match[4] else None
             number = Decimal(match[2] or 1)
-            return x.Bound(match[1], number, match[3], number, times=match[3], plus=plus or Decimal(0))  # type: ignore[arg-type]
+            above = {"plus": plus, "plus_unit": unit} if plus else {}
+            return x.Bound(match[1], number, match[3], number, times=match[3], **above)  # type: ignore[arg-type]
         if match := _BETWEEN.match(text):
             ends = [Decimal(match[1]), Decimal(match[2])]
             if ends[0] > ends[1]:
