@@ -29,8 +29,10 @@ from app.routes import api, cds, docs, health, pages, reports
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.wiring import Services
+from cds_hooks import fhir_drafts
 from cds_hooks.cards import cards_for
 from cds_hooks.report import VERSION
+from mappings import units
 from mappings.chart import ChartBuilder
 from trial_defs.evaluation import match
 
@@ -133,7 +135,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _warm_up(services: Services) -> None:
-    """Read the definitions and match an example, so that the first call waits for nothing."""
+    """Read the definitions, load the libraries, match an example, so that the first call waits for nothing."""
+    units.warm(())
+    fhir_drafts.lay_out()
     served = services.definitions.now
     builder = ChartBuilder(None)
     builder.add(msgspec.json.encode(WHOLE_CHART), None)

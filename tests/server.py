@@ -1,0 +1,76 @@
+"""A real TrialCards server in a process of its own, as `make run` starts it, for tests that need one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+COMMAND = Path(sys.executable).with_name("trialcards")
+LONGEST_START = 60  # seconds
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers at `base`; its output stands in `output`."""
+
+    base: str
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def interrupt(self) -> int:
+        """What Ctrl-C does; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(20)
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """That of this process without any setting of the service, and with these."""
+    bare = {key: value for key, value in os.environ.items() if key not in ("HOST", "PORT")}
+    return {key: value for key, value in bare.items() if not key.startswith("TRIALCARDS_")} | settings
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def demo_server(folder: Path, **settings: str) -> Iterator[Server]:
+    """`trialcards demo` on a free port, working in `folder`, ready to answer."""
+    port, output = free_port(), folder / "server.log"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [COMMAND, "demo"], cwd=folder, env=environment(PORT=str(port), **settings), stdout=file, stderr=file
+        )
+    server = Server(f"http://127.0.0.1:{port}", process, output)
+    try:
+        _wait_for(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _wait_for(server: Server) -> None:
+    until = time.monotonic() + LONGEST_START
+    while time.monotonic() < until:
+        assert server.process.poll() is None, server.output.read_text("utf-8")
+        try:
+            if httpx.get(f"{server.base}/readyz", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError(f"not ready within {LONGEST_START} s: {server.output.read_text('utf-8')}")
