@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from mappings.read import PatientFacts
-
 from mappings.facts import Certainty, Episode, Polarity, Reason
+from mappings.read import PatientFacts
 from mappings.times import Moment, Period, first_day_when
 from trial_defs.expressions import Condition, Treatment
 from trial_defs.findings import Basis, Evidence, Open
@@ -142,17 +141,16 @@ def _stated(leaf: Condition, facts: PatientFacts) -> Answer | None:
     """An observation that states presence or absence ("pregnancy status: not pregnant"), while it is current."""
     if leaf.when == "ever" or leaf.began_within or leaf.lasting:
         return None
-    results = [r for r in facts.results(leaf.concept) if not r.problem and r.polarity in _SAID]
-    group = newest(results)
+    group = newest(facts.results(leaf.concept).where(lambda r: not r.problem and r.polarity is not None))
     current = [r for r in group if r.taken and in_window(r.taken, leaf.current_for, facts.today)]
     if not current:
         return None
-    if len({r.polarity for r in current}) > 1:
+    said = {r.polarity for r in current}
+    if len(said) > 1:
         return _open(leaf, Reason.CONFLICTING, current, None)
-    return _recorded(leaf, current[0].polarity is Polarity.POSITIVE, current[:1], None)
-
-
-_SAID = (Polarity.POSITIVE, Polarity.NEGATIVE)
+    if said == {Polarity.INDETERMINATE}:
+        return _open(leaf, Reason.IMPRECISE, current, None)
+    return _recorded(leaf, said == {Polarity.POSITIVE}, current[:1], None)
 
 
 def _recorded(leaf: Condition | Treatment, truth: bool, evidence: Sequence[Evidence], turns_on: date | None) -> Answer:

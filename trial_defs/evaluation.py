@@ -11,11 +11,10 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import assert_never
 
-from mappings.chart import Chart
-from mappings.read import PatientFacts, facts_of
-
 from mappings.catalogue import Catalogue
+from mappings.chart import Chart
 from mappings.facts import Reason
+from mappings.read import PatientFacts, facts_of
 from mappings.times import add_months, start_of_day, whole_years
 from trial_defs import expressions as x
 from trial_defs.episodes import answer_condition, answer_treatment
@@ -205,7 +204,7 @@ def _shown(concepts: Iterable[str], facts: PatientFacts) -> tuple[Evidence, ...]
     """The newest records of these concepts, to help a person judge."""
     found: list[Evidence] = []
     for concept in concepts:
-        results = [r for r in facts.results(concept) if r.problem is not Reason.MISSING]
+        results = facts.results(concept).where(lambda r: r.problem is not Reason.MISSING)
         found += [*results[:_SHOWN], *facts.episodes(concept)[:_SHOWN]]
     return tuple(found)
 

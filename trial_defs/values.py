@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-
-from mappings.read import PatientFacts
+from itertools import takewhile
 
 from mappings.facts import Certainty, Interval, Polarity, Reason, Result
+from mappings.read import PatientFacts
 from mappings.times import Moment, Period, first_day_when
 from trial_defs.expressions import Between, Bound, Change, Test, Value
 from trial_defs.findings import Basis, Margin, Open
@@ -129,7 +129,8 @@ def _margin(result: Result, bound: Bound, limit: Decimal, leaf: Value) -> Margin
     tolerance = leaf.tolerance
     if tolerance is None and leaf.tolerance_percent is not None:
         tolerance = abs(limit) * leaf.tolerance_percent / 100
-    near = tolerance is not None and abs(distance) <= tolerance
+    # "< 100" may be 2: near is only what is near however far the record leaves it open.
+    near = tolerance is not None and all(end is not None and abs(end - limit) <= tolerance for end in ends)
     percent = None if limit == 0 else rounded(distance / abs(limit) * 100)
     if bound.times or bound.number == bound.canonical or bound.canonical == 0:
         unit = result.unit if bound.times else bound.unit
@@ -153,24 +154,35 @@ def plain(number: Decimal) -> Decimal:
     return Decimal("0") if text in ("-0", "") else Decimal(text)
 
 
-def newest(results: Sequence[Result]) -> tuple[Result, ...]:
+def newest(results: Iterable[Result]) -> tuple[Result, ...]:
     """The newest dated results; several where their dates overlap, so that none is surely the newer one.
 
-    Recorded and derived results never stand beside each other: the one that the reader put first speaks alone.
+    `results` come newest first, undated last, and are read no further than needed. Recorded and derived results never
+    stand beside each other: the one that the reader put first speaks alone.
     """
-    dated = [r for r in results if r.taken is not None]
-    if not dated:
-        return tuple(results)
-    if dated[0].formula:
-        return (dated[0],)
-    recorded = [r for r in dated if not r.formula]
-    edge = max(r.taken.earliest for r in recorded if r.taken)
-    return tuple(r for r in recorded if r.taken and r.taken.latest >= edge)
+    group: list[Result] = []
+    edge: datetime | None = None
+    for result in results:
+        if result.taken is None:
+            if edge is None:
+                group.append(result)
+            continue
+        if edge is None:
+            group = []
+        elif result.taken.latest < edge:
+            break
+        if group and result.formula:
+            continue
+        group.append(result)
+        if result.formula:
+            break
+        edge = result.taken.earliest if edge is None else max(edge, result.taken.earliest)
+    return tuple(r for r in group if edge is None or r.formula or (r.taken and r.taken.latest >= edge))
 
 
 def answer_value(leaf: Value, facts: PatientFacts) -> Answer:
     """The meaning of `value`."""
-    usable = [r for r in facts.results(leaf.concept) if r.problem not in _NOT_USED]
+    usable = facts.results(leaf.concept).where(lambda r: r.problem not in _NOT_USED)
     if isinstance(leaf.test, Polarity):
         answer = _with_diagnosis(leaf, facts, _of_results(leaf, facts, usable))
     else:
@@ -332,7 +344,7 @@ def answer_change(leaf: Change, facts: PatientFacts) -> Answer:
     One earlier result that shows the change settles it. "No change" is only said when an earlier result lies at least
     half of the period back; two results a week apart do not speak for six months.
     """
-    usable = [r for r in facts.results(leaf.concept) if not r.problem and r.value and r.value.exact is not None]
+    usable = facts.results(leaf.concept).where(_is_exact)
     if not usable:
         as_value = Value(leaf.concept, leaf.test, current_for=leaf.current_for)
         found = _silent(as_value, facts)
@@ -341,7 +353,8 @@ def answer_change(leaf: Change, facts: PatientFacts) -> Answer:
     if last.taken is None or in_window(last.taken, leaf.current_for, facts.today) is not True:
         return unknown(leaf, Reason.STALE if last.taken else Reason.IMPRECISE, (last,))
     edge = leaf.over.before(facts.today)
-    earlier = [r for r in usable[1:] if r.taken and edge <= r.taken.first_day and r.taken.latest < last.taken.earliest]
+    inside = takewhile(lambda r: r.taken is not None and r.taken.last_day >= edge, usable)
+    earlier = [r for r in inside if r.taken and edge <= r.taken.first_day and r.taken.latest < last.taken.earliest]
     half = last.taken.first_day.toordinal() - (facts.today - edge).days // 2
     for base in earlier:
         amount = _difference(leaf, last, base)
@@ -353,6 +366,10 @@ def answer_change(leaf: Change, facts: PatientFacts) -> Answer:
     if not facts.readable(leaf.concept):
         return unknown(leaf, Reason.NOT_READABLE, (last,))
     return unknown(leaf, Reason.MISSING, (last, *earlier[:1]), f"an earlier result within {leaf.over} is needed")
+
+
+def _is_exact(result: Result) -> bool:
+    return not result.problem and result.value is not None and result.value.exact is not None
 
 
 def _difference(leaf: Change, last: Result, base: Result) -> Decimal | None:
