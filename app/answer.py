@@ -12,6 +12,7 @@ import msgspec
 from app.ehr import access_for, complete_chart
 from app.ehrs import Caller
 from app.errors import ChartUnavailable, Unavailable, Unusable
+from app.kept import to_keep
 from app.records import NewCard, Shown
 from app.reports import signed_address
 from app.wiring import Services
@@ -69,7 +70,8 @@ async def answer(
             raise ChartUnavailable("The patient's conditions could not be read, so no trial could be evaluated.")
         return response(cards)
     report = msgspec.json.encode(report_of(found, report_id, served.catalogue))
-    await services.records.keep(shown, offer.id, report_id, report, _to_keep(cards, services), now)
+    content = to_keep(report, chart, str(zone)) if services.settings.retention_days else b""
+    await services.records.keep(shown, offer.id, report_id, content, _to_keep(cards, services), now)
     return response(cards)
 
 

@@ -214,7 +214,7 @@ class Records:
     async def keep(
         self, shown: Shown, service: str, report: str, content: bytes, cards: Sequence[NewCard], now: datetime
     ) -> None:
-        """The cards of one answer, and the report (its `content`) behind them where reports are kept."""
+        """The cards of one answer, and what stands behind them (`content`, see `kept.py`) where that is kept."""
         common = {
             "report": report,
             "ehr": shown.ehr,
@@ -232,7 +232,7 @@ class Records:
                 await connection.execute(sa.insert(KeptReport), [kept])
 
     async def report(self, report: str, now: datetime) -> bytes | None:
-        """The report that was kept under this id, if it still is."""
+        """What was kept under this id (see `kept.py`), if it still is."""
         query = sa.select(col(KeptReport.sealed)).where(col(KeptReport.id) == report, col(KeptReport.expires_at) > now)
         async with self._transaction() as connection:
             sealed = (await connection.execute(query)).scalar_one_or_none()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 from fastapi import APIRouter
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from app.kept import from_kept
 from app.reports import may_read
 from app.wiring import services_of
 
@@ -37,7 +37,7 @@ async def show_report(request: Request, report_id: str, expires: str = "", signa
     kept = await services.records.report(report_id, now)
     if kept is None:
         return _page("report_gone.html", 404, message=_NOT_KEPT)
-    return _page("report.html", 200, report=msgspec.json.decode(kept))
+    return _page("report.html", 200, report=from_kept(kept).report)
 
 
 def _page(template: str, status: int, **values: object) -> Response:

@@ -1,0 +1,47 @@
+"""What is kept behind the cards of one answer: the report, and the chart that it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mappings.chart import Chart
+from mappings.kept_chart import chart_from_bytes, chart_to_bytes
+
+
+class _Kept(msgspec.Struct, frozen=True, rename="camel"):
+    """The form of the sealed content."""
+
+    report: msgspec.Raw
+    chart: msgspec.Raw
+    zone: str  # in which days were counted
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """A report as it was shown (`report_bytes` are the very bytes), and its chart where that can still be read."""
+
+    report_bytes: bytes
+    chart: Chart | None
+    zone: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        content: dict[str, Any] = msgspec.json.decode(self.report_bytes)
+        return content
+
+
+def to_keep(report: bytes, chart: Chart, zone: str) -> bytes:
+    """The content to be sealed."""
+    return msgspec.json.encode(_Kept(msgspec.Raw(report), msgspec.Raw(chart_to_bytes(chart)), zone))
+
+
+def from_kept(content: bytes) -> KeptAnswer:
+    """What was kept; reports from before charts were kept have none."""
+    try:
+        kept = msgspec.json.decode(content, type=_Kept)
+    except msgspec.ValidationError:
+        return KeptAnswer(content, None, "UTC")
+    return KeptAnswer(bytes(kept.report), chart_from_bytes(bytes(kept.chart)), kept.zone)

@@ -1,0 +1,77 @@
+"""A chart as bytes, and back: what is kept so that an answer can be explained and repeated later.
+
+Only what was read of each resource is in it; everything that TrialCards does not look at was never decoded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mappings import fhir
+from mappings.chart import Chart
+from mappings.facts import SourceState
+
+FORMAT = 1  # raised when kept charts of an older form can no longer be read
+
+
+class _KeptChart(Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """Chart, with its records one after the other."""
+
+    format: int
+    patient: fhir.Patient
+    reference: str
+    records: tuple[tuple[str, fhir.PatientRecord], ...]
+    medications: dict[str, fhir.Medication]
+    base_url: str | None
+    states: dict[str, SourceState]
+    counts: dict[str, int]
+    excluded: dict[str, dict[str, int]]
+    unreadable: dict[str, tuple[str, ...]]
+
+
+_DECODER = msgspec.json.Decoder(_KeptChart)
+
+
+def chart_to_bytes(chart: Chart) -> bytes:
+    """The chart as JSON."""
+    records: list[Any] = [record for kind in chart.records.values() for record in kind]
+    kept = _KeptChart(
+        format=FORMAT,
+        patient=chart.patient,
+        reference=chart.reference,
+        records=tuple(records),
+        medications=dict(chart.medications),
+        base_url=chart.base_url,
+        states=dict(chart.states),
+        counts=dict(chart.counts),
+        excluded={name: dict(counts) for name, counts in chart.excluded.items()},
+        unreadable=dict(chart.unreadable),
+    )
+    return msgspec.json.encode(kept)
+
+
+def chart_from_bytes(content: bytes) -> Chart | None:
+    """The same chart; None where it was kept in a form that this version does not read."""
+    try:
+        kept = _DECODER.decode(content)
+    except msgspec.DecodeError:
+        return None
+    if kept.format != FORMAT:
+        return None
+    records: dict[str, list[tuple[str, Any]]] = {}
+    for source, record in kept.records:
+        records.setdefault(type(record).__name__, []).append((source, record))
+    return Chart(
+        patient=kept.patient,
+        reference=kept.reference,
+        records={name: tuple(found) for name, found in records.items()},
+        medications=kept.medications,
+        base_url=kept.base_url,
+        states=kept.states,
+        counts=kept.counts,
+        excluded=kept.excluded,
+        unreadable=kept.unreadable,
+    )
