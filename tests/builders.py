@@ -26,6 +26,10 @@ def bundle_of(spec: Mapping[str, Any], as_of: date, catalogue: Catalogue) -> Jso
     for concept, found in spec.get("results", {}).items():
         many = found if isinstance(found, list) else [found]
         resources += [_observation(concept, i, one, as_of) for i, one in enumerate(many)]
+    for concept, older in spec.get("earlier", {}).items():
+        one = {"value": older} if isinstance(older, str) else older
+        taken = {"taken": (as_of - timedelta(days=20)).isoformat()}
+        resources.append(_observation(concept, 90, taken | one, as_of))
     for concept, found in spec.get("conditions", {}).items():
         many = found if isinstance(found, list) else [found]
         resources += [_condition(concept, i, one or {}, as_of) for i, one in enumerate(many)]
