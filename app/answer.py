@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,6 +14,7 @@ from app.errors import ChartUnavailable, Unavailable, Unusable
 from app.kept import to_keep
 from app.records import NewCard, Shown
 from app.reports import signed_address
+from app.restricted import sources_of, without_restricted
 from app.wiring import Services
 from cds_hooks.cards import Card, Link, cards_for, has_unevaluated, response
 from cds_hooks.dismissals import says_the_same, what_it_said
@@ -24,7 +24,6 @@ from cds_hooks.services import Offer
 from mappings.chart import Chart, ChartBuilder, ChartError
 from mappings.clock import Clock
 from mappings.consent import declines_research
-from mappings.facts import Result
 from mappings.labels import restricted_sources
 from trial_defs.evaluation import match
 from trial_defs.findings import Match, TrialMatch
@@ -49,7 +48,7 @@ async def answer(
     if declines_research(chart, Clock(now, zone)):
         return response(())
     found = match(served.trials.values(), chart, served.catalogue, now, zone)
-    found = _without_restricted(found, restricted_sources(chart, services.settings.labels))
+    found = without_restricted(found, restricted_sources(chart, services.settings.labels))
     _count(found, services)
     shown = Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id)
     silent = _silent(found, await services.records.dismissed(shown, now))
@@ -89,21 +88,6 @@ async def _chart(hook: HookRequest, offer: Offer, caller: Caller, services: Serv
         raise ChartUnavailable(message) from None
 
 
-def _without_restricted(found: Match, restricted: frozenset[str]) -> Match:
-    """The match without the trials whose evidence holds a record that the site does not let us show."""
-    if not restricted:
-        return found
-    return replace(found, trials=tuple(trial for trial in found.trials if restricted.isdisjoint(_sources(trial))))
-
-
-def _sources(found: TrialMatch) -> Iterator[str]:
-    """Where everything shown about a trial comes from, the inputs of calculated results included."""
-    for evidence in (e for cohort in found.cohorts for finding in cohort.findings for e in finding.evidence):
-        yield evidence.source
-        if isinstance(evidence, Result):
-            yield from (piece.source for piece in evidence.inputs)
-
-
 def _silent(found: Match, dismissed: Mapping[str, Sequence[str]]) -> frozenset[str]:
     """The trials that were set aside and would say nothing new."""
     return frozenset(
@@ -135,7 +119,7 @@ def _new_card(card: str, found: TrialMatch) -> NewCard:
         definition_hash=found.trial.hash,
         verdict=found.verdict.value,
         said=what_it_said(found),
-        evidence=tuple(dict.fromkeys(_sources(found))),
+        evidence=tuple(dict.fromkeys(sources_of(found))),
     )
 
 

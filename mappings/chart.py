@@ -311,6 +311,26 @@ def medication_reference(use: fhir.MedicationUse) -> str | None:
     return reference.reference if reference else None
 
 
+def patient_of(resource: Any, base: str | None = None) -> str | None:
+    """The id of the patient whose record it is, on the server `base`; None where it names none of that server's.
+
+    `resource` is what `fhir.decode` makes of a Patient or of one of a patient's records.
+    """
+    name = type(resource).__name__
+    if name == "Patient":
+        return cast("str | None", resource.id)
+    subject = _SUBJECTS.get(name, _subject_of)(resource) if isinstance(resource, _RECORDS) else None
+    return patient_meant(subject.reference, base) if subject and subject.reference else None
+
+
+def patient_meant(reference: str, base: str | None = None) -> str | None:
+    """The id in a reference to a patient of the server `base`: relative, under that address, or as a `urn:uuid`."""
+    kind, _, name = _local(reference, base).rpartition("/")
+    if kind == "Patient" and name:
+        return name
+    return name.removeprefix("urn:uuid:") or None if not kind and name.startswith("urn:uuid:") else None
+
+
 def _local(reference: str, base: str | None) -> str:
     """Without version, and without the base of the chart's own server."""
     reference = fhir.clean(reference).partition("/_history/")[0]

@@ -68,6 +68,11 @@ def evaluate(trial: x.Trial, facts: PatientFacts, facts_on: Callable[[date], Pat
     return TrialMatch(trial, best, tuple(cohorts))
 
 
+def is_indicated(cohort: x.Cohort, facts: PatientFacts) -> bool:
+    """Whether the cohort's gate is on record, or stands there for a person to confirm."""
+    return _on_record(answer(cohort.gate, facts))
+
+
 def _cohort(trial: x.Trial, cohort: x.Cohort, facts: PatientFacts, shared: dict[int, Finding]) -> CohortMatch:
     gate = answer(cohort.gate, facts)
     indicated = _on_record(gate)
