@@ -57,7 +57,7 @@ class Definitions:
         """Names and contents of every definition file: an edit within the clock's resolution is seen too."""
         digest = hashlib.sha256()
         for folder in (*self._concept_folders(), *self._trial_folders()):
-            for path in sorted(folder.glob("*.yaml")):
+            for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.json"))):
                 try:
                     content = path.read_bytes()
                 except OSError:

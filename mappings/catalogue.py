@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mappings.times import Period, parse_period
+from mappings.value_sets import read_value_set
 from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
 
 OUR_SYSTEM = "https://trialcards.org/fhir/CodeSystem/concept"
@@ -58,7 +59,7 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
 }
 _NAME_OF = {address: name for name, addresses in SYSTEMS.items() for address in addresses}
 # In these a code may end in `*` and then stands for everything that begins like it.
-_BY_PREFIX = frozenset({"icd10", "icd10pcs", "atc"})
+PREFIX_SYSTEMS = frozenset({"icd10", "icd10pcs", "atc"})
 SystemName = Literal["loinc", "snomed", "icd10", "icd10pcs", "rxnorm", "atc", "cvx", "hcpcs", "local"]
 ConceptKind = Literal["patient", "result", "diagnosis", "treatment"]
 ResourceType = Literal[
@@ -160,6 +161,7 @@ class Catalogue:
     by_code: Mapping[tuple[str, str], tuple[str, ...]]  # (system name or address, code) -> ids, most specific first
     by_prefix: Mapping[tuple[str, str], tuple[str, ...]]  # (system name, "M321") -> ids, for codes that end in `*`
     hash: str  # "sha256:…" over every file, ours and the site's
+    _where: dict[str, tuple[ResourceType, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def find(self, system: str, code: str) -> tuple[str, ...]:
         """The concepts that a coding stands for, most specific first; empty when it stands for none.
@@ -167,7 +169,7 @@ class Catalogue:
         Matching is by system and code only, never by display. The longest pattern wins; ICD-10 with or without dot.
         """
         name = _system_name(system)
-        if name not in _BY_PREFIX:
+        if name not in PREFIX_SYSTEMS:
             return self.by_code.get((name, code)) or self.by_code.get((name, code.strip()), ())
         plain = _plain(code)
         if found := self.by_code.get((name, plain)):
@@ -179,9 +181,13 @@ class Catalogue:
 
     def where(self, concept: str) -> tuple[ResourceType, ...]:
         """The resource types that must have been read completely before silence says anything."""
-        entry = self.concepts[concept]
-        own = entry.recorded_in or _WHERE[entry.kind]
-        return tuple(dict.fromkeys((*own, *(kind for child in entry.includes for kind in self.where(child)))))
+        found = self._where.get(concept)
+        if found is None:
+            entry = self.concepts[concept]
+            own = entry.recorded_in or _WHERE[entry.kind]
+            found = tuple(dict.fromkeys((*own, *(kind for child in entry.includes for kind in self.where(child)))))
+            self._where[concept] = found
+        return found
 
     def ancestors(self, concept: str) -> tuple[str, ...]:
         """The concept itself and every concept that includes it."""
@@ -203,7 +209,7 @@ def _plain(code: str) -> str:
 
 
 def load_catalogue(folders: Iterable[Path]) -> Catalogue:
-    """Read every concept file of these folders; later folders are overlays that add to or override earlier ones.
+    """Read every concept file (*.yaml) and FHIR ValueSet (*.json) of these folders, each folder over the earlier ones.
 
     Raises DefinitionError with every problem found: unreadable YAML, unknown keys, unknown concepts, a code that
     stands under two concepts of which neither includes the other.
@@ -246,6 +252,32 @@ def _read_folder(
             elif isinstance(entry, dict):
                 merged[name] = _overlaid(merged.get(name, {}), entry)
                 origin[name] = here[name] = path
+    return problems + _read_value_sets(folder, merged, origin, digest)
+
+
+def _read_value_sets(
+    folder: Path, merged: dict[str, dict[str, object]], origin: dict[str, Path], digest: hashlib._Hash
+) -> list[Problem]:
+    """Lay the FHIR ValueSets of one folder over the concepts; each only adds codes to a concept that is there."""
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            raw = path.read_bytes()
+            name, entry = read_value_set(raw, path, OUR_SYSTEM, _system_name, PREFIX_SYSTEMS)
+        except OSError as error:
+            problems.append(Problem(path, "", f"cannot be read: {error.strerror}"))
+            continue
+        except DefinitionError as error:
+            problems += error.problems
+            continue
+        digest.update(path.name.encode() + b"\0" + raw + b"\0")
+        if name in merged:
+            merged[name] = _overlaid(merged[name], entry)
+            origin[name] = path
+        else:
+            problems.append(
+                Problem(path, "identifier", "names no concept; title and kind of a new one stand in a .yaml")
+            )
     return problems
 
 
@@ -317,7 +349,7 @@ def _claims(concepts: Mapping[str, Concept]) -> dict[tuple[str, str], list[str]]
     for name, concept in concepts.items():
         for system, codes in concept.codes.items():
             for code in codes:
-                key = (_plain(code) + "*" * code.endswith("*")) if system in _BY_PREFIX else code
+                key = (_plain(code) + "*" * code.endswith("*")) if system in PREFIX_SYSTEMS else code
                 claims.setdefault((system, key), []).append(name)
         for local in concept.local_codes:
             claims.setdefault((_system_name(local.system), local.code), []).append(name)
@@ -338,7 +370,7 @@ def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest
                 problems.append(Problem(origin[one], f"{one}.codes", message))
         # Most specific first: the concept with the most ancestors.
         ordered = tuple(dict.fromkeys(a for n in sorted(names, key=lambda n: -len(closures[n])) for a in closures[n]))
-        if code.endswith("*") and system in _BY_PREFIX:
+        if code.endswith("*") and system in PREFIX_SYSTEMS:
             by_prefix[system, code[:-1]] = ordered
         else:
             by_code[system, code] = ordered
