@@ -63,7 +63,7 @@ def markdown(text: str, limit: int = LONGEST_QUOTE) -> str:
 
 def length(text: str) -> int:
     """The length as the strictest client counts it: in UTF-16 code units, never less than in code points."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def shortened(text: str, limit: int) -> str:

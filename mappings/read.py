@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, tzinfo
+from itertools import groupby
 
 from mappings import estimates, fhir, glucocorticoids, observations
 from mappings.catalogue import Catalogue, Concept
@@ -119,41 +120,34 @@ def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
 
 
 Indexed = tuple[observations.Found, str]
-_ZONES = timedelta(days=2)  # a day as written and the same day anywhere on earth differ by less
 
 
 def newest_first(found: Sequence[Indexed], clock: Clock) -> Iterator[list[Indexed]]:
-    """Groups of records by their day as written: everything in a group is newer than everything in the next.
+    """Groups of records of one date: everything in a group is newer than everything in the next. Undated ones last.
 
-    Only the day is looked at, so that no date is parsed before its group is reached. Undated ones come last.
+    Dates written alike, down to the zone, sort as text; only a mixture is parsed.
     """
-    dated = sorted(((_written_day(item, clock), place) for place, (item, _) in enumerate(found)), reverse=True)
-    group: list[Indexed] = []
-    edge = ""
-    for day, place in dated:
-        if group and day < edge:
-            yield group
-            group = []
-        group.append(found[place])
-        edge = _days_before(day)
-    if group:
-        yield group
+    if not found:
+        return
+    texts = [observations.date_text(item.observation) or "" for item, _ in found]
+    keys: Sequence[str] | Sequence[tuple[datetime, datetime]] = texts
+    if not _written_alike(texts):
+        moments = [clock.moment(text) for text in texts]
+        keys = [(m.latest, m.earliest) if m else (_LONG_AGO, _LONG_AGO) for m in moments]
+    order = sorted(range(len(found)), key=keys.__getitem__, reverse=True)
+    for _, places in groupby(order, key=keys.__getitem__):
+        yield [found[place] for place in places]
 
 
-def _written_day(found: observations.Found, clock: Clock) -> str:
-    """The last day that the date may mean, as it is written; nothing where there is none."""
-    text = observations.date_text(found.observation) or ""
-    if len(text) >= 10 and text[4] == text[7] == "-":
-        return text[:10]
-    moment = clock.moment(text)
-    return moment.last_day.isoformat() if moment else ""
-
-
-def _days_before(day: str) -> str:
-    try:
-        return (date.fromisoformat(day) - _ZONES).isoformat()
-    except (ValueError, OverflowError):
-        return ""
+def _written_alike(texts: Sequence[str]) -> bool:
+    """Whether these dates have one form (a day, or an instant to the second) and, if instants, one zone."""
+    length, tail = len(texts[0]), texts[0][19:]
+    # A comma for the decimal point, a space for the T and other liberties are parsed.
+    one_form = length == 10 or (tail in ("Z", "z") or (len(tail) == 6 and tail[0] in "+-"))
+    return one_form and all(
+        len(text) == length and text[19:] == tail and text[4] == text[7] == "-" and text[10:11] == texts[0][10:11]
+        for text in texts
+    )
 
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)

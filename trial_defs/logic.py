@@ -38,11 +38,23 @@ _WEAKNESS = {Basis.RECORDED: 0, Basis.DERIVED: 1, Basis.ATTESTED: 2, Basis.PRESU
 
 def negate(answer: Answer) -> Answer:
     """The opposite truth on the same evidence; room left becomes distance missed."""
+    if answer.truth is None:
+        return answer
     margin = answer.margin
     if margin:
         percent = -margin.percent if margin.percent is not None else None
-        margin = replace(margin, value=-margin.value, percent=percent)
-    return replace(answer, truth=None if answer.truth is None else not answer.truth, margin=margin)
+        margin = Margin(-margin.value, margin.unit, percent, margin.limit, margin.within_tolerance)
+    return Answer(
+        not answer.truth,
+        answer.evidence,
+        answer.basis,
+        margin,
+        answer.still_open,
+        answer.decided_by,
+        answer.soft,
+        answer.turns_on,
+        answer.stale_on,
+    )
 
 
 def all_of(answers: Sequence[Answer]) -> Answer:

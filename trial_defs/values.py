@@ -39,6 +39,9 @@ def day_after_window(taken: Moment, window: Period | None, today: date) -> date 
     """The first day on which that no longer lies inside the look-back."""
     if window is None:
         return None
+    if window.unit in ("d", "wk"):
+        days = window.count * (7 if window.unit == "wk" else 1)
+        return date.fromordinal(min(taken.last_day.toordinal() + days + 1, date.max.toordinal()))
     last = window.after(taken.last_day)
     far = date.fromordinal(min(last.toordinal() + 40, date.max.toordinal()))
     return first_day_when(lambda day: window.before(day) > taken.last_day, today, far)
