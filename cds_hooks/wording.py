@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import assert_never
 
@@ -199,7 +199,7 @@ def person_words(fact: PersonFact) -> str:
 
 def explanation(finding: Finding, titles: Titles) -> str:
     """One criterion in one line: what was found, how far from the limit; or why it is open, and who can help."""
-    said = _said(finding, titles)
+    said = _said(finding, titles) + _clock(finding)
     step = finding.criterion.step
     if not step or finding.outcome is Outcome.NOT_APPLICABLE:
         return said
@@ -221,13 +221,40 @@ def _said(finding: Finding, titles: Titles) -> str:
             assert_never(finding.outcome)
 
 
+def _clock(finding: Finding) -> str:
+    """How long a met criterion stays so: until its evidence is too old, or until time alone turns it."""
+    if finding.outcome is not Outcome.MET:
+        return ""
+    if finding.turns_on:
+        return f"; no longer met from {finding.turns_on.isoformat()}"
+    return f"; speaks for today until {finding.stale_on - timedelta(days=1)}" if finding.stale_on else ""
+
+
 def settled_words(finding: Finding, titles: Titles) -> str:
     """What settled a criterion, with its distance to the limit and the day on which time alone turns it."""
     phrases = _deciding(finding, titles)
     text = _several(phrases) or finding.criterion.text
-    if finding.outcome is Outcome.NOT_MET and finding.turns_on:
-        text += f"; passes with time on {finding.turns_on.isoformat()}"
-    return text
+    if finding.outcome is not Outcome.NOT_MET:
+        return text
+    if finding.turns_on:
+        return f"{text}; {'passes' if _is_dated(finding) else 'may pass'} with time on {finding.turns_on.isoformat()}"
+    return text + _tolerance(finding) if finding.near else text
+
+
+def _is_dated(finding: Finding) -> bool:
+    """Whether everything on record is dated to the day, so that the day on which it passes is certain."""
+    moments = [m for each in finding.evidence if isinstance(each, Episode) for m in (each.start, each.end) if m]
+    ages = [each for each in finding.evidence if isinstance(each, PersonFact)]
+    return all(moment.is_one_day for moment in moments) and all(age.value is not None for age in ages)
+
+
+def _tolerance(finding: Finding) -> str:
+    """Said of a value just beside its limit. No protocol states a tolerance: it is the site's, and no exemption."""
+    leaf = next((leaf for leaf in finding.decided_by if isinstance(leaf, x.Value)), None)
+    amount = ""
+    if leaf and leaf.tolerance_percent is not None:
+        amount = f" of {number_words(leaf.tolerance_percent)} %"
+    return f"; within the site's tolerance{amount} (the protocol has none): repeat it"
 
 
 def _deciding(finding: Finding, titles: Titles) -> list[str]:
@@ -289,6 +316,10 @@ def _limit(leaf: x.Expression, margin: Margin | None, evidence: Evidence, outcom
     if not isinstance(leaf, x.Value | x.Change | x.Age):
         return ""
     test = leaf.test
+    if margin is None and isinstance(leaf, x.Value) and leaf.stable_for and outcome is Outcome.NOT_MET:
+        return _unsteady(leaf)
+    if isinstance(leaf, x.Value) and leaf.stable_for and isinstance(test, x.Bound) and not test.number:
+        return f", unchanged for {period_words(leaf.stable_for)}"  # a limit of 0 only asks for steadiness
     if margin is None:
         return _limit_of_test(test)
     same_unit = getattr(evidence, "unit", None) == margin.unit or isinstance(leaf, x.Age)
@@ -319,6 +350,12 @@ def _limit_of_test(test: x.Test) -> str:
             return f" (limit {_times_words(test) if test.times else quantity_words(test.number, test.unit)})"
         case _:
             return ""
+
+
+def _unsteady(leaf: x.Value) -> str:
+    """Why a dose within its limits does not pass: it was changed."""
+    assert leaf.stable_for
+    return f", changed in the last {period_words(leaf.stable_for)}"
 
 
 def _times_words(bound: x.Bound) -> str:
@@ -388,6 +425,8 @@ def _cause(piece: Open, titles: Titles) -> str:
         return f"last {_bare(first)} on {day_words(first.taken)}{limit}"
     if piece.reason is Reason.CONFLICTING and len(piece.evidence) > 1:
         return f"the records disagree ({_joined([evidence_words(each, titles) for each in piece.evidence[:2]])})"
+    if piece.reason is Reason.IMPRECISE and first and not (first.taken and first.taken.is_one_day):
+        return f"dated only {day_words(first.taken)}" if first.taken else "the result has no date"
     if piece.reason in (Reason.UNIT_UNCONVERTIBLE, Reason.IMPLAUSIBLE, Reason.IMPRECISE) and first:
         return f"{_REASONS[piece.reason]} (recorded as “{plain(first.recorded, 40)}”)"
     return _REASONS[piece.reason]
