@@ -44,9 +44,6 @@ CHART: tuple[Prefetch, ...] = (
     _search("procedures", "Procedure"),
     _search("immunizations", "Immunization"),
     _search("researchSubjects", "ResearchSubject"),
-    # Both may say that the patient is not to be approached for research.
-    _search("consents", "Consent"),
-    _search("flags", "Flag"),
     # Whether the patient may be approached for research at all.
     _search("consents", "Consent"),
     _search("flags", "Flag"),

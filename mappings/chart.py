@@ -20,7 +20,8 @@ from mappings import fhir
 from mappings.catalogue import ResourceType
 from mappings.facts import SourceState
 
-RESOURCE_TYPES: tuple[str, ...] = get_args(ResourceType)
+# Beside those in which facts stand, those that may say that the patient is not to be approached for research.
+RESOURCE_TYPES: tuple[str, ...] = (*get_args(ResourceType), "Consent", "Flag")
 _RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
 _KEPT: tuple[type[Struct], ...] = (*_RECORDS, fhir.Patient, fhir.Medication)
 _NAMES = {kind: kind.__name__ for kind in _KEPT}

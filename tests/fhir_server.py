@@ -8,6 +8,7 @@ async with FhirServer([patient, condition]) as server:
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,31 @@ async def drip(_: FhirServer, writer: asyncio.StreamWriter) -> None:
         writer.write(b" ")
         await writer.drain()
         await asyncio.sleep(0.1)
+
+
+async def silent(_: FhirServer, writer: asyncio.StreamWriter) -> None:
+    """Take the request and say nothing."""
+    while not writer.transport.is_closing():
+        await asyncio.sleep(0.1)
+
+
+async def compressed(server: FhirServer, writer: asyncio.StreamWriter) -> None:
+    """Compress what nobody asked to be compressed."""
+    content = gzip.compress(b'{"resourceType":"Bundle","type":"searchset","x":"' + b" " * 10_000_000 + b'"}')
+    await server.send(writer, 200, content, {"Content-Encoding": "gzip"})
+
+
+def once(fault: Fault) -> Fault:
+    """Fail so the first time; then answer as usual."""
+    left = [1]
+
+    async def answer(server: FhirServer, writer: asyncio.StreamWriter) -> None:
+        if not left:
+            raise NoFault
+        left.pop()
+        await fault(server, writer)
+
+    return answer
 
 
 async def endless(server: FhirServer, writer: asyncio.StreamWriter) -> None:
