@@ -286,7 +286,9 @@ _TITRE = re.compile(
 _RATIO = re.compile(r"\d ?: ?\d")
 # What may follow a number: a unit of at most three words; no sentence, no date, no second number.
 _UNIT = re.compile(
-    r"^(?:[x*] ?10[^\s\d][^\s,;]{1,12}|/?[a-zµμ%#{\[(][^\s,;:=<>?!]{0,24})(?: [^\s,;:=<>?!]{1,16}){0,2}$", re.IGNORECASE
+    r"^(?:[x*] ?10[^\s\d][^\s,;]{1,12}|10[*^]\d[^\s,;]{0,12}|/?[a-zµμ%#{\[(][^\s,;:=<>?!]{0,24})"
+    r"(?: [^\s,;:=<>?!]{1,16}){0,2}$",
+    re.IGNORECASE,
 )
 _FLAG = re.compile(r" ?[(\[](?:h|l|a|hh|ll|high|low|abnormal|normal|n)[)\]]$| (?:h|hh|ll)$|[ *!.]+$", re.IGNORECASE)
 _REMARK = re.compile(r" ?[(\[,;]? ?\b(?:ref|reference|normal|expected|referenz|normalwert)\b.*$", re.IGNORECASE)
