@@ -82,7 +82,8 @@ def _names(key: _NamedCatalogue) -> tuple[re.Pattern[str], Mapping[str, str]]:
     }
     longest_first = sorted(concepts, key=len, reverse=True)
     words = "|".join(re.escape(name) for name in longest_first) or r"(?!)"
-    return re.compile(rf"(?<![\w-])({words})(?![\w-])"), concepts
+    # A biosimilar's four letters may follow ("rituximab-abbs"): it is the same drug.
+    return re.compile(rf"(?<![\w-])({words})(?!\w|-(?![a-z]{{4}}(?![\w-])))"), concepts
 
 
 # Whether it counts, and since when
