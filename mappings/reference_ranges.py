@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -35,7 +36,7 @@ def own_range(
     taken: Moment | None,
 ) -> Own:
     """The one range that applies to this patient; none where several that differ do. `units` are the value's."""
-    fitting = [item for item in ranges if _applies(item, person, taken)]
+    fitting = _closest([item for item in ranges if _applies(item, person, taken)])
     in_unit = {found for item in fitting if (found := _limits(item, units, _to_concept(concept))) != (None, None)}
     as_said = {found for item in fitting if (found := _limits(item, units, _as_said(units))) != (None, None)}
     if len(in_unit) > 1 or len(as_said) > 1:
@@ -49,6 +50,11 @@ def site_range(concept: Concept) -> Range | None:
     if concept.uln is None and concept.lln is None:
         return None
     return Range(concept.lln, concept.uln, "site")
+
+
+def _closest(fitting: Sequence[fhir.ReferenceRange]) -> Sequence[fhir.ReferenceRange]:
+    """Those made for this patient's sex or age, where there are any: they speak before one for everybody."""
+    return [item for item in fitting if item.applies_to or item.age or _sex_in_text(item)] or fitting
 
 
 _ToUnit = Callable[[Decimal, tuple[str, ...]], Decimal | None]
@@ -72,9 +78,19 @@ def _limits(item: fhir.ReferenceRange, units: tuple[str, ...], to: _ToUnit) -> t
 
     bounds = [bound for bound in (item.low, item.high) if bound and bound.value is not None]
     if bounds:
-        return limit(item.low), limit(item.high)
-    low, high = range_in_text(fhir.clean(item.text or "")) or (None, None)
-    return to(low, units) if low is not None else None, to(high, units) if high is not None else None
+        return _sound(limit(item.low), limit(item.high))
+    low, high = range_in_text(_SEX_IN_TEXT.sub("", fhir.clean(item.text or ""))) or (None, None)
+    return _sound(
+        to(low, units) if low is not None else None,
+        to(high, units) if high is not None else None,
+    )
+
+
+def _sound(low: Decimal | None, high: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
+    """The limits, unless they cannot be meant: upside down, or 0 to 0 as systems write where they have none."""
+    if low is not None and high is not None and (low > high or low == high == 0):
+        return None, None
+    return low, high
 
 
 _SEX_CODES: Mapping[str, Sex] = {
@@ -92,11 +108,24 @@ def _applies(item: fhir.ReferenceRange, person: Person, taken: Moment | None) ->
     kind = fhir.codes_of(item.type)
     if kind and not set(kind) & {"normal", "n", "normal range"}:
         return False
+    if (sex := _sex_in_text(item)) and sex != person.sex:
+        return False
     for group in item.applies_to:
         words = (*fhir.codes_of(group), fhir.clean(group.text or "").lower())
         if person.sex is None or person.sex not in {_SEX_CODES.get(word) for word in words}:
             return False
     return item.age is None or _is_of_age(item.age, person, taken)
+
+
+# "Female: 12.0-16.0"; texts that name both sexes state no one range and are not read.
+_SEX_IN_TEXT = re.compile(r"^(female|male|women|men|woman|man|f|m)s? ?: ?", re.I)
+
+
+def _sex_in_text(item: fhir.ReferenceRange) -> Sex | None:
+    """The sex for which a textual range is meant, where it begins with it."""
+    if item.low or item.high or not (match := _SEX_IN_TEXT.match(fhir.clean(item.text or ""))):
+        return None
+    return "female" if match[1].lower() in ("female", "women", "woman", "f") else "male"
 
 
 def _is_of_age(age: fhir.QuantityRange, person: Person, taken: Moment | None) -> bool:
