@@ -42,17 +42,21 @@ _SHOWN = 3  # records per concept beside a question for a person
 
 def match(trials: Iterable[x.Trial], chart: Chart, catalogue: Catalogue, as_of: datetime, zone: tzinfo) -> Match:
     """The chart, read at `as_of` with calendar days of `zone`, held against every trial."""
-    facts = facts_of(chart, catalogue, as_of, zone)
+    return match_facts(trials, chart, facts_of(chart, catalogue, as_of, zone))
+
+
+def match_facts(trials: Iterable[x.Trial], chart: Chart, facts: PatientFacts) -> Match:
+    """The facts of this chart held against every trial."""
     moments: dict[date, PatientFacts] = {}
 
     def facts_on(day: date) -> PatientFacts:
         if day not in moments:
-            moments[day] = facts_of(chart, catalogue, start_of_day(day, zone), zone)
+            moments[day] = facts_of(chart, facts.catalogue, start_of_day(day, facts.zone), facts.zone)
         return moments[day]
 
     found = tuple(evaluate(trial, facts, facts_on) for trial in trials)
     approachable = facts.person.active and not facts.declines_research
-    return Match(facts.person.reference, as_of, catalogue.hash, facts.sources, found, approachable)
+    return Match(facts.person.reference, facts.as_of, facts.catalogue.hash, facts.sources, found, approachable)
 
 
 def evaluate(trial: x.Trial, facts: PatientFacts, facts_on: Callable[[date], PatientFacts] | None = None) -> TrialMatch:
@@ -235,7 +239,7 @@ def _answer_age(leaf: x.Age, facts: PatientFacts) -> Answer:
     truths = {_age_passes(leaf.test, years) for years in range(youngest, oldest + 1)}
     if len(truths) > 1:
         return Answer(None, (evidence,), still_open=(Open(leaf, Reason.IMPRECISE, evidence=(evidence,)),))
-    turns_on = _birthday_that_turns(leaf.test, last, today, youngest)
+    turns_on = _birthday_that_turns(leaf.test, first, today, oldest)
     return Answer(
         truths.pop(),
         (evidence,),
