@@ -74,8 +74,9 @@ def _lasting(episode: Episode, period: Period, today: date) -> _Seen:
 
 
 def _first_day_lasting(start: Moment, period: Period, today: date) -> date | None:
-    far = period.after(start.last_day) + timedelta(days=3)
-    return first_day_when(lambda day: period.after(start.last_day) <= day, today, far)
+    """The first day on which that length may have been reached."""
+    far = period.after(start.first_day) + timedelta(days=3)
+    return first_day_when(lambda day: period.after(start.first_day) <= day, today, far)
 
 
 def _both(one: _Seen, other: _Seen) -> _Seen:

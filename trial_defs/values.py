@@ -36,15 +36,15 @@ def in_window(taken: Moment, window: Period | None, today: date) -> bool | None:
 
 
 def day_after_window(taken: Moment, window: Period | None, today: date) -> date | None:
-    """The first day on which that no longer lies inside the look-back."""
+    """The first day on which that no longer surely lies inside the look-back."""
     if window is None:
         return None
     if window.unit in ("d", "wk"):
         days = window.count * (7 if window.unit == "wk" else 1)
-        return date.fromordinal(min(taken.last_day.toordinal() + days + 1, date.max.toordinal()))
-    last = window.after(taken.last_day)
+        return date.fromordinal(min(taken.first_day.toordinal() + days + 1, date.max.toordinal()))
+    last = window.after(taken.first_day)
     far = date.fromordinal(min(last.toordinal() + 40, date.max.toordinal()))
-    return first_day_when(lambda day: window.before(day) > taken.last_day, today, far)
+    return first_day_when(lambda day: window.before(day) > taken.first_day, today, far)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,13 @@
+"""What the edge cases share."""
+
+from __future__ import annotations
+
+import pytest
+
+from mappings.catalogue import Catalogue
+from tests.edges.asking import Asked
+
+
+@pytest.fixture(scope="session")
+def ask(catalogue: Catalogue) -> Asked:
+    return Asked(catalogue)
