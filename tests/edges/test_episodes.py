@@ -1,0 +1,151 @@
+"""Diagnoses and drugs as charts record them: without status, by reference, as needed, tapering, in free text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.edges.asking import Asked, condition, treatment, value
+from tests.mappings.charts import RXNORM, SUBJECT, a_condition, a_dosage, a_patient, a_request, code
+
+ACTIVE_CANCER = condition("malignancy", absent="presume")
+ANY_CANCER = condition("malignancy", when="ever", absent="presume")
+RITUXIMAB, PREDNISONE, METHYLPREDNISOLONE = "121191", "8640", "6902"
+NO_RITUXIMAB = treatment("rituximab", when="within 6 mo", absent="presume")
+
+
+def cancer(**more: Any) -> dict[str, Any]:
+    return a_condition("C50.9", id="c9", **more)
+
+
+@pytest.mark.parametrize(
+    ("more", "active", "ever"),
+    [
+        ({}, "not-met", "not-met"),
+        ({"clinicalStatus": None}, "not-met", "not-met"),
+        ({"clinicalStatus": None, "verificationStatus": None}, "not-met", "not-met"),
+        ({"clinicalStatus": code("x", "remission")}, "not-met", "not-met"),
+        ({"clinicalStatus": code("x", "resolved")}, "met", "not-met"),
+        ({"clinicalStatus": {"text": "Resolved"}}, "met", "not-met"),
+        ({"clinicalStatus": None, "abatementDateTime": "2020-01-01"}, "met", "not-met"),
+        ({"clinicalStatus": None, "abatementString": "after surgery"}, "met", "not-met"),
+        ({"abatementDateTime": "2027-01-01"}, "not-met", "not-met"),
+        ({"verificationStatus": code("x", "provisional")}, "needs-human", "needs-human"),
+        ({"verificationStatus": {"text": "Provisional"}}, "needs-human", "needs-human"),
+        ({"verificationStatus": code("x", "refuted")}, "met", "met"),
+        ({"verificationStatus": code("x", "entered-in-error")}, "met", "met"),
+        ({"onsetDateTime": "2027-01-01"}, "met", "met"),
+        ({"subject": {"reference": "Patient/p2"}}, "met", "met"),
+        ({"category": [code("x", "family-history")]}, "met", "met"),
+    ],
+)
+def test_a_diagnosis_excludes_unless_the_chart_says_that_it_is_over_or_no_diagnosis(
+    ask: Asked, more: dict[str, Any], active: str, ever: str
+) -> None:
+    assert ask(ACTIVE_CANCER, cancer(**more), kind="exclude").says == active
+    assert ask(ANY_CANCER, cancer(**more), kind="exclude").says == ever
+
+
+def test_a_diagnosis_with_an_unknown_modifier_lets_silence_say_nothing(ask: Asked) -> None:
+    modified = cancer(modifierExtension=[{"url": "urn:example:negated", "valueBoolean": True}])
+    assert ask(ACTIVE_CANCER, modified, kind="exclude").says == "unknown: not-readable"
+
+
+# -- drugs
+
+
+def rituximab(**more: Any) -> dict[str, Any]:
+    return a_request(RITUXIMAB, id="m9", **more)
+
+
+MEDICATION = {"resourceType": "Medication", "id": "rtx", "code": code(RXNORM, RITUXIMAB)}
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        [rituximab()],
+        [rituximab(medicationCodeableConcept=None, medicationReference={"reference": "Medication/rtx"}), MEDICATION],
+        [rituximab(medicationCodeableConcept=None, medicationReference={"reference": "#x"},
+                   contained=[MEDICATION | {"id": "x"}])],
+        [rituximab(status="unknown")],
+        [{"resourceType": "MedicationStatement", "id": "s", "status": "unknown", "subject": SUBJECT,
+          "medicationCodeableConcept": code(RXNORM, RITUXIMAB), "effectiveDateTime": "2026-07-01"}],
+        [{"resourceType": "MedicationAdministration", "id": "a", "status": "completed", "subject": SUBJECT,
+          "medicationCodeableConcept": code(RXNORM, RITUXIMAB), "effectiveDateTime": "2026-05-01"}],
+    ],
+)  # fmt: skip
+def test_an_exposure_excludes_however_the_drug_is_named(ask: Asked, resources: list[dict[str, Any]]) -> None:
+    assert ask(NO_RITUXIMAB, *resources, kind="exclude").says == "not-met"
+
+
+@pytest.mark.parametrize(
+    ("resource", "says"),
+    [
+        (rituximab(medicationCodeableConcept=None, medicationReference={"reference": "Medication/gone"}),
+         "unknown: not-readable"),
+        (rituximab(medicationCodeableConcept={"text": "Rituximab 1 g iv"}), "needs-human"),
+        (rituximab(medicationCodeableConcept={"coding": [
+            {"system": RXNORM, "code": "999999999", "display": "rituximab-abbs 10 MG/ML"}]}), "needs-human"),
+        (rituximab(status="stopped", authoredOn="2024-01-01"), "unknown: imprecise"),
+        (rituximab(status="completed", authoredOn="2024-01-01"), "unknown: imprecise"),
+        (rituximab(doNotPerform=True), "met"),
+        (rituximab(intent="proposal"), "met"),
+        (rituximab(status="draft"), "met"),
+        (rituximab(subject={"reference": "Patient/p2"}), "met"),
+        ({"resourceType": "MedicationStatement", "id": "s", "status": "not-taken", "subject": SUBJECT,
+          "medicationCodeableConcept": code(RXNORM, RITUXIMAB)}, "met"),
+        ({"resourceType": "AllergyIntolerance", "id": "a", "patient": SUBJECT, "code": code(RXNORM, RITUXIMAB)}, "met"),
+    ],
+)  # fmt: skip
+def test_a_washout_is_presumed_only_where_no_entry_leaves_it_in_doubt(
+    ask: Asked, resource: dict[str, Any], says: str
+) -> None:
+    assert ask(NO_RITUXIMAB, resource, kind="exclude").says == says
+
+
+# -- the dose
+
+
+def steroid(*dosages: dict[str, Any], rxnorm: str = PREDNISONE, **more: Any) -> dict[str, Any]:
+    return a_request(rxnorm, id="m9", dosageInstruction=list(dosages), **more)
+
+
+AT_MOST_10 = value("glucocorticoid-dose", "<= 10 mg/d")
+
+
+@pytest.mark.parametrize(
+    ("resource", "says"),
+    [
+        (steroid(a_dosage(10)), "met"),
+        (steroid(a_dosage(10.5)), "not-met"),
+        (steroid(a_dosage(5, 2)), "met"),
+        (steroid(a_dosage(8), rxnorm=METHYLPREDNISOLONE), "met"),  # 10 mg of prednisone
+        (steroid(a_dosage(9), rxnorm=METHYLPREDNISOLONE), "not-met"),
+        (steroid({"text": "take 10 mg by mouth daily"}), "met"),
+        (steroid({"text": "10 mg twice a day"}), "not-met"),
+        (steroid({"text": "taper as discussed"}), "unknown: imprecise"),
+        (steroid({"text": "10 mg daily, then as directed"}), "unknown: imprecise"),
+        (steroid(a_dosage(10, asNeededBoolean=True)), "met"),
+        (steroid(a_dosage(20, asNeededBoolean=True)), "unknown: imprecise"),
+        (steroid(a_dosage(20, sequence=1), a_dosage(10, sequence=2), a_dosage(5, sequence=3)), "unknown: imprecise"),
+        (steroid(a_dosage(10, sequence=1), a_dosage(5, sequence=2)), "met"),
+        (steroid(a_dosage(20, sequence=1), a_dosage(15, sequence=2)), "not-met"),
+        (steroid(a_dosage(20), medicationCodeableConcept={"text": "prednisone 5 mg tablet"}), "unknown: imprecise"),
+        (steroid(a_dosage(50), status="stopped", authoredOn="2026-01-01"), "met"),  # it was stopped
+        (a_patient(), "unknown: missing"),  # that nothing is on record does not say that nothing is taken
+    ],
+)
+def test_the_daily_dose_is_decided_where_every_way_to_read_it_agrees(
+    ask: Asked, resource: dict[str, Any], says: str
+) -> None:
+    assert ask(AT_MOST_10, resource).says == says
+
+
+def test_a_dose_changed_lately_is_not_stable_and_says_when_it_will_be(ask: Asked) -> None:
+    stable = value("glucocorticoid-dose", "<= 10 mg/d", stable_for="2 wk")
+    assert ask(stable, steroid(a_dosage(10))).says == "met"
+    changed = ask(stable, steroid(a_dosage(10), authoredOn="2026-10-25"))
+    assert (changed.says, changed.cohort["recheckOn"]) == ("not-met", "2026-11-08")
+    assert "in the last 2 weeks" in changed.explanation
