@@ -1,0 +1,240 @@
+"""Charts and hook calls that others wrote, many not conformant: each is answered, none breaks the service."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cds_hooks.cards import cards_for, response
+from cds_hooks.report import report_of
+from cds_hooks.services import CHART, OFFERS, Offer
+from docs.mapped import AS_OF, chart_files
+from mappings.catalogue import OUR_SYSTEM, Catalogue
+from mappings.chart import ChartBuilder, ChartError
+from tests.app.conftest import demo_settings, services_with, serving
+from tests.cds_hooks.oracle import check_response
+from tests.conftest import SHARED
+from tests.server import demo_server
+from trial_defs.evaluation import match
+from trial_defs.expressions import Trial
+
+CHARTS, CALLS = SHARED / "patients", SHARED / "cds-requests"
+MATCH = "/api/v1/match?asOf=2026-12-01"
+JSON = {"content-type": "application/json"}
+Json = dict[str, Any]
+
+with_charts = pytest.mark.skipif(not CHARTS.is_dir(), reason="../shared/patients is not there")
+with_calls = pytest.mark.skipif(not CALLS.is_dir(), reason="../shared/cds-requests is not there")
+
+
+# What an answer must look like, whatever was asked
+
+
+def check_report(report: Json) -> None:
+    assert set(report) == {"id", "patient", "asOf", "engine", "sources", "trials"}
+    for trial in report["trials"]:
+        for cohort in trial["cohorts"]:
+            outcomes = Counter(criterion["outcome"] for criterion in cohort["criteria"])
+            counts = cohort["counts"]
+            assert outcomes["not-met"] == counts["notMet"]
+            assert sum(outcomes.values()) == sum(counts.values())
+            assert cohort["verdict"] != "not-indicated" or not cohort["criteria"]
+            assert cohort["verdict"] != "likely-eligible" or not outcomes["not-met"] + outcomes["unknown"]
+            assert all((c["outcome"] == "unknown") == (c["reason"] is not None) for c in cohort["criteria"])
+
+
+def check_problem(answer: httpx.Response) -> None:
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == answer.status_code
+    assert problem["detail"]
+
+
+def check_hook_answer(answer: httpx.Response, patient: str | None) -> int:
+    """The number of cards of a good answer; a refusal is an OperationOutcome."""
+    if answer.status_code == 200:
+        check_response(answer.json(), patient)
+        return len(answer.json()["cards"])
+    assert answer.status_code in (400, 404, 412, 422), answer.text
+    outcome = answer.json()
+    assert outcome["resourceType"] == "OperationOutcome"
+    assert all(issue["diagnostics"] for issue in outcome["issue"])
+    return 0
+
+
+# Calls made of the charts
+
+
+def hook_call(chart: Json, offer: Offer) -> Json:
+    """The call that an EHR with this chart would make, everything prefetched."""
+    resources = [entry["resource"] for entry in chart["entry"] if "resource" in entry]
+    patient = next(resource for resource in resources if resource["resourceType"] == "Patient")
+    prefetch = {
+        part.key: _searchset(resource for resource in resources if resource["resourceType"] == part.resource_type)
+        for part in CHART
+        if part.resource_type != "Patient"
+    }
+    prefetch["patient"] = patient
+    # In some Bundles the Patient has no id yet: the server that takes them in would give one.
+    context = {"userId": "Practitioner/p1", "patientId": patient.get("id", "p1"), "encounterId": "e1"}
+    return {"hook": offer.hook, "hookInstance": str(uuid.uuid4()), "context": context, "prefetch": prefetch}
+
+
+def _searchset(resources: Iterator[Json]) -> Json:
+    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
+
+
+def whole_charts() -> Iterator[tuple[Path, Json]]:
+    for path, raw in chart_files(CHARTS):
+        chart = json.loads(raw)
+        patients = [e["resource"] for e in chart["entry"] if e.get("resource", {}).get("resourceType") == "Patient"]
+        if len(patients) == 1:
+            yield path, chart
+
+
+GATES = (
+    "systemic-lupus-erythematosus", "lupus-nephritis", "immune-thrombocytopenia", "anca-vasculitis", "dermatomyositis",
+    "diffuse-cutaneous-systemic-sclerosis", "sjogren-disease", "rheumatoid-arthritis",
+)  # fmt: skip
+
+
+def as_if_ill(chart: Json) -> Json:
+    """The same chart of a living patient with every disease that a trial is about: every criterion is asked."""
+    patient = next(e["resource"] for e in chart["entry"] if e.get("resource", {}).get("resourceType") == "Patient")
+    entries = [entry for entry in chart["entry"] if entry.get("resource") is not patient]
+    living = {name: value for name, value in patient.items() if not name.startswith("deceased")} | {"id": "p1"}
+    ill = [
+        {"resourceType": "Condition", "id": f"ill-{name}", "subject": {"reference": "Patient/p1"}, "code": _code(name)}
+        for name in GATES
+    ]
+    text = json.dumps(entries).replace(f"Patient/{patient.get('id')}", "Patient/p1")
+    return chart | {"entry": [*json.loads(text), *({"resource": each} for each in (living, *ill))]}
+
+
+def _code(concept: str) -> Json:
+    return {"coding": [{"system": OUR_SYSTEM, "code": concept}]}
+
+
+def calls_as_sent() -> Iterator[tuple[Path, bytes]]:
+    for path in sorted(CALLS.glob("*.json")):
+        yield path, path.read_bytes()
+
+
+# The mapper
+
+
+@with_charts
+def test_every_chart_can_be_matched_or_is_said_not_to_be_one(catalogue: Catalogue, trials: Mapping[str, Trial]) -> None:
+    answers: Counter[str] = Counter()
+    for _, raw in chart_files(CHARTS):
+        builder = ChartBuilder(None)
+        try:
+            builder.add(raw, None)
+            builder.whole_chart()
+            found = match(trials.values(), builder.build(), catalogue, AS_OF, UTC)
+        except ChartError as error:
+            answers[error.code] += 1
+            continue
+        answers["matched"] += 1
+        check_report(report_of(found, "report", catalogue))
+        cards = cards_for(found, catalogue, new_uuid=lambda: str(uuid.uuid4()))
+        check_response(json.loads(response(cards)), found.patient)
+    assert answers["matched"] > 500
+    assert set(answers) == {"matched", "no-patient", "several-patients"}
+
+
+@with_charts
+def test_every_criterion_can_be_asked_of_every_third_chart(catalogue: Catalogue, trials: Mapping[str, Trial]) -> None:
+    with_cards = 0
+    for path, chart in list(whole_charts())[::3]:
+        builder = ChartBuilder(None)
+        builder.add(json.dumps(as_if_ill(chart)).encode(), None)
+        builder.whole_chart()
+        found = match(trials.values(), builder.build(), catalogue, AS_OF, UTC)
+        assert all(cohort.findings for trial in found.trials for cohort in trial.cohorts), path
+        check_report(report_of(found, "report", catalogue))
+        cards = cards_for(found, catalogue, new_uuid=lambda: str(uuid.uuid4()))
+        check_response(json.loads(response(cards)), "Patient/p1")
+        with_cards += bool(cards)
+    assert with_cards > 50
+
+
+# Over HTTP
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(services_with(demo_settings(tmp_path))) as client:
+        yield client
+
+
+@with_charts
+async def test_every_file_posted_as_it_is_gets_a_report_or_a_problem(client: httpx.AsyncClient) -> None:
+    statuses: Counter[int] = Counter()
+    for path in sorted(CHARTS.rglob("*.json")):
+        answer = await client.post(MATCH, content=path.read_bytes(), headers=JSON)
+        statuses[answer.status_code] += 1
+        if answer.status_code == 200:
+            check_report(answer.json())
+        else:
+            check_problem(answer)
+    assert statuses[200] > 100
+    assert statuses[422] > 100
+
+
+@with_charts
+async def test_every_chart_sent_by_a_hook_gets_an_answer_with_valid_cards(client: httpx.AsyncClient) -> None:
+    cards = 0
+    for _, chart in whole_charts():
+        for offer in OFFERS:
+            call = hook_call(chart, offer)
+            answer = await client.post(f"/cds-services/{offer.id}", json=call)
+            cards += check_hook_answer(answer, f"Patient/{call['context']['patientId']}")
+    assert cards > 0
+
+
+@with_calls
+async def test_every_call_written_by_others_is_answered_by_every_service(client: httpx.AsyncClient) -> None:
+    answered = 0
+    for _, body in calls_as_sent():
+        hook = json.loads(body).get("hook", "none")
+        for service in (*(offer.id for offer in OFFERS), hook):
+            answer = await client.post(f"/cds-services/{service}", content=body, headers=JSON)
+            check_hook_answer(answer, None)
+            answered += 1
+    assert answered > 80
+
+
+@with_calls
+async def test_every_call_written_by_others_is_answered_when_it_names_our_hook(client: httpx.AsyncClient) -> None:
+    """Whatever its prefetch holds, under keys of its own."""
+    context = {"userId": "Practitioner/p1", "patientId": "p1", "encounterId": "e1"}
+    for _, body in calls_as_sent():
+        call = json.loads(body)
+        for offer in OFFERS:
+            ours = {"hook": offer.hook, "context": context | call.get("context", {}), "fhirServer": None}
+            answer = await client.post(f"/cds-services/{offer.id}", json=call | ours)
+            check_hook_answer(answer, None)
+
+
+@with_charts
+@with_calls
+def test_a_real_server_answers_a_sample_of_everything(tmp_path: Path) -> None:
+    folders = sorted(folder for folder in CHARTS.iterdir() if folder.is_dir())
+    sample = [path for folder in folders for path in sorted(folder.rglob("*.json"))[:3]]
+    with demo_server(tmp_path) as server, httpx.Client(base_url=server.base, trust_env=False) as client:
+        for path in sample:
+            assert client.post(MATCH, content=path.read_bytes(), headers=JSON).status_code in (200, 400, 422)
+        for _, body in list(calls_as_sent())[::4]:
+            check_hook_answer(client.post(f"/cds-services/{OFFERS[0].id}", content=body, headers=JSON), None)
+        assert server.interrupt() == 0
+    assert "unexpected error" not in server.output.read_text("utf-8")
