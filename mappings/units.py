@@ -140,6 +140,7 @@ _INTERNATIONAL = re.compile(r"(?<![A-Za-z\[])([munk]?)(?:IU(?![A-Za-z\]])|\[iU\]
 _PER_SURFACE = re.compile(r"/[\[({]?1[.,]73(?:[._*]?(?:m\^?2|m\*\*2|sqm|qm))?[\])}]?$", re.IGNORECASE)
 _SURFACE = "/{1.73_m2}"
 _CREATININE = re.compile(r"^(mol|mmol|umol|g|mg)[._-]?(?:cr|crea|creat|creatinine?|krea|kreat|kreatinin)\.?$", re.I)
+_ANNOTATION = re.compile(r"^\{[^{}]*\}$")
 _PART = re.compile(r"^([^{}]*)(?:\{([^{}]*)\})?$")
 _VOLUMES = frozenset({"L", "dL", "mL", "uL", "nL", "pL", "fL", "mm3", "cm3"})
 
@@ -181,7 +182,10 @@ def _read_by_parts(text: str) -> tuple[str, ...]:
     one_case = bare.isupper() or bare.islower()
     first, *below = text.split("/")
     lower = [_part(part, one_case) for part in below]
-    top = _numerator(first, one_case, counting=bool(lower) and lower[0] in _VOLUMES) if first or not lower else ""
+    counting = bool(lower) and lower[0] in _VOLUMES
+    if lower == ["min"] and _ANNOTATION.match(first):
+        first = ""  # {beats}/min
+    top = _numerator(first, one_case, counting=counting) if first or not lower else ""
     if top is None or None in lower or (top.startswith("{") and lower):
         return ()
     return ("/".join((top, *(part for part in lower if part))) + (_SURFACE if surface else ""),)
@@ -189,7 +193,7 @@ def _read_by_parts(text: str) -> tuple[str, ...]:
 
 def _numerator(text: str, one_case: bool, *, counting: bool) -> str | None:
     aliases = _aliases()
-    if text.startswith("{") and text.endswith("}") and text.count("{") == 1:
+    if _ANNOTATION.match(text):
         return "" if counting else text
     if counting:
         power = re.match(r"^10\*\d+", text)

@@ -48,7 +48,7 @@ SPELLINGS = {
     "mm[Hg]": "mmHg|mm Hg|mm[Hg]|MMHG",
     "s": "s|sec|seconds|SEC|Sek",
     "ms": "ms|msec|MSEC",
-    "kg": "kg|KG|kgs",
+    "kg": "kg|KG|Kg|kgs",
     "[lb_av]": "lbs|lb|[lb_av]|LBS",
     "[in_i]": "in|inches|IN",
     "a": "a|yrs|years|yr|Y",
@@ -60,7 +60,7 @@ SPELLINGS = {
     "{titer}": "titer|Titre|{titer}",
     "{score}": "score|(score)|points|{score}",
     "[arb'U]/mL": "AU/mL",
-    "/min": "beats/minute|bpm|/min|breaths per minute",
+    "/min": "beats/minute|bpm|/min|breaths per minute|{beats}/min|{Beats}/minute",
 }
 
 
@@ -91,6 +91,7 @@ def test_milligram_and_megagram_are_not_confused() -> None:
         ("1.5", "g/dL", "g/L", "15"),
         ("180", "K/uL", "10*9/L", "180"),
         ("6660", "/uL", "10*9/L", "6.66"),
+        ("2.5", "lakhs/cumm", "10*9/L", "250"),
         ("0.45", "G/L", "10*9/L", "0.45"),
         ("0.75", "G/L", "g/L", "0.75"),  # C3 from a laboratory that prints capitals
         ("75", "mg/dL", "g/L", "0.75"),
