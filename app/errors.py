@@ -5,6 +5,7 @@
     NotAuthenticated   401   no token that we trust; never says why
     NotAllowed         403   a known caller, but not for this
     NotHere            404   the address, service, trial or report does not exist
+    NotAcceptable      406   a form of the answer that there is not
     TooSlow            408   the body did not arrive in time
     ChartUnavailable   412   what the answer needs could not be read from the EHR
     TooLarge           413   the body is over the limit
@@ -12,8 +13,8 @@
     Unusable           422   JSON, but not what this address takes
     Unavailable        503   a part of our own is missing, or too many calls at once
 
-On the CDS Hooks paths an error is a FHIR OperationOutcome, elsewhere an RFC 9457 problem document. Its words are ours:
-an error names the place and what would be accepted, never a value or a name that the sender chose.
+On the CDS Hooks and FHIR paths an error is a FHIR OperationOutcome, elsewhere an RFC 9457 problem document. Its words
+are ours: an error names the place and what would be accepted, never a value or a name that the sender chose.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import msgspec
 from starlette.responses import Response
 
 CDS_PATH = "/cds-services"
+FHIR_PATH = "/fhir"
 
 
 class ServiceError(Exception):
@@ -61,6 +63,10 @@ class NotHere(ServiceError):
     status, issue, title = 404, "not-found", "Not found"
 
 
+class NotAcceptable(ServiceError):
+    status, issue, title = 406, "not-supported", "No such form"
+
+
 class TooSlow(ServiceError):
     status, issue, title = 408, "timeout", "Body not complete in time"
 
@@ -92,9 +98,14 @@ def is_cds_path(path: str) -> bool:
     return path == CDS_PATH or path.startswith(CDS_PATH + "/")
 
 
+def speaks_fhir(path: str) -> bool:
+    """Whether the readers of this address expect an error as an OperationOutcome."""
+    return is_cds_path(path) or path == FHIR_PATH or path.startswith(FHIR_PATH + "/")
+
+
 def error_response(path: str, error: ServiceError) -> Response:
     """The error as the address's readers expect it."""
-    if is_cds_path(path):
+    if speaks_fhir(path):
         return Response(
             msgspec.json.encode(_outcome(error)), error.status, error.headers, media_type="application/fhir+json"
         )

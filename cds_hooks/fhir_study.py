@@ -119,21 +119,22 @@ def _digest(text: str) -> str:
 
 def _study_extensions(trial: x.Trial) -> list[Json]:
     found = [
-        _extension("definition-hash", valueString=trial.hash),
-        _extension("recruiting-status", valueCode=trial.status),
+        extension("definition-hash", valueString=trial.hash),
+        extension("recruiting-status", valueCode=trial.status),
     ]
     if trial.overdue_after:
-        found.append(_extension("overdue-after", valueDate=trial.overdue_after))
+        found.append(extension("overdue-after", valueDate=trial.overdue_after))
     if trial.signed_off:
         signed = [
             {"url": "by", "valueString": trial.signed_off.by},
             {"url": "on", "valueDate": trial.signed_off.on},
         ]
-        found.append(_extension("signed-off", extension=signed))
+        found.append(extension("signed-off", extension=signed))
     return found
 
 
-def _extension(name: str, **value: object) -> Json:
+def extension(name: str, **value: object) -> Json:
+    """One of our own extensions; docs/fhir.md says what each means."""
     return {"url": f"{_DEFINITIONS}/{name}", **value}
 
 
@@ -163,7 +164,7 @@ def _sites(trial: x.Trial) -> list[Json]:
         {
             "resourceType": "Location",
             "id": f"site-{number}",
-            "extension": [_extension("recruiting-status", valueCode=site.status)],
+            "extension": [extension("recruiting-status", valueCode=site.status)],
             "name": site.name,
             "address": {"city": site.city, "country": site.country},
         }
@@ -202,7 +203,7 @@ def group_of(trial: x.Trial, cohort: x.Cohort, catalogue: Catalogue) -> Json:
     return {
         "resourceType": "Group",
         "id": group_id(trial, cohort),
-        "extension": [_extension("cohort", valueString=cohort.id)],
+        "extension": [extension("cohort", valueString=cohort.id)],
         "active": cohort.open and trial.status != "closed",
         "type": "person",
         "actual": False,
@@ -217,18 +218,18 @@ def group_of(trial: x.Trial, cohort: x.Cohort, catalogue: Catalogue) -> Json:
 def _characteristic(criterion: x.Criterion, catalogue: Catalogue, words: Json) -> Json:
     plain = None if criterion.only_if else _plain(criterion.asks, catalogue)
     beside = [
-        _extension("criterion-id", valueString=criterion.id),
-        *([_extension("criterion-source", valueString=criterion.source)] if criterion.source else []),
-        _extension("criterion-text", valueString=criterion.text),
-        _extension("criterion-definition", valueString=msgspec.json.encode(words).decode()),
-        *([_extension("criterion-step", valueString=criterion.step)] if criterion.step else []),
-        *([_extension("criterion-reading", valueString=criterion.reading.strip())] if criterion.reading else []),
+        extension("criterion-id", valueString=criterion.id),
+        *([extension("criterion-source", valueString=criterion.source)] if criterion.source else []),
+        extension("criterion-text", valueString=criterion.text),
+        extension("criterion-definition", valueString=msgspec.json.encode(words).decode()),
+        *([extension("criterion-step", valueString=criterion.step)] if criterion.step else []),
+        *([extension("criterion-reading", valueString=criterion.reading.strip())] if criterion.reading else []),
     ]
     if plain is None:
         plain = {"code": _kind("criterion", criterion.text), "valueBoolean": True}
-        beside.append(_extension("not-expressed", valueString=_why_not(criterion)))
+        beside.append(extension("not-expressed", valueString=_why_not(criterion)))
     # Ignoring one of these would change who belongs to the group, so they are modifiers.
-    qualified = [_extension("qualified", valueString=what) for what in _qualifiers(criterion.asks)]
+    qualified = [extension("qualified", valueString=what) for what in _qualifiers(criterion.asks)]
     return {
         "extension": beside,
         **({"modifierExtension": qualified} if qualified and "valueBoolean" not in plain else {}),

@@ -8,10 +8,12 @@ from typing import Any
 
 from cds_hooks.fhir_study import BASE, CHARACTERISTIC_KINDS, KINDS
 from mappings.catalogue import OUR_SYSTEM, PREFIX_SYSTEMS, SYSTEMS, Catalogue, Concept
+from trial_defs.findings import Verdict
 
 Json = dict[str, Any]
 
-CODE_SYSTEMS = ("concept", "characteristic")
+VERDICTS = f"{BASE}/CodeSystem/verdict"
+CODE_SYSTEMS = ("concept", "characteristic", "verdict")
 CONCEPT_MAP = "concepts"
 
 
@@ -90,12 +92,15 @@ def _left_out(system: str, code: str, is_pattern: bool) -> Json:
 
 
 def code_system_of(name: str, catalogue: Catalogue) -> Json:
-    """Our own codes: every concept, or the kinds of Group characteristics."""
+    """Our own codes: every concept, the kinds of Group characteristics, the verdicts of a match."""
     if name == "concept":
         url, title = OUR_SYSTEM, "Clinical concepts of trial criteria"
         codes: Mapping[str, str] = {code: entry.title for code, entry in catalogue.concepts.items()}
-    else:
+    elif name == "characteristic":
         url, title, codes = KINDS, "Kinds of Group characteristics", CHARACTERISTIC_KINDS
+    else:
+        url, title = VERDICTS, "Verdicts of a match"
+        codes = {verdict.value: verdict.value.replace("-", " ").capitalize() for verdict in Verdict}
     return {
         "resourceType": "CodeSystem",
         "id": name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
@@ -17,11 +16,13 @@ from starlette.responses import Response
 from app.definitions import Served
 from app.errors import NotHere, Unusable
 from app.examples import AS_OF, TRIAL, WHOLE_CHART
+from app.media_types import FHIR_TYPE, prefers_fhir
+from app.parameters import chosen, moment_of
 from app.strict_json import check_whole, read_body
 from app.wiring import services_of
+from cds_hooks.fhir_study import study_of
 from cds_hooks.report import report_of
 from mappings.chart import ChartBuilder, ChartError
-from mappings.times import parse_moment
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
 
@@ -45,10 +46,13 @@ async def list_trials(request: Request) -> Response:
 
 @router.get("/trials/{trial_id}", summary="One trial")
 async def show_trial(request: Request, trial_id: Annotated[str, Path(examples=[TRIAL])]) -> Response:
-    """A trial with its cohorts and criteria."""
-    trial = services_of(request).definitions.now.trials.get(trial_id)
+    """A trial with its cohorts and criteria; with `Accept: application/fhir+json` as a FHIR ResearchStudy."""
+    served = services_of(request).definitions.now
+    trial = served.trials.get(trial_id)
     if trial is None:
         raise NotHere("No trial of this id is served.")
+    if prefers_fhir(request.headers.get("accept", "")):
+        return Response(msgspec.json.encode(study_of(trial, served.catalogue, whole=True)), media_type=FHIR_TYPE)
     return _json(_trial_entry(trial) | {"cohorts": [_cohort(cohort) for cohort in trial.cohorts]})
 
 
@@ -96,36 +100,13 @@ async def match_chart(
     audiences = {services.public_address(request)}
     caller = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, None)
     zone = services.zone_of(caller.ehr)
-    moment = services.clock() if as_of is None else _moment(as_of, zone)
+    moment = services.clock() if as_of is None else moment_of(as_of, zone)
     served = services.definitions.now
-    trials = _chosen(served, trial)
+    trials = chosen(served, trial)
     body = await read_body(request, services.settings.max_match_bytes)
     work = (body, trials, served, moment, zone)
     report = await asyncio.to_thread(_match, *work) if len(body) > _BIG else _match(*work)
     return Response(report, media_type="application/json")
-
-
-def _moment(text: str, zone: tzinfo) -> datetime:
-    # An unescaped "+" arrives as a space.
-    text = re.sub(r"([Tt][\d:.]+) (\d{2}:?\d{2})$", r"\1+\2", text.strip())
-    moment = parse_moment(text, zone)
-    is_date = moment is not None and len(text) == 10
-    if moment is None or not (is_date or _has_offset(text)):
-        raise Unusable("asOf is a date, or an instant with its offset.", "asOf")
-    return moment.earliest
-
-
-def _has_offset(text: str) -> bool:
-    _, separator, clock = text.upper().partition("T")
-    return bool(separator) and (clock.endswith("Z") or "+" in clock or "-" in clock)
-
-
-def _chosen(served: Served, wanted: Sequence[str] | None) -> list[Trial]:
-    if not wanted:
-        return list(served.trials.values())
-    if not all(name in served.trials for name in wanted):
-        raise Unusable("Each trial is the id of a trial that is served; see /api/v1/trials.", "trial")
-    return [trial for name, trial in served.trials.items() if name in wanted]
 
 
 def _match(body: bytes, trials: Sequence[Trial], served: Served, moment: datetime, zone: tzinfo) -> bytes:

@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from app.errors import speaks_fhir
 from app.wiring import services_of
 
 ROOM = Path(__file__).parent.parent
@@ -72,7 +73,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     if cds and "requestBody" in operation:
         statuses += ["403"] if path.endswith("/feedback") else ["403", "412"]
     media_type, schema = (
-        ("application/fhir+json", "OperationOutcome") if cds else ("application/problem+json", "Problem")
+        ("application/fhir+json", "OperationOutcome") if speaks_fhir(path) else ("application/problem+json", "Problem")
     )
     operation["responses"].pop("422", None)
     for status in sorted(statuses):

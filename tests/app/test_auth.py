@@ -170,13 +170,22 @@ async def test_an_audience_may_be_one_of_several_and_feedback_takes_the_services
         assert answer.status_code == 200
 
 
-async def test_match_needs_a_token_for_its_own_address(client: httpx.AsyncClient) -> None:
-    url = f"{BASE}/api/v1/match"
+@pytest.mark.parametrize("path", ["/api/v1/match", "/fhir/ResearchStudy/$match"])
+async def test_match_needs_a_token_for_its_own_address(client: httpx.AsyncClient, path: str) -> None:
+    url = BASE + path
     assert (await call(client, token(), url)).status_code == 401
     assert (await call(client, token(aud=url), url)).status_code == 422
 
 
-OPEN = ["/healthz", "/readyz", "/cds-services", "/api/v1/trials", "/api/v1/trials/NCT06711146"]
+OPEN = [
+    "/healthz",
+    "/readyz",
+    "/cds-services",
+    "/api/v1/trials",
+    "/api/v1/trials/NCT06711146",
+    "/fhir/metadata",
+    "/fhir/Group/NCT06711146.sle",
+]
 OPERATORS = ["/metrics", "/docs", "/openapi.json", "/api/v1/feedback/summary"]
 
 
