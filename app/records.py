@@ -18,8 +18,9 @@ import msgspec
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel import Field, SQLModel, col
@@ -159,10 +160,10 @@ class Records:
         try:
             async with self._engine.begin() as connection:
                 # One worker migrates, the others wait and find nothing left to do.
-                sqlite = self._url.drivername.startswith("sqlite")
-                lock = "BEGIN IMMEDIATE" if sqlite else "SELECT pg_advisory_xact_lock(8273645)"
+                is_sqlite = self._url.drivername.startswith("sqlite")
+                lock = "BEGIN IMMEDIATE" if is_sqlite else "SELECT pg_advisory_xact_lock(8273645)"
                 await connection.exec_driver_sql(lock)
-                await connection.run_sync(_migrate)
+                await connection.run_sync(migrate)
         except (DBAPIError, OSError) as error:
             raise RecordsUnavailable from error
         self._ready = True
@@ -252,8 +253,6 @@ class Records:
         identity = _hashed(
             caller.ehr.issuer, caller.tenant, service, item.card, item.outcome, *sorted(item.accepted), at.isoformat()
         )
-        if (await connection.execute(sa.select(col(KeptFeedback.id)).where(col(KeptFeedback.id) == identity))).first():
-            return False
         card = await self._own_card(connection, caller, service, item.card)
         reason = item.reason.code if item.reason else None
         comment = item.reason.comment if item.reason else None
@@ -271,7 +270,8 @@ class Records:
             "happened_at": at,
             "received_at": now,
         }
-        await connection.execute(sa.insert(KeptFeedback), [row])
+        if not await self._insert_once(connection, KeptFeedback, row):
+            return False
         if card and item.outcome == "overridden":
             await connection.execute(sa.insert(Dismissal), [self._dismissal(identity, card, reason, min(at, now))])
         return True
@@ -316,12 +316,8 @@ class Records:
     async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool:
         """Remember a token; False when it was used before, by whichever worker."""
         row = {"id": _hashed(issuer, jti), "expires_at": expires_at}
-        try:
-            async with self._transaction() as connection:
-                await connection.execute(sa.insert(UsedToken), [row])
-        except IntegrityError:
-            return False
-        return True
+        async with self._transaction() as connection:
+            return await self._insert_once(connection, UsedToken, row)
 
     async def purge(self, now: datetime) -> None:
         """Delete what has reached its end."""
@@ -338,6 +334,12 @@ class Records:
     def _user(self, shown: Shown) -> tuple[str, ...]:
         return self._keys.keyed_hashes("user", shown.ehr, shown.tenant, shown.user)
 
+    async def _insert_once(self, connection: AsyncConnection, table: type[SQLModel], row: Mapping[str, object]) -> bool:
+        """Insert a row unless one of its id is there, or is being written by another worker; whether it was."""
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        done = await connection.execute(insert(table).values(row).on_conflict_do_nothing(index_elements=["id"]))
+        return done.rowcount == 1
+
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction; the ways in which a database can be gone told as one."""
@@ -346,8 +348,6 @@ class Records:
         try:
             async with self._engine.begin() as connection:
                 yield connection
-        except IntegrityError:
-            raise
         except (DBAPIError, PoolTimeout, OSError) as error:
             raise RecordsUnavailable from error
 
@@ -368,11 +368,12 @@ def _engine(url: sa.URL) -> AsyncEngine:
     return engine
 
 
-def _migrate(connection: sa.Connection) -> None:
+def migrate(connection: sa.Connection, to: str = "head") -> None:
+    """Bring the tables to a revision: up to "head", or down to "base"."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    (command.upgrade if to == "head" else command.downgrade)(config, to)
 
 
 def _row(card: NewCard) -> dict[str, object]:

@@ -76,8 +76,7 @@ async def drip(_: FhirServer, writer: asyncio.StreamWriter) -> None:
 
 async def silent(_: FhirServer, writer: asyncio.StreamWriter) -> None:
     """Take the request and say nothing."""
-    while not writer.transport.is_closing():
-        await asyncio.sleep(0.1)
+    await writer.wait_closed()
 
 
 async def compressed(server: FhirServer, writer: asyncio.StreamWriter) -> None:

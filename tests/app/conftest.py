@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from app.definitions import Definitions
 from app.main import create_app, services_from
 from app.settings import Settings, read_settings
 from app.wiring import Services
+from tests.postgres import INSTALL, Cluster, cluster, programs
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 SECRET = "a secret of the tests, long enough to be one"
@@ -64,3 +65,22 @@ async def serving(services: Services, base: str = "http://127.0.0.1:8000") -> As
 async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(services) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server; where there is none, its tests are skipped with the command that installs it."""
+    folder = programs()
+    if folder is None:
+        pytest.skip(INSTALL)
+    with cluster(folder) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind that the service runs on."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/records.db"
+    found: Cluster = request.getfixturevalue("postgres")
+    return found.new_database()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from app.ehrs import Caller, demo_ehr
-from app.records import NewCard, Records, RecordsUnavailable, Shown
+from app.records import NewCard, Records, RecordsUnavailable, Shown, migrate
 from app.signing import Keys
 from cds_hooks.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET
@@ -27,21 +28,33 @@ SERVICE = "trial-match-patient-view"
 CARD = NewCard("card-1", "NCT1", 1, "sha256:1", "possibly-eligible", '{"said":1}', ("Observation/1",))
 
 
-def records_in(folder: Path, *secrets: str, retention: int = 30) -> Records:
-    url = f"sqlite+aiosqlite:///{folder}/records.db"
-    return Records(url, Keys(secrets or (SECRET,)), timedelta(retention), timedelta(30))
+def records_at(database: str, *secrets: str, retention: int = 30) -> Records:
+    return Records(database, Keys(secrets or (SECRET,)), timedelta(retention), timedelta(30))
 
 
 @pytest.fixture
-async def records(tmp_path: Path) -> AsyncIterator[Records]:
-    records = records_in(tmp_path)
+async def records(database: str) -> AsyncIterator[Records]:
+    records = records_at(database)
     await records.prepare()
     yield records
     await records.close()
 
 
-def everything_in(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.iterdir())
+async def rows_of(database: str, table: str) -> list[object]:
+    engine = create_async_engine(database)
+    async with engine.connect() as connection:
+        found: list[object] = list((await connection.exec_driver_sql(f"SELECT * FROM {table}")).all())
+    await engine.dispose()
+    return found
+
+
+async def everything_in(database: str) -> bytes:
+    """Every byte of the SQLite files; of PostgreSQL, every row as text."""
+    path = make_url(database).database
+    if database.startswith("sqlite") and path:
+        return b"".join(file.read_bytes() for file in Path(path).parent.glob(Path(path).name + "*"))
+    rows = [await rows_of(database, table) for table in SQLModel.metadata.tables]
+    return repr(rows).encode()
 
 
 async def show(records: Records, card: NewCard = CARD, shown: Shown = ANNA) -> None:
@@ -89,6 +102,17 @@ async def test_the_same_item_twice_is_one_and_an_acceptance_after_it_another(rec
     ]
 
 
+async def test_the_same_item_sent_to_several_workers_at_once_is_one(database: str) -> None:
+    workers = [records_at(database) for _ in range(4)]
+    await asyncio.gather(*(worker.prepare() for worker in workers))
+    await show(workers[0])
+    item = overridden("ask-later")
+    new = await asyncio.gather(*(worker.add_feedback(CALLER, SERVICE, [item], NOW) for worker in workers))
+    assert sorted(new) == [0, 0, 0, 1]
+    for worker in workers:
+        await worker.close()
+
+
 async def test_feedback_on_another_ones_card_is_kept_but_unmatched_and_snoozes_nothing(records: Records) -> None:
     await show(records)
     stranger = Caller(demo_ehr(None, "UTC"), tenant="other")
@@ -100,9 +124,9 @@ async def test_feedback_on_another_ones_card_is_kept_but_unmatched_and_snoozes_n
     ]
 
 
-async def test_a_snooze_survives_the_rotation_and_then_the_loss_of_the_old_secret(tmp_path: Path) -> None:
+async def test_a_snooze_survives_the_rotation_and_then_the_loss_of_the_old_secret(database: str) -> None:
     new = "the next secret, also long enough to be one"
-    before, during, after = (records_in(tmp_path, *keys) for keys in ((SECRET,), (new, SECRET), (new,)))
+    before, during, after = (records_at(database, *keys) for keys in ((SECRET,), (new, SECRET), (new,)))
     for records in (before, during, after):
         await records.prepare()
     await show(before)
@@ -114,28 +138,28 @@ async def test_a_snooze_survives_the_rotation_and_then_the_loss_of_the_old_secre
 
 
 async def test_a_report_is_kept_for_its_time_and_nobody_can_read_it_in_the_file(
-    records: Records, tmp_path: Path
+    records: Records, database: str
 ) -> None:
     await show(records)
     await records.add_feedback(CALLER, SERVICE, [overridden("ask-later")], NOW)
     assert await records.report("report-of-card-1", NOW) == b'{"canary": "facts"}'
     assert await records.report("report-of-card-1", NOW + timedelta(30)) is None
     await records.close()
-    stored = everything_in(tmp_path)
+    stored = await everything_in(database)
     assert b"card-1" in stored
     assert b"canary" not in stored
 
 
-async def test_without_retention_no_report_is_kept(tmp_path: Path) -> None:
-    records = records_in(tmp_path, retention=0)
+async def test_without_retention_no_report_is_kept(database: str) -> None:
+    records = records_at(database, retention=0)
     await records.prepare()
     await show(records)
     assert await records.report("report-of-card-1", NOW) is None
     await records.close()
 
 
-async def test_a_token_is_used_once_whichever_worker_sees_it(tmp_path: Path) -> None:
-    workers = [records_in(tmp_path) for _ in range(3)]
+async def test_a_token_is_used_once_whichever_worker_sees_it(database: str) -> None:
+    workers = [records_at(database) for _ in range(3)]
     await asyncio.gather(*(worker.prepare() for worker in workers))
     uses = await asyncio.gather(*(worker.use_token("issuer", "jti", NOW) for worker in workers))
     assert sorted(uses) == [False, False, True]
@@ -144,30 +168,47 @@ async def test_a_token_is_used_once_whichever_worker_sees_it(tmp_path: Path) -> 
         await worker.close()
 
 
-async def test_what_has_ended_is_deleted(records: Records, tmp_path: Path) -> None:
+async def test_what_has_ended_is_deleted(records: Records, database: str) -> None:
     await show(records)
     await records.add_feedback(CALLER, SERVICE, [overridden("ask-later")], NOW)
     await records.use_token("issuer", "jti", NOW)
     await records.purge(NOW + timedelta(31))
-    with sqlite3.connect(tmp_path / "records.db") as file:
-        counts = [
-            file.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("used_token", "kept_report", "dismissal", "issued_card", "feedback")
-        ]
-    file.close()
+    counts = [
+        len(await rows_of(database, table))
+        for table in ("used_token", "kept_report", "dismissal", "issued_card", "feedback")
+    ]
     assert counts == [0, 0, 0, 1, 1]
 
 
-async def test_a_database_that_is_gone_is_told_as_such(tmp_path: Path) -> None:
-    records = records_in(tmp_path)
+async def test_a_database_that_is_gone_is_told_as_such(database: str) -> None:
+    records = records_at(database)
     with pytest.raises(RecordsUnavailable):
         await records.dismissed(ANNA, NOW)
     assert not await records.is_reachable()
     await records.close()
 
 
-async def test_the_migrations_make_the_tables_that_the_code_means(records: Records, tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path}/records.db")
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
-    engine.dispose()
+async def test_the_migrations_make_the_tables_that_the_code_means(records: Records, database: str) -> None:
+    engine = create_async_engine(database)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(_differences) == []
+    await engine.dispose()
+
+
+def _differences(connection: sa.Connection) -> list[object]:
+    found: list[object] = compare_metadata(MigrationContext.configure(connection), SQLModel.metadata)
+    return found
+
+
+async def test_the_migrations_run_down_and_up_again_and_at_once(database: str) -> None:
+    workers = [records_at(database) for _ in range(4)]
+    await asyncio.gather(*(worker.prepare() for worker in workers))
+    engine = create_async_engine(database)
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate, "base")
+        assert await connection.run_sync(lambda c: sa.inspect(c).get_table_names()) == ["alembic_version"]
+    await engine.dispose()
+    await workers[0].prepare()
+    await show(workers[0])
+    for worker in workers:
+        await worker.close()
