@@ -227,7 +227,7 @@ def _clock(finding: Finding) -> str:
         return ""
     if finding.turns_on:
         return f"; no longer met from {finding.turns_on.isoformat()}"
-    return f"; speaks for today until {finding.stale_on - timedelta(days=1)}" if finding.stale_on else ""
+    return f"; current until {finding.stale_on - timedelta(days=1)}" if finding.stale_on else ""
 
 
 def settled_words(finding: Finding, titles: Titles) -> str:
@@ -265,6 +265,8 @@ def _deciding(finding: Finding, titles: Titles) -> list[str]:
     for leaf in finding.decided_by:
         untold = [each for each in finding.evidence if each not in told]
         found = [e for e in untold if e.concept in x.concepts_of(leaf)] or [e for e in untold if _may_mean(e, leaf)]
+        if not found and any(e.concept in x.concepts_of(leaf) for e in told):
+            continue  # the same value again, against another limit: once is enough
         told += found
         phrases += _leaf_phrases(leaf, found, margin if leaf in measured else None, finding, titles)
     if not finding.decided_by:

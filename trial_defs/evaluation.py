@@ -36,6 +36,7 @@ from trial_defs.logic import Answer, all_of, any_of, at_least, negate
 from trial_defs.values import answer_change, answer_value, plain, rounded
 
 _NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
+_SILENT = (Reason.MISSING, Reason.STALE)
 _UNREAD = ("failed", "not-requested")
 _SHOWN = 3  # records per concept beside a question for a person
 
@@ -74,12 +75,11 @@ def evaluate(trial: x.Trial, facts: PatientFacts, facts_on: Callable[[date], Pat
 
 def is_indicated(cohort: x.Cohort, facts: PatientFacts) -> bool:
     """Whether the cohort's gate is on record, or stands there for a person to confirm."""
-    return _on_record(answer(cohort.gate, facts))
+    return _on_record(cohort.gate, facts)
 
 
 def _cohort(trial: x.Trial, cohort: x.Cohort, facts: PatientFacts, shared: dict[int, Finding]) -> CohortMatch:
-    gate = answer(cohort.gate, facts)
-    indicated = _on_record(gate)
+    indicated = _on_record(cohort.gate, facts)
     complete = facts.state("Condition") == "complete"
     if facts.person.deceased:
         findings = _findings(cohort, facts, shared) if indicated else ()
@@ -90,17 +90,22 @@ def _cohort(trial: x.Trial, cohort: x.Cohort, facts: PatientFacts, shared: dict[
     return CohortMatch(cohort, _verdict(trial, cohort, facts, findings, indicated), findings)
 
 
-def _on_record(gate: Answer) -> bool:
+def _on_record(gate: x.Expression, facts: PatientFacts) -> bool:
     """Whether the gate is on record: certainly, or as an entry that a person must confirm.
 
     A gate that only an unusable result leaves open (a platelet count in a unit that cannot be converted) is not closed
     in silence: the cohort is evaluated and its criterion says what is wrong.
     """
-    if gate.truth is not None:
-        return gate.truth
-    silent = (Reason.MISSING, Reason.STALE)
-    pieces = gate.still_open
-    return bool(pieces) and not any(piece.reason in silent or _condition_unread(piece) for piece in pieces)
+    match gate:
+        case x.All():
+            return all(_on_record(part, facts) for part in gate.parts)
+        case x.AnyOf():
+            return any(_on_record(part, facts) for part in gate.parts)
+        case _:
+            found = answer(gate, facts)
+            if found.truth is not None:
+                return found.truth
+            return not any(piece.reason in _SILENT or _condition_unread(piece) for piece in found.still_open)
 
 
 def _condition_unread(piece: Open) -> bool:
