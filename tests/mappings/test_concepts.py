@@ -195,6 +195,13 @@ SPEAKS_FOR = [
     (ICD10, "E80.4", "gilbert-syndrome"),
     (ICD10, "N18.6", "end-stage-renal-disease"),
     (ICD10, "B20", "hiv"),
+    (SNOMED, "165816005", "hiv"),
+    (SNOMED, "111880001", "hiv"),
+    (LOINC, "10351-5", "hiv-rna"),
+    (SNOMED, "109838007", "malignancy"),
+    (SNOMED, "410429000", "arrhythmia"),
+    (SNOMED, "359615001", "major-surgery"),
+    (SNOMED, "87628006", "active-infection"),
     (ICD10, "B18.1", "hbsag"),
     (ICD10, "B18.2", "anti-hcv"),
     (ICD10, "A52.3", "treponema-pallidum"),
@@ -227,6 +234,8 @@ def test_a_code_stands_first_for_its_most_specific_concept(
     ("system", "code", "concept"),
     [
         (LOINC, "770-8", "neutrophils"),  # a percentage
+        (LOINC, "13056-7", "platelets"),  # in plasma prepared for tests of function
+        (SNOMED, "165815009", "hiv"),  # HIV negative
         (LOINC, "736-9", "lymphocytes"),  # a percentage
         (LOINC, "2161-8", "creatinine"),  # in urine
         (LOINC, "9318-7", "urine-protein-creatinine-ratio"),  # albumin

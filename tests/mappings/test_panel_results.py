@@ -10,7 +10,8 @@ import pytest
 from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
 from mappings.facts import Polarity
-from mappings.read import facts_of
+from mappings.read import PatientFacts, facts_of
+from tests.mappings.charts import AS_OF, Json, a_chart, an_observation
 
 JO1, MI2 = "8076-2", "82997-8"
 WHOLE = "myositis-antibodies"
@@ -58,3 +59,34 @@ def test_one_positive_antibody_answers_and_only_the_whole_panel_denies(
 
 def test_a_negative_member_still_answers_for_itself(catalogue: Catalogue) -> None:
     assert catalogue.find("http://loinc.org", JO1) == ("anti-jo1", WHOLE)
+
+
+VIRAL_LOAD, ANTIBODY = "10351-5", "56888-1"
+
+
+def facts(catalogue: Catalogue, *resources: Json) -> PatientFacts:
+    return facts_of(a_chart(*resources), catalogue, AS_OF, UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"valueString": "Detected"}, [Polarity.POSITIVE]),
+        ({"valueQuantity": {"value": 4500, "unit": "copies/mL"}}, [Polarity.POSITIVE]),
+        ({"valueQuantity": {"value": 4500, "unit": "IU/mL"}}, [Polarity.POSITIVE]),
+        ({"valueString": "Not detected"}, []),
+        ({"valueQuantity": {"value": 20, "comparator": "<", "unit": "copies/mL"}}, []),
+    ],
+)
+def test_hiv_rna_that_is_found_is_an_infection_and_none_found_is_no_answer(
+    catalogue: Catalogue, value: dict[str, object], said: list[Polarity]
+) -> None:
+    viral_load = an_observation(VIRAL_LOAD, value)
+    assert [result.polarity for result in facts(catalogue, viral_load).results("hiv")] == said
+
+
+def test_hiv_rna_that_is_not_found_leaves_an_older_antibody_its_word(catalogue: Catalogue) -> None:
+    suppressed = an_observation(VIRAL_LOAD, {"valueString": "Not detected"})
+    found = an_observation(ANTIBODY, {"valueString": "Reactive"}, id="o2", effectiveDateTime="2026-09-01")
+    answers = facts(catalogue, suppressed, found).results("hiv")
+    assert [result.source for result in answers] == ["Observation/o2"]
