@@ -10,10 +10,11 @@ from app.signing import Keys
 LIVES = timedelta(minutes=15)
 
 
-def signed_address(keys: Keys, base: str, report_id: str, now: datetime) -> str:
-    """An address of the report that ends after `LIVES`. It holds an opaque id, and nothing of the patient."""
+def signed_address(keys: Keys, base: str, report_id: str, now: datetime, trial: str | None = None) -> str:
+    """An address of the report, opened at one trial, that ends after `LIVES`. It says nothing of the patient."""
     expires = int((now + LIVES).timestamp())
-    query = urlencode({"expires": expires, "signature": keys.sign_address(report_id, expires)})
+    opened = {"trial": trial} if trial else {}
+    query = urlencode(opened | {"expires": str(expires), "signature": keys.sign_address(report_id, expires)})
     return f"{base}/reports/{report_id}?{query}"
 
 

@@ -6,9 +6,8 @@ by leaf; whoever puts them into HTML escapes them there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import assert_never
 
 from cds_hooks.wording import Titles, number_words, period_words, quantity_words, unit_words
@@ -216,24 +215,3 @@ def _treatment_terms(treatment: x.Treatment) -> list[str]:
     elif lasting:
         words.append(lasting)
     return [*words, *_silence(treatment)]
-
-
-# -- limits for a drawing ---------------------------------------------------------------------------------------------
-
-
-def limits_of(expression: x.Expression, concept: str) -> tuple[Sequence[Decimal], str | None]:
-    """The fixed limits that a criterion sets for a concept, in the concept's unit, and how multiples are said.
-
-    Multiples of a limit of normal have no fixed number; of them only the words are given.
-    """
-    numbers: list[Decimal] = []
-    words: str | None = None
-    for leaf in x.leaves_of(expression):
-        if not isinstance(leaf, x.Value) or leaf.concept != concept or isinstance(leaf.test, Polarity):
-            continue
-        for bound in (leaf.test.low, leaf.test.high) if isinstance(leaf.test, x.Between) else (leaf.test,):
-            if bound.times:
-                words = words or _test_words(leaf.test)
-            else:
-                numbers.append(bound.canonical)
-    return tuple(dict.fromkeys(numbers)), words

@@ -49,7 +49,8 @@ def _patient(spec: Mapping[str, Any], panel: Mapping[str, Any], today: date) -> 
     results = {**panel, **spec.get("results", {})}
     subject = {"reference": f"Patient/{spec['id']}"}
     chart = [_person(spec, today)]
-    chart += [_observation(f"{spec['id']}-{k}", one, subject, today) for k, one in results.items() if one != "null"]
+    for key, result in results.items():
+        chart += _observations(f"{spec['id']}-{key}", result, subject, today) if result != "null" else []
     chart += [_condition(f"{spec['id']}-c{i}", c, subject, today) for i, c in enumerate(spec.get("conditions", ()))]
     chart += [_medication(f"{spec['id']}-m{i}", m, subject, today) for i, m in enumerate(spec.get("medications", ()))]
     chart += [_procedure(f"{spec['id']}-p{i}", p, subject, today) for i, p in enumerate(spec.get("procedures", ()))]
@@ -76,6 +77,15 @@ def _code(spec: Mapping[str, Any]) -> Json:
 
 def _ago(spec: Mapping[str, Any], key: str, today: date, default: int = _DAYS_AGO) -> str:
     return (today - timedelta(days=int(spec.get(key, default)))).isoformat()
+
+
+def _observations(name: str, spec: Mapping[str, Any], subject: Json, today: date) -> list[Json]:
+    """The result, and the earlier ones that its `before` lists by their age in days."""
+    earlier = [
+        _observation(f"{name}-{ago}", {**spec, "value": value, "ago": ago}, subject, today)
+        for ago, value in spec.get("before", {}).items()
+    ]
+    return [_observation(name, spec, subject, today), *earlier]
 
 
 def _observation(name: str, spec: Mapping[str, Any], subject: Json, today: date) -> Json:

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping
 
 from fastapi import APIRouter, FastAPI
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from app.wiring import services_of
-from cds_hooks.wording import recruiting_words
+from app.html import ROOM, page
+from app.wiring import Services, services_of
+from cds_hooks.paraphrase import near_miss_words, paraphrase
+from cds_hooks.wording import definition_words, recruiting_words, titles_of, unit_words
+from mappings.catalogue import Catalogue, Concept
+from trial_defs import expressions as x
 from trial_defs.coverage import Decidable, decidable
-from trial_defs.expressions import Trial
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent.parent / "templates"), autoescape=True, undefined=StrictUndefined
-)
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
 router = APIRouter(include_in_schema=False)
 
 
 def install_assets(app: FastAPI) -> None:
-    """The style sheet of the pages; no script, nothing from elsewhere."""
-    app.mount("/assets", StaticFiles(directory=Path(__file__).parent.parent / "assets"), name="assets")
+    """The style sheet and the icon of the pages; nothing from elsewhere."""
+    app.mount("/assets", StaticFiles(directory=ROOM / "assets"), name="assets")
 
 
 @router.get("/")
 async def start(request: Request) -> Response:
     services = services_of(request)
-    trials = services.definitions.now.trials.values()
-    return _page("start.html", trials=list(trials), is_demo=services.settings.is_demo)
+    served = services.definitions.now
+    criteria = sum(len(_criteria(trial)) for trial in served.trials.values())
+    counts = {"trials": len(served.trials), "criteria": criteria, "concepts": len(served.catalogue.concepts)}
+    return _page(services, "start.html", **counts)
 
 
 @router.get("/trials")
@@ -42,28 +40,72 @@ async def trials(request: Request) -> Response:
     services = services_of(request)
     today = services.clock().date()
     rows = [
-        {"trial": trial, "status": recruiting_words(trial, today), "share": _share(trial)}
+        {"trial": trial, "status": recruiting_words(trial, today), "shares": _shares(trial)}
         for trial in services.definitions.now.trials.values()
     ]
-    return _page("trials.html", rows=rows)
+    return _page(services, "trials.html", rows=rows, definition_words=definition_words)
 
 
 @router.get("/trials/{trial_id}")
 async def trial(request: Request, trial_id: str) -> Response:
     services = services_of(request)
-    found = services.definitions.now.trials.get(trial_id)
+    served = services.definitions.now
+    found = served.trials.get(trial_id)
     if found is None:
-        return _page("no_trial.html", 404)
-    status = recruiting_words(found, services.clock().date())
-    return _page("trial.html", 200, trial=found, recruiting=status, decidable=decidable)
+        return _page(services, "no_trial.html", 404)
+    titles = titles_of(served.catalogue)
+    return _page(
+        services,
+        "trial.html",
+        200,
+        trial=found,
+        recruiting=recruiting_words(found, services.clock().date()),
+        definition=definition_words(found),
+        shares=_shares(found),
+        decidable=decidable,
+        paraphrase=lambda expression: paraphrase(expression, titles),
+        near_miss_words=near_miss_words,
+        readings=[criterion for criterion in _criteria(found) if criterion.reading],
+        concepts=_concepts(found, served.catalogue),
+        unit_words=unit_words,
+        codes_of=lambda name: _codes(name, served.catalogue),
+        titles=titles,
+    )
 
 
-def _page(template: str, status: int = 200, **values: object) -> Response:
-    return HTMLResponse(_TEMPLATES.get_template(template).render(values), status, _HEADERS)
+def _page(services: Services, template: str, status: int = 200, **values: object) -> Response:
+    return page(template, status, section="trials", is_demo=services.settings.is_demo, **values)
 
 
-def _share(trial: Trial) -> int:
-    """Percent of the trial's criteria that data can decide, at least one way."""
-    criteria = {id(c): c for cohort in trial.cohorts for c in cohort.criteria}.values()
-    decided = sum(decidable(c) in (Decidable.COMPUTED, Decidable.ONE_WAY) for c in criteria)
-    return 100 * decided // max(len(criteria), 1)
+def _criteria(trial: x.Trial) -> list[x.Criterion]:
+    """Every criterion once, however many cohorts share it."""
+    return list({id(c): c for cohort in trial.cohorts for c in cohort.criteria}.values())
+
+
+def _shares(trial: x.Trial) -> Mapping[str, int]:
+    """How many criteria data can decide, one way or both, and how many are for a person; `percent` of the first."""
+    counts = Counter(decidable(criterion) for criterion in _criteria(trial))
+    computed = counts[Decidable.COMPUTED] + counts[Decidable.ONE_WAY]
+    every = sum(counts.values())
+    return {
+        "computed": computed,
+        "person": every - computed,
+        "every": every,
+        "percent": 100 * computed // max(every, 1),
+    }
+
+
+def _concepts(trial: x.Trial, catalogue: Catalogue) -> Mapping[str, Concept]:
+    """The concepts that a trial reads, in the order of the text."""
+    gates = [name for cohort in trial.cohorts for name in x.concepts_of(cohort.gate)]
+    names = dict.fromkeys([*gates, *(name for criterion in _criteria(trial) for name in criterion.concepts)])
+    return {name: catalogue.concepts[name] for name in names if name in catalogue.concepts}
+
+
+def _codes(name: str, catalogue: Catalogue) -> list[tuple[str, str, str]]:
+    """The codes of a concept and of those that it includes: system, code, what it is."""
+    concept = catalogue.concepts[name]
+    own = [(system, code, what) for system, codes in concept.codes.items() for code, what in codes.items()]
+    own += [(local.system, local.code, "the site's own") for local in concept.local_codes]
+    below = [line for child in concept.includes for line in _codes(child, catalogue)]
+    return list(dict.fromkeys([*own, *below]))

@@ -1,26 +1,21 @@
-"""The page behind a card: every trial, cohort and criterion with its evidence, for whoever holds the signed address."""
+"""The page behind a card: every criterion with its evidence, for whoever holds the signed address."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
+from app.explain import source_of
+from app.html import page, policy
 from app.kept import from_kept
 from app.reports import may_read
 from app.wiring import services_of
+from cds_hooks.explained import OUTCOMES, explained, need_words, not_indicated, side_by_side
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent.parent / "templates"), autoescape=True, undefined=StrictUndefined
-)
-_HEADERS = {
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
-}
+_HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": policy(frames="'self'")}
 _GONE = "This address is not valid any more. Open the patient's chart again for a new one."
 _NOT_KEPT = "This report is not kept any more."
 
@@ -28,17 +23,31 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/reports/{report_id}")
-async def show_report(request: Request, report_id: str, expires: str = "", signature: str = "") -> Response:
-    """The kept report; 403 without an address that we signed in the last minutes, 404 when it is no longer kept."""
+async def show_report(
+    request: Request, report_id: str, expires: str = "", signature: str = "", trial: str = ""
+) -> Response:
+    """The kept report, or one trial of it; 403 without an address that we signed in the last minutes, 404 when gone."""
     services = services_of(request)
     now = services.clock()
     if not may_read(services.keys, report_id, expires, signature, now):
-        return _page("report_gone.html", 403, message=_GONE)
+        return page("report_gone.html", 403, _HEADERS, message=_GONE)
     kept = await services.records.report(report_id, now)
     if kept is None:
-        return _page("report_gone.html", 404, message=_NOT_KEPT)
-    return _page("report.html", 200, report=from_kept(kept).report)
-
-
-def _page(template: str, status: int, **values: object) -> Response:
-    return HTMLResponse(_TEMPLATES.get_template(template).render(values), status, _HEADERS)
+        return page("report_gone.html", 404, _HEADERS, message=_NOT_KEPT)
+    source = source_of(from_kept(kept), services)
+    trials = explained(source)
+    chosen = [each for each in trials if each.id == trial] or list(trials)
+    return page(
+        "report.html",
+        200,
+        _HEADERS,
+        report=source.report,
+        trials=trials,
+        chosen=chosen,
+        quiet=not_indicated(source),
+        address=lambda name: "?" + urlencode({"expires": expires, "signature": signature, "trial": name}),
+        chosen_ids={each.id for each in chosen},
+        side_by_side=side_by_side,
+        words=OUTCOMES,
+        need_words=need_words,
+    )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cds_hooks.paraphrase import limits_of, near_miss_words, paraphrase
+from cds_hooks.paraphrase import near_miss_words, paraphrase
 from cds_hooks.wording import titles_of
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import read_yaml
@@ -120,12 +119,3 @@ def test_a_near_miss_is_said_in_the_units_of_the_limit(catalogue: Catalogue) -> 
         "up to 10 % beside the limit"
     )
     assert near_miss_words(asked("{value: {of: hiv, is: positive}}", catalogue)) is None
-
-
-def test_the_limits_of_a_drawing_are_in_the_unit_of_the_concept(catalogue: Catalogue) -> None:
-    fixed = asked('{any: [{value: {of: hemoglobin, is: ">= 8 g/dL"}}, {sex: male}]}', catalogue)
-    assert limits_of(fixed, "hemoglobin") == ((Decimal(80),), None)
-    assert limits_of(fixed, "platelets") == ((), None)
-    assert limits_of(asked('{value: {of: lvef, is: "45..70 %"}}', catalogue), "lvef")[0] == (Decimal(45), Decimal(70))
-    times = asked('{value: {of: alt, is: "<= 3 ULN"}}', catalogue)
-    assert limits_of(times, "alt") == ((), "at most 3 × the upper limit of normal")
