@@ -53,12 +53,11 @@ async def answer(
     shown = Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id)
     silent = _silent(found, await services.records.dismissed(shown, now))
     report_id = str(uuid.uuid4())
-    link = _link(services, base, report_id, now)
     cards = cards_for(
         found,
         served.catalogue,
         new_uuid=lambda: str(uuid.uuid4()),
-        link_to=lambda _: link,
+        link_to=lambda trial: _link(trial, services, base, report_id, now),
         most=services.settings.max_cards,
         silent=silent,
         match_extension=caller.ehr.match_extension,
@@ -97,11 +96,11 @@ def _silent(found: Match, dismissed: Mapping[str, Sequence[str]]) -> frozenset[s
     )
 
 
-def _link(services: Services, base: str, report_id: str, now: datetime) -> Link | None:
+def _link(trial: TrialMatch | None, services: Services, base: str, report_id: str, now: datetime) -> Link | None:
     """The way to the full explanation, where reports are kept at all."""
     if not services.settings.retention_days:
         return None
-    return Link(signed_address(services.keys, base, report_id, now))
+    return Link(signed_address(services.keys, base, report_id, now, trial.trial.id if trial else None))
 
 
 def _to_keep(cards: Sequence[Card], services: Services) -> list[NewCard]:
