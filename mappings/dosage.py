@@ -51,7 +51,9 @@ _LOCAL_ROUTES: Mapping[str, str] = {
     "37161004": "rectal",
     "16857009": "vaginal",
 }  # SNOMED CT
-_LOCAL_WORDS = frozenset({"inhaled", "by inhalation", "intraarticular", "eye", "ear", *_LOCAL_ROUTES.values()})
+_LOCAL = frozenset(
+    {"inhaled", "by inhalation", "intraarticular", "eye", "ear", *_LOCAL_ROUTES, *_LOCAL_ROUTES.values()}
+)
 _LOCAL_FORMS = re.compile(
     r"\b(cream|ointment|lotion|gel|foam|shampoo|topical|inhal\w*|inhaler|nasal|ophthalmic|otic|eye drops?|ear drops?|"
     r"suppositor\w+|enema|rectal|intra-?articular|mouthwash|spray|paste|patch)\b",
@@ -75,10 +77,12 @@ _UNKNOWN = _Span(None, None)
 
 def is_local(dosages: Iterable[fhir.Dosage], words: str) -> bool:
     """Whether the drug is given to act where it is put (cream, inhaler, joint), by its route or its name."""
-    routes = {code for dosage in dosages for code in fhir.codes_of(dosage.route)}
-    if routes:
-        return any(route in _LOCAL_ROUTES or route in _LOCAL_WORDS for route in routes)
-    return bool(_LOCAL_FORMS.search(words))
+    routes = [dosage.route for dosage in dosages if dosage.route]
+    if not routes:
+        return bool(_LOCAL_FORMS.search(words))
+    codes = {code for route in routes for code in fhir.codes_of(route)}
+    # Route codes are many; what a person reads there is looked at too.
+    return not codes.isdisjoint(_LOCAL) or any(_LOCAL_FORMS.search(fhir.words_of(route)) for route in routes)
 
 
 def daily_dose(dosages: Sequence[fhir.Dosage], strength_mg: Decimal | None) -> Dose | None:

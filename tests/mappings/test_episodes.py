@@ -323,9 +323,13 @@ def test_words_beside_a_code_that_is_known_say_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "local", [{"dosageInstruction": [{"route": code(SNOMED, "6064005")}]}, {"medicationCodeableConcept": {
-        "coding": [{"system": RXNORM, "code": "8640", "display": "prednisone eye drops"}]}}]
-)  # fmt: skip
+    "local",
+    [
+        {"dosageInstruction": [{"route": code(SNOMED, "6064005")}]},
+        {"dosageInstruction": [{"route": code(SNOMED, "359540000", "Topical (qualifier value)")}]},
+        {"medicationCodeableConcept": code(RXNORM, "8640", "prednisone eye drops")},
+    ],
+)
 def test_a_glucocorticoid_put_where_it_acts_is_no_systemic_exposure(local: dict[str, Any]) -> None:
     facts = facts_from(a_request(**local))
     assert facts.episodes("glucocorticoid") == ()
