@@ -1,6 +1,6 @@
 """The only two ways out: to an EHR on the public network, and to one that was configured as private.
 
-No proxies or credentials from the environment, no redirects. For the public way a host is resolved once, every address
+No proxies or credentials from the environment, no redirects, no cookies. For the public way a host is resolved once, every address
 it has must be public, and the connection goes to the address that was checked.
 """
 
@@ -10,28 +10,49 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpcore
 import httpx
 
 CONNECT_SECONDS = 0.8
+# IPv4 addresses as a translating network writes them (RFC 6052, RFC 8215).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _AGENT = {"User-Agent": "TrialCards"}
+
+
+async def resolved(host: str, port: int) -> list[str]:
+    """Every address of a name."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError("the host cannot be resolved") from error
+    return [str(entry[4][0]).split("%")[0] for entry in found]
 
 
 class PublicOnly(httpcore.AsyncNetworkBackend):
     """Connects to public addresses only."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkBackend | None = None) -> None:
+    def __init__(
+        self,
+        inner: httpcore.AsyncNetworkBackend | None = None,
+        resolve: Callable[[str, int], Awaitable[list[str]]] = resolved,
+    ) -> None:
         self._inner = inner or httpcore.AnyIOBackend()
+        self._resolve = resolve
 
     async def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,  # noqa: ASYNC109 (as httpcore names it)
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:  # fmt: skip
-        address = await _public_address(host, port)
-        return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+        addresses = await self._resolve(host, port)
+        if not addresses or not all(is_public(address) for address in addresses):
+            raise httpcore.ConnectError("the host is not on the public network")
+        # The address that was checked is called, not the name again: a second answer could be another one.
+        return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(
         self,
@@ -45,22 +66,15 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
         await self._inner.sleep(seconds)
 
 
-async def _public_address(host: str, port: int) -> str:
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError("the host cannot be resolved") from error
-    addresses = [str(entry[4][0]).split("%")[0] for entry in found]
-    if not addresses or not all(is_public(address) for address in addresses):
-        raise httpcore.ConnectError("the host is not on the public network")
-    return addresses[0]
-
-
 def is_public(address: str) -> bool:
     """Whether an IP address is reachable from everywhere: not private, loopback, link-local, multicast or reserved."""
     ip = ipaddress.ip_address(address)
-    inner = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    return (inner or ip).is_global and not (inner or ip).is_multicast
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _LOCAL_NAT64:
+            return False
+        inner = ipaddress.IPv4Address(ip.packed[-4:]) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
+        ip = inner or ip
+    return ip.is_global and not ip.is_multicast
 
 
 class _PublicTransport(httpx.AsyncHTTPTransport):
@@ -83,12 +97,13 @@ class Outbound:
         context = httpx.create_ssl_context(trust_env=False)
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
         timeout = httpx.Timeout(10, connect=CONNECT_SECONDS)
-        self.public = httpx.AsyncClient(
-            transport=_PublicTransport(context, limits), timeout=timeout, headers=_AGENT, trust_env=False
-        )
-        self.private = httpx.AsyncClient(
-            verify=context, limits=limits, timeout=timeout, headers=_AGENT, trust_env=False
-        )
+        # A cookie would join the calls of one patient with those of the next.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        given: dict[str, Any] = {
+            "timeout": timeout, "headers": _AGENT, "cookies": no_cookies, "trust_env": False,
+        }  # fmt: skip
+        self.public = httpx.AsyncClient(transport=_PublicTransport(context, limits), **given)
+        self.private = httpx.AsyncClient(verify=context, limits=limits, **given)
 
     def to(self, *, private_network: bool) -> httpx.AsyncClient:
         return self.private if private_network else self.public
