@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -15,6 +15,7 @@ from mappings.facts import Interval, Person, Polarity, Reason, Result
 from mappings.qualitative import polarity_of_code, polarity_of_text
 from mappings.recorded_values import Said, Valued, in_unit, is_plausible, said_in
 from mappings.reference_ranges import NONE, Own, own_range, site_range
+from mappings.times import Moment
 
 Standing = Literal["final", "not-final", "entered-in-error", "cancelled"]
 
@@ -79,6 +80,7 @@ class ResultReader:
 
     person: Person
     clock: Clock
+    on_oxygen: Callable[[Moment], bool]  # whether the chart has the patient under oxygen at that time
     _ranges: dict[object, Own] = field(default_factory=dict)  # laboratories send the same range again and again
 
     def result_of(self, found: Found, name: str, concept: Concept) -> Result:
@@ -89,7 +91,7 @@ class ResultReader:
         number = in_unit(said, concept)
         own = self._own_range(valued, said, name, concept, found) if valued.reference_range else NONE
         polarity, contradicts = _polarity(valued, said, number, own, concept)
-        note, remark = _remark(name, found.observation)
+        note, remark = self._remark(name, found.observation, taken)
         problem = (
             (None if found.is_final else Reason.NOT_FINAL)
             or (Reason.IMPRECISE if taken is None else None)
@@ -110,6 +112,20 @@ class ResultReader:
             problem=problem,
             note=note or (own.note if own.canonical is None else None),
         )
+
+    def _remark(
+        self, name: str, observation: fhir.Observation, taken: Moment | None
+    ) -> tuple[str | None, Reason | None]:
+        """What a reader must know of the result, and the reason for which it then decides nothing."""
+        if name == "oxygen-saturation":
+            said = _says_oxygen(observation)
+            if said or (said is None and taken is not None and self.on_oxygen(taken)):
+                return "on oxygen", Reason.IMPRECISE
+        if name == "qtc" and observation.method is None and observation.code:
+            codes = {coding.code for coding in observation.code.coding if coding.system == "http://loinc.org"}
+            if codes == {_QTC_WITHOUT_FORMULA}:
+                return "formula not stated", None
+        return None, None
 
     def _own_range(self, valued: Valued, said: Said, name: str, concept: Concept, found: Found) -> Own:
         ranges = valued.reference_range
@@ -192,25 +208,21 @@ _SUPPLEMENT = re.compile(
     r"\b(nasal cannula|supplement(al|ary) (oxygen|o2)|face ?mask|non-?rebreather|high.?flow)\b", re.I
 )
 _NO_SUPPLEMENT = re.compile(r"\b(no|not on|without|off) (supplement|oxygen|o2)|\broom air\b", re.I)
+_AIR: Mapping[str | None, int] = {"3151-8": 0, "3150-0": 21}  # flow in L/min and percent, without oxygen
 _QTC_WITHOUT_FORMULA = "8636-3"
 
 
-def _remark(name: str, observation: fhir.Observation) -> tuple[str | None, Reason | None]:
-    if name == "oxygen-saturation" and _is_on_oxygen(observation):
-        return "on oxygen", Reason.IMPRECISE
-    if name == "qtc" and observation.method is None and observation.code:
-        codes = {coding.code for coding in observation.code.coding if coding.system == "http://loinc.org"}
-        if codes == {_QTC_WITHOUT_FORMULA}:
-            return "formula not stated", None
-    return None, None
-
-
-def _is_on_oxygen(observation: fhir.Observation) -> bool:
-    """Oxygen flow above zero, or more oxygen than in air, beside a saturation; or a note that says so."""
+def _says_oxygen(observation: fhir.Observation) -> bool | None:
+    """Whether a saturation says that oxygen was given: a flow above zero, more than in air, or a note; or that not."""
+    said: bool | None = None
     for component in observation.component:
         codes = {coding.code for coding in component.code.coding} if component.code else set()
         value = component.value_quantity.value if component.value_quantity else None
-        if value is not None and (("3151-8" in codes and value > 0) or ("3150-0" in codes and value > 21)):
-            return True
+        if value is not None and not codes.isdisjoint(_AIR):
+            if any(value > _AIR[code] for code in codes if code in _AIR):
+                return True
+            said = False
     text = " ".join(note.text or "" for note in observation.note)
-    return bool(_SUPPLEMENT.search(text)) and not _NO_SUPPLEMENT.search(text)
+    if _NO_SUPPLEMENT.search(text):
+        return False
+    return True if _SUPPLEMENT.search(text) else said

@@ -20,6 +20,7 @@ from mappings.facts import Episode, Polarity, Result, SourceReport, SourceState
 from mappings.index import Index, Reader
 from mappings.lazily import Lazily
 from mappings.patient import person_of
+from mappings.times import Moment
 
 
 def facts_of(chart: Chart, catalogue: Catalogue, as_of: datetime, zone: tzinfo) -> PatientFacts:
@@ -36,7 +37,7 @@ class PatientFacts:
         self.catalogue = catalogue
         self.declines_research = declines_research(chart, clock)
         self._chart, self._clock = chart, clock
-        self._reader = observations.ResultReader(self.person, clock)
+        self._reader = observations.ResultReader(self.person, clock, self._is_on_oxygen)
         self._index = Index(catalogue, self.person, clock)
         self._index.add(chart)
         self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
@@ -92,6 +93,9 @@ class PatientFacts:
         asked, entry = self.catalogue.concepts[concept], self.catalogue.concepts[member]
         return self._reader.result_of(found, concept, _in_unit_of(asked, entry))
 
+    def _is_on_oxygen(self, moment: Moment) -> bool:
+        return any(_covers(episode, moment) for name in _OXYGEN for episode in self.episodes(name))
+
     def _read_episodes(self, concept: str, found: Iterable[tuple[Reader, str]]) -> tuple[Episode, ...]:
         read = []
         for reader, member in found:
@@ -117,6 +121,18 @@ def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
     if asked is entry or asked.unit in (None, entry.unit):
         return entry
     return entry.model_copy(update={"unit": asked.unit, "plausible": asked.plausible})
+
+
+_OXYGEN = ("oxygen-therapy", "mechanical-ventilation")
+
+
+def _covers(episode: Episode, moment: Moment) -> bool:
+    """Whether something lasted at that time, as far as the record says; what only happened lasted for its day."""
+    if episode.start is None or episode.start.earliest > moment.latest:
+        return False
+    if episode.end is not None and episode.end.latest > episode.start.latest:
+        return episode.end.latest >= moment.earliest
+    return episode.ongoing is True or episode.start.last_day >= moment.first_day
 
 
 Indexed = tuple[observations.Found, str]

@@ -11,12 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mappings.catalogue import Catalogue
 from mappings.facts import Interval, Polarity, Range, Reason
+from mappings.read import facts_of
 from tests.mappings.charts import (
+    AS_OF,
     LOINC,
     SNOMED,
+    SUBJECT,
     UCUM,
     V3_INTERPRETATION,
+    Json,
+    a_chart,
     a_patient,
     an_observation,
     code,
@@ -457,6 +463,44 @@ def test_a_note_may_say_that_oxygen_was_given(text: str, on_oxygen: bool) -> Non
     value = {"valueQuantity": quantity(95, "%"), "note": [{"text": text}]}
     result = result_from("oxygen-saturation", an_observation("59408-5", value))
     assert (result.problem is Reason.IMPRECISE) is on_oxygen
+
+
+def oxygen_from(start: str, end: str | None = None, **more: object) -> Json:
+    period = {"start": start} | ({"end": end} if end else {})
+    return {
+        "resourceType": "Procedure",
+        "id": "oxygen",
+        "status": "completed",
+        "code": code(SNOMED, "57485005"),
+        "subject": SUBJECT,
+        "performedPeriod": period,
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("oxygen", "problem"),
+    [
+        (oxygen_from("2026-10-18", "2026-10-21"), Reason.IMPRECISE),
+        (oxygen_from("2026-10-18", "2026-10-19"), None),
+        (oxygen_from("2026-10-21", "2026-10-25"), None),
+        (oxygen_from("2026-10-18", status="in-progress"), Reason.IMPRECISE),
+        (oxygen_from("2026-10-18"), None),
+        (oxygen_from("2026-10-20"), Reason.IMPRECISE),
+        (oxygen_from("2026-10-18", "2026-10-21", status="entered-in-error"), None),
+    ],
+)
+def test_a_saturation_taken_during_oxygen_therapy_is_not_one_on_room_air(
+    catalogue: Catalogue, oxygen: Json, problem: Reason | None
+) -> None:
+    saturation = an_observation("59408-5", {"valueQuantity": quantity(95, "%")})
+    facts = facts_of(a_chart(saturation, oxygen), catalogue, AS_OF, UTC)
+    assert facts.results("oxygen-saturation")[0].problem is problem
+
+
+def test_a_saturation_that_says_room_air_is_believed_during_oxygen_therapy(catalogue: Catalogue) -> None:
+    value = {"valueQuantity": quantity(95, "%"), "note": [{"text": "room air"}]}
+    chart = a_chart(an_observation("59408-5", value), oxygen_from("2026-10-18", "2026-10-21"))
+    assert facts_of(chart, catalogue, AS_OF, UTC).results("oxygen-saturation")[0].problem is None
 
 
 def test_a_qtc_whose_formula_is_not_stated_says_so() -> None:
