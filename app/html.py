@@ -25,7 +25,7 @@ def policy(*, frames: str = "'none'") -> str:
 
 
 def page(
-    template: str, status: int = 200, /, headers: Mapping[str, str] | None = None, **values: object
+    template: str, status: int = 200, headers: Mapping[str, str] | None = None, /, **values: object
 ) -> HTMLResponse:
     """A page made of a template. `section` among the values marks where in the site it stands."""
     given = {"Content-Security-Policy": policy(), "Referrer-Policy": "no-referrer"} | dict(headers or {})

@@ -20,6 +20,7 @@ _SYSTEMS = {
     "snomed": "http://snomed.info/sct",
     "icd10": "http://hl7.org/fhir/sid/icd-10-cm",
     "rxnorm": "http://www.nlm.nih.gov/research/umls/rxnorm",
+    "cvx": "http://hl7.org/fhir/sid/cvx",
     "concept": OUR_SYSTEM,
 }
 _SPOKEN = {"positive": ("10828004", "Positive"), "negative": ("260385009", "Negative")}
@@ -43,6 +44,21 @@ def demo_patients(today: date) -> tuple[DemoPatient, ...]:
     """Every demo patient, with a chart as of that day."""
     content: Any = read_yaml(_FILE.read_bytes(), _FILE)
     return tuple(_patient(spec, content["panel"], today) for spec in content["patients"])
+
+
+@lru_cache(maxsize=2)
+def demo_choices(today: date) -> Json:
+    """What the chart page offers to add: diagnoses, and drugs with the dosage of their order."""
+    content: Any = read_yaml(_FILE.read_bytes(), _FILE)
+    return {
+        "diagnoses": [{"code": _code(spec)} for spec in content["diagnoses"]],
+        "drugs": [_drug_choice(spec, today) for spec in content["drugs"]],
+    }
+
+
+def _drug_choice(spec: Mapping[str, Any], today: date) -> Json:
+    choice = {"code": _code(spec), "kind": spec.get("kind", "drug")}
+    return choice | {"dosage": _dosage(spec, {"start": today.isoformat()}) if "dose" in spec else {"text": "once"}}
 
 
 def _patient(spec: Mapping[str, Any], panel: Mapping[str, Any], today: date) -> DemoPatient:
@@ -137,10 +153,6 @@ def _condition(name: str, spec: Mapping[str, Any], subject: Json, today: date) -
 def _medication(name: str, spec: Mapping[str, Any], subject: Json, today: date) -> Json:
     over = "until" in spec
     period = {"start": _ago(spec, "since", today)} | ({"end": _ago(spec, "until", today)} if over else {})
-    repeat: Json = {"boundsPeriod": period}
-    if per_day := int(spec["per_day"]):
-        repeat |= {"frequency": per_day, "period": 1, "periodUnit": "d"}
-    dose = {"value": _number(spec["dose"]), "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
     return {
         "resourceType": "MedicationRequest",
         "id": name,
@@ -149,8 +161,19 @@ def _medication(name: str, spec: Mapping[str, Any], subject: Json, today: date) 
         "medicationCodeableConcept": _code(spec),
         "subject": subject,
         "authoredOn": _ago(spec, "since", today),
-        "dosageInstruction": [{"timing": {"repeat": repeat}, "doseAndRate": [{"doseQuantity": dose}]}],
+        "dosageInstruction": [_dosage(spec, period)],
     }
+
+
+def _dosage(spec: Mapping[str, Any], period: Json) -> Json:
+    """So many mg so often a day; with `per_day` 0 on one day, the first of the period."""
+    repeat: Json = {"boundsPeriod": period}
+    if per_day := int(spec["per_day"]):
+        repeat |= {"frequency": per_day, "period": 1, "periodUnit": "d"}
+    else:
+        repeat["boundsPeriod"] = {"end": period["start"]} | period
+    dose = {"value": _number(spec["dose"]), "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+    return {"timing": {"repeat": repeat}, "doseAndRate": [{"doseQuantity": dose}]}
 
 
 def _procedure(name: str, spec: Mapping[str, Any], subject: Json, today: date) -> Json:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
@@ -17,23 +19,41 @@ _PAGE = 50
 _SUBJECTS = ("subject", "patient", "individual")
 
 
-def fhir_router(today: Callable[[], date]) -> APIRouter:
-    """The endpoint's routes under `/demo/fhir`; charts are dated relative to `today()`."""
-    router = APIRouter(prefix="/demo/fhir", include_in_schema=False)
+@dataclass(frozen=True)
+class Behaviour:
+    """How the endpoint under one path behaves, to see what a clinician would see."""
+
+    path: str
+    delay: float = 0  # seconds before each answer
+    failing: frozenset[str] = frozenset()  # resource types whose searches are answered with 503
+
+
+WELL = Behaviour("/demo/fhir")
+SLOW = Behaviour("/demo/fhir-slow", delay=2.0)
+FAILING = Behaviour("/demo/fhir-failing", failing=frozenset({"Observation", "MedicationRequest", "Procedure"}))
+
+
+def fhir_router(today: Callable[[], date], behaviour: Behaviour = WELL) -> APIRouter:
+    """The endpoint's routes under its path; charts are dated relative to `today()`."""
+    router = APIRouter(prefix=behaviour.path, include_in_schema=False)
 
     @router.get("/metadata")
     def metadata() -> Response:
         return _fhir(_capabilities())
 
     @router.get("/{resource_type}/{resource_id}")
-    def read(resource_type: str, resource_id: str) -> Response:
+    async def read(resource_type: str, resource_id: str) -> Response:
+        await asyncio.sleep(behaviour.delay)
         for resource in _of_type(demo_patients(today()), resource_type):
             if resource["id"] == resource_id:
                 return _fhir(resource)
         return _fhir(_outcome("not-found", "There is no such resource."), 404)
 
     @router.get("/{resource_type}")
-    def search(resource_type: str, request: Request) -> Response:
+    async def search(resource_type: str, request: Request) -> Response:
+        await asyncio.sleep(behaviour.delay)
+        if resource_type in behaviour.failing:
+            return _fhir(_outcome("transient", "The server is busy."), 503)
         found = list(_of_type(demo_patients(today()), resource_type))
         wanted = request.query_params.get("patient") or request.query_params.get("subject")
         if wanted:

@@ -1,35 +1,26 @@
-"""The demo EHR in the service: open a chart, the real hook is fired, and the cards are drawn beside it."""
+"""The demo EHR in the service: open a chart, the real hook is fired, edit the chart, and the cards follow."""
 
 from __future__ import annotations
 
-import json
-import uuid
+import asyncio
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from fastapi import APIRouter, FastAPI
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.demo.charts import Json, demo_patients
-from app.demo.fhir import fhir_router
+from app.demo.charts import Json, demo_choices, demo_patients
+from app.demo.fhir import FAILING, SLOW, WELL, fhir_router
+from app.html import page
+from app.wiring import services_of
 
-HOOK = "/cds-services/trial-match-patient-view"
-_SECURITY = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
-
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
-)
+_CHART = ("Condition", "MedicationRequest", "Observation", "Procedure", "Immunization")
 
 
 class Unreachable(Exception):
@@ -42,7 +33,8 @@ def install(app: FastAPI, clock: Callable[[], datetime], other_server: str | Non
     def today() -> date:
         return clock().date()
 
-    app.include_router(fhir_router(today))
+    for behaviour in (WELL, SLOW, FAILING):
+        app.include_router(fhir_router(today, behaviour))
     app.include_router(_pages(today, other_server))
     app.mount("/demo/static", StaticFiles(directory=Path(__file__).parent / "static"), name="demo-static")
 
@@ -50,121 +42,101 @@ def install(app: FastAPI, clock: Callable[[], datetime], other_server: str | Non
 def _pages(today: Callable[[], date], other_server: str | None) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
-    def server(request: Request) -> str:
-        return other_server or f"{request.url.scheme}://{request.url.netloc}/demo/fhir"
+    def servers(request: Request) -> dict[str, str]:
+        """The addresses of the FHIR endpoint, by how it behaves."""
+        if other_server:
+            return {"fhir": other_server}
+        own = f"{request.url.scheme}://{request.url.netloc}"
+        return {"fhir": own + WELL.path, "slow": own + SLOW.path, "failing": own + FAILING.path}
 
     def stories() -> dict[str, str]:
         return {} if other_server else {p.id: p.story for p in demo_patients(today())}
 
     @router.get("/demo")
     async def patients(request: Request) -> Response:
+        base = servers(request)["fhir"]
         try:
-            people = await _search(server(request), "Patient", _count="50")
+            people = await _search(base, "Patient", _count="50")
         except Unreachable:
-            return _page("demo_unreachable.html", 502, server=server(request))
-        return _page("demo_patients.html", 200, patients=[_line(p, stories()) for p in people])
+            return _page("demo_unreachable.html", 502, server=base)
+        return _page("demo_patients.html", 200, patients=[_line(p, stories(), today()) for p in people])
 
     @router.get("/demo/patients/{patient_id}")
     async def chart(request: Request, patient_id: str) -> Response:
-        base = server(request)
+        known = servers(request)
         try:
-            found = await _search(base, "Patient", _id=patient_id)
-            chart = {name: await _search(base, name, patient=patient_id, _count="50") for name in _CHART}
+            found = await _search(known["fhir"], "Patient", _id=patient_id)
+            parts = await asyncio.gather(*(_search(known["fhir"], n, patient=patient_id, _count="200") for n in _CHART))
         except Unreachable:
-            return _page("demo_unreachable.html", 502, server=base)
+            return _page("demo_unreachable.html", 502, server=known["fhir"])
         if not found:
-            return _page("demo_unreachable.html", 404, server=base)
-        hook = _hook_request(base, patient_id, found[0], chart["Condition"])
-        return _page(
-            "demo_chart.html",
-            200,
-            patient=_line(found[0], stories()),
-            conditions=[_condition_line(c) for c in chart["Condition"]],
-            medications=[_medication_line(m) for m in chart["MedicationRequest"]],
-            results=sorted(map(_result_line, chart["Observation"]), key=lambda r: r["name"]),
-            hook_url=HOOK,
-            hook_request=json.dumps(hook, indent=2),
-        )
+            return _page("demo_unreachable.html", 404, server=known["fhir"])
+        content: Json = {
+            "patient": found[0],
+            "resources": dict(zip(_CHART, parts, strict=True)),
+            "choices": demo_choices(today()),
+        }
+        patient = _line(found[0], stories(), today())
+        return _page("demo_chart.html", 200, patient=patient, content=content, servers=known)
+
+    @router.post("/demo/forget-dismissals")
+    async def forget(request: Request) -> Response:
+        """The demo starts afresh: cards that were dismissed come back."""
+        services = services_of(request)
+        await services.records.forget_dismissals(services.ehrs[0].name)
+        return Response(status_code=204)
 
     return router
 
 
 async def _search(base: str, resource_type: str, **params: str) -> list[Json]:
-    """The resources on the first page of a search. Unreachable where the server does not answer it."""
+    """The resources that a search finds, page after page. Unreachable where the server does not answer it."""
+    address = f"{base}/{resource_type}?{urlencode(params)}"
+    found: list[Json] = []
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            answer = await client.get(f"{base}/{resource_type}", params=params)
-            answer.raise_for_status()
-            return [entry["resource"] for entry in answer.json().get("entry", ()) if "resource" in entry]
-    except (httpx.HTTPError, ValueError) as error:
+            for _ in range(_MOST_PAGES):
+                answer = await client.get(address)
+                answer.raise_for_status()
+                bundle: Any = answer.json()
+                found += [entry["resource"] for entry in bundle.get("entry", ()) if "resource" in entry]
+                address = _next(bundle)
+                if not address.startswith(f"{base}/"):
+                    break
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise Unreachable(resource_type) from error
+    return found
 
 
-_CHART = ("Condition", "MedicationRequest", "Observation")
+_MOST_PAGES = 10
 
 
-def _page(template: str, status: int, **values: object) -> Response:
-    return HTMLResponse(_TEMPLATES.get_template(template).render(values), status, _SECURITY)
+def _next(bundle: Json) -> str:
+    return next((str(link["url"]) for link in bundle.get("link", ()) if link["relation"] == "next"), "")
 
 
-def _hook_request(base_url: str, patient_id: str, patient: Json, conditions: list[Json]) -> Json:
-    """Patient and conditions are prefetched; the service fetches the rest from the demo EHR itself."""
-    bundle = {"resourceType": "Bundle", "type": "searchset", "total": len(conditions)}
-    entries = [{"resource": c} for c in conditions]
-    return {
-        "hook": "patient-view",
-        "hookInstance": str(uuid.uuid4()),
-        "fhirServer": base_url,
-        "context": {"userId": "Practitioner/demo", "patientId": patient_id},
-        "prefetch": {"patient": patient, "conditions": bundle | ({"entry": entries} if entries else {})},
-    }
+def _page(template: str, status: int, **values: object) -> HTMLResponse:
+    return page(template, status, {"Cache-Control": "no-store"}, section="demo", is_demo=True, **values)
 
 
-def _line(patient: Json, stories: dict[str, str]) -> Json:
+def _line(patient: Json, stories: dict[str, str], today: date) -> Json:
+    """What the list and the head of a chart say of a patient."""
     name = (patient.get("name") or [{}])[0]
     text = name.get("text") or " ".join([*name.get("given", ()), name.get("family", "")]).strip()
+    born = str(patient.get("birthDate", ""))
     return {
         "id": patient["id"],
         "name": text or patient["id"],
         "sex": patient.get("gender", "sex not recorded"),
-        "born": patient.get("birthDate", "not recorded"),
+        "born": born or "not recorded",
+        "age": _age(born, today),
         "story": stories.get(patient["id"], ""),
     }
 
 
-def _text(concept: Json | None) -> str:
-    concept = concept or {}
-    codings = concept.get("coding") or [{}]
-    return concept.get("text") or codings[0].get("display") or codings[0].get("code") or "not stated"
-
-
-def _condition_line(condition: Json) -> Json:
-    return {"name": _text(condition.get("code")), "since": condition.get("onsetDateTime", "")[:10]}
-
-
-def _medication_line(request: Json) -> Json:
-    return {
-        "name": _text(request.get("medicationCodeableConcept")),
-        "status": request.get("status", ""),
-        "since": request.get("authoredOn", "")[:10],
-    }
-
-
-def _result_line(observation: Json) -> Json:
-    return {
-        "name": _text(observation.get("code")),
-        "value": _value(observation),
-        "date": observation.get("effectiveDateTime", "")[:10],
-    }
-
-
-def _value(observation: Json) -> str:
-    if quantity := observation.get("valueQuantity"):
-        return f"{quantity.get('comparator', '')}{quantity.get('value')} {quantity.get('unit', '')}"
-    if ratio := observation.get("valueRatio"):
-        return f"{ratio['numerator']['value']}:{ratio['denominator']['value']}"
-    if "valueCodeableConcept" in observation:
-        return _text(observation["valueCodeableConcept"])
-    return str(observation.get("valueString", "")) or ", ".join(
-        f"{_text(part.get('code'))} {_value(part)}" for part in observation.get("component", ())
-    )
+def _age(born: str, today: date) -> str:
+    try:
+        day = date.fromisoformat(born)
+    except ValueError:
+        return ""
+    return f"{today.year - day.year - ((today.month, today.day) < (day.month, day.day))} years"

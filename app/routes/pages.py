@@ -74,7 +74,7 @@ async def trial(request: Request, trial_id: str) -> Response:
 
 
 def _page(services: Services, template: str, status: int = 200, **values: object) -> Response:
-    return page(template, status, section="trials", is_demo=services.settings.is_demo, **values)
+    return page(template, status, None, section="trials", is_demo=services.settings.is_demo, **values)
 
 
 def _criteria(trial: x.Trial) -> list[x.Criterion]:
@@ -105,7 +105,7 @@ def _concepts(trial: x.Trial, catalogue: Catalogue) -> Mapping[str, Concept]:
 def _codes(name: str, catalogue: Catalogue) -> list[tuple[str, str, str]]:
     """The codes of a concept and of those that it includes: system, code, what it is."""
     concept = catalogue.concepts[name]
-    own = [(system, code, what) for system, codes in concept.codes.items() for code, what in codes.items()]
+    own = [(str(system), code, what) for system, codes in concept.codes.items() for code, what in codes.items()]
     own += [(local.system, local.code, "the site's own") for local in concept.local_codes]
     below = [line for child in concept.includes for line in _codes(child, catalogue)]
     return list(dict.fromkeys([*own, *below]))
