@@ -1,10 +1,10 @@
 # make run    serve the demo on http://127.0.0.1:8000      make test   every check that guards a landing
-# make lock   renew the locked dependencies
+# make lock   renew the locked dependencies                make bench  what it costs, measured (bench-check: against last)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test format lock docs
+.PHONY: run test bench bench-check format lock docs
 .DEFAULT_GOAL := run
 
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -28,6 +28,12 @@ test: $(VENV)/.dev
 	$(BIN)/trialcards trials lint
 	$(BIN)/python -m pytest
 
+bench: $(VENV)/.dev
+	@set -e; for file in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py); done
+
+bench-check: $(VENV)/.dev
+	@set -e; for file in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) --check; done
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -36,7 +42,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
 
 # The option leaves the package index out of the file, so that it names none.
-LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra postgres --extra build
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra postgres --extra batch --extra build
 lock:
 	$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	$(LOCK) --constraint requirements-dev.lock pyproject.toml -o requirements.lock

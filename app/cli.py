@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import uuid
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,7 +18,11 @@ from rich.table import Table
 
 from app.definitions import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
+from app.records import Records, RecordsUnavailable
+from app.replay import Unrepeatable, replay
+from app.screen.command import screen_command
 from app.settings import Settings, SettingsError, read_settings
+from app.signing import Keys
 from cds_hooks.report import report_of
 from mappings.chart import ChartBuilder, ChartError
 from mappings.times import parse_moment
@@ -112,6 +117,9 @@ def _run(factory: str, settings: Settings) -> None:
 # -- matching
 
 
+cli.command(name="screen")(screen_command)
+
+
 @cli.command()
 def match(
     bundle: Annotated[
@@ -186,6 +194,36 @@ def _print_match(found: Match) -> None:
             counts = [str(outcomes.count(each)) for each in ("met", "not-met", "unknown", "needs-human")]
             table.add_row(trial.trial.id, cohort.cohort.id, cohort.verdict.value, *counts)
     out.print(table)
+
+
+@cli.command(name="replay")
+def replay_answer(
+    report_id: Annotated[str, typer.Argument(help="Id of the report, as it stands in the answer and in the audit.")],
+    demo: Annotated[bool, typer.Option("--demo", help="Look into the demo's records under var/.")] = False,
+) -> None:
+    """Repeat a kept answer with the chart, definitions and concepts of its day.
+
+    Prints the report, byte for byte as it was shown, and ends with 0. Ends with 1 where that is not possible, and says
+    what is lost or has changed: facts expired or never kept, a definition that was not kept, another engine version.
+    """
+    settings = _settings("demo" if demo else "production")
+    try:
+        report = asyncio.run(_replayed(report_id, settings))
+    except Unrepeatable as error:
+        _stop(*error.causes, code=1)
+    except RecordsUnavailable:
+        _stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
+    sys.stdout.buffer.write(report + b"\n")
+
+
+async def _replayed(report_id: str, settings: Settings) -> bytes:
+    keys = Keys(settings.secret_key)
+    records = Records(settings.database_url, keys, timedelta(settings.retention_days), timedelta(settings.snooze_days))
+    try:
+        await records.prepare()
+        return await replay(report_id, records, datetime.now(UTC))
+    finally:
+        await records.close()
 
 
 # -- definitions

@@ -1,0 +1,198 @@
+"""One line of an export: of which type it is, whose, and whether it can open a gate.
+
+Read a hundred times more often than a chart is evaluated, so only the few members that tell are decoded. Where the form
+of a line is off, the reader of charts decides what it means, so that both see the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from mappings import fhir
+from mappings.catalogue import Catalogue
+from mappings.chart import patient_meant, patient_of
+
+_MOST_REMEMBERED = 100_000  # references and codes; forgetting them costs time only
+
+
+class _Reference(Struct, gc=False):
+    reference: str | None = None
+
+
+class _Coding(Struct, gc=False):
+    system: str | None = None
+    code: str | None = None
+
+
+class _Concept(Struct, gc=False):
+    coding: tuple[_Coding, ...] = ()
+
+
+_NOTHING = Raw()
+
+
+class _Component(Struct, gc=False):
+    code: Raw = _NOTHING
+
+
+class _Line(Struct, gc=False, rename="camel"):
+    """Codes stay as they are written: few different ones occur in millions of lines, and each is looked up once."""
+
+    resource_type: str
+    id: str | None = None
+    subject: _Reference | None = None
+    patient: _Reference | None = None
+    code: Raw = _NOTHING
+    vaccine_code: Raw = _NOTHING
+    medication_codeable_concept: Raw = _NOTHING
+    component: tuple[_Component, ...] = ()
+
+
+class _Subject(Struct, gc=False):
+    resource_type: Any = msgspec.field(default=None, name="resourceType")
+    subject: Any = None
+    patient: Any = None
+
+
+_BY_SUBJECT = frozenset({
+    "Observation", "Condition", "MedicationRequest", "MedicationStatement", "MedicationAdministration", "Procedure",
+    "DiagnosticReport", "Flag",
+})  # fmt: skip
+_BY_PATIENT = frozenset({"Immunization", "AllergyIntolerance", "FamilyMemberHistory"})
+READ = _BY_SUBJECT | _BY_PATIENT | {"ResearchSubject", "Consent", "Patient", "Medication"}
+_SLOW = frozenset({"ResearchSubject", "Consent", "MedicationOrder"})
+OUTCOME = "OperationOutcome"
+_decode = msgspec.json.Decoder(_Line).decode
+_decode_concept = msgspec.json.Decoder(_Concept | None).decode
+_decode_subject = msgspec.json.Decoder(_Subject).decode
+Found = tuple[str, str | None, bool]
+
+
+class LineError(ValueError):
+    """A line that cannot be given to any patient; `kind` is its type where that can be told."""
+
+    def __init__(self, kind: str | None, problem: str) -> None:
+        super().__init__(problem)
+        self.kind, self.problem = kind, problem
+
+
+class LineReader:
+    """Reads lines of one export. `gates`: the concepts that open a gate; None where any record may."""
+
+    def __init__(self, catalogue: Catalogue, gates: frozenset[str] | None, base_url: str | None) -> None:
+        self._catalogue, self._gates, self._base = catalogue, gates or frozenset(), base_url
+        self._patients: dict[str, str | None] = {}
+        self._codes: dict[bytes, bool] = {}
+
+    def read(self, line: bytes) -> Found:
+        """Type, patient and whether it can open a gate. The patient is None for what belongs to none of this server.
+
+        LineError for what is not JSON, or so far off its form that not even the patient can be told.
+        """
+        try:
+            found = _decode(line)
+        except msgspec.ValidationError:
+            return self._read_slowly(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise LineError(None, "is not JSON") from None
+        kind = found.resource_type
+        if kind in _BY_SUBJECT:
+            subject = found.subject
+        elif kind in _BY_PATIENT:
+            subject = found.patient
+        elif kind in _SLOW:
+            return self._read_slowly(line)
+        else:
+            return kind, found.id if kind == "Patient" else None, False
+        if subject is None or subject.reference is None:
+            return self._read_slowly(line)
+        patient = self._patient(subject.reference)
+        if not self._gates:
+            return kind, patient, False
+        try:
+            return kind, patient, self._opens(found)
+        except msgspec.ValidationError:
+            return self._read_slowly(line)
+
+    def _patient(self, reference: str) -> str | None:
+        try:
+            return self._patients[reference]
+        except KeyError:
+            if len(self._patients) >= _MOST_REMEMBERED:
+                self._patients.clear()
+            return self._patients.setdefault(reference, patient_meant(reference, self._base))
+
+    def _opens(self, found: _Line) -> bool:
+        """Whether one of its codes opens a gate. ValidationError where a code is not written in its usual form."""
+        known = self._codes
+        for code in (found.code, found.vaccine_code, found.medication_codeable_concept):
+            if code is not _NOTHING:
+                written = bytes(code)
+                opens = known.get(written)
+                if self._look_up(written) if opens is None else opens:
+                    return True
+        if found.component:
+            return any(self._look_up(bytes(part.code)) for part in found.component if part.code is not _NOTHING)
+        return False
+
+    def _look_up(self, written: bytes) -> bool:
+        if written not in self._codes:
+            if len(self._codes) >= _MOST_REMEMBERED:
+                self._codes.clear()
+            self._codes[written] = self._stands_for_a_gate(_decode_concept(written))
+        return self._codes[written]
+
+    def _stands_for_a_gate(self, concept: Any) -> bool:
+        if concept is None or not self._gates:
+            return False
+        for coding in concept.coding:
+            system, code = fhir.clean(coding.system or ""), fhir.clean(coding.code or "")
+            if system and code and not self._gates.isdisjoint(self._catalogue.find(system, code)):
+                return True
+        return False
+
+    def _read_slowly(self, line: bytes) -> Found:
+        try:
+            resource = fhir.decode(line)
+        except fhir.NotJson:
+            raise LineError(None, "is not JSON") from None
+        if isinstance(resource, fhir.Unreadable):
+            return self._read_subject(line, resource)
+        return (
+            type(resource).__name__,
+            patient_of(resource, self._base),
+            any(map(self._stands_for_a_gate, _concepts(resource))),
+        )
+
+    def _read_subject(self, line: bytes, where: fhir.Unreadable) -> Found:
+        """A resource that no chart can use still leaves its patient's chart incomplete, if it says whose it is."""
+        kind = where.resource_type
+        if kind not in READ:
+            return kind or "no type", None, False
+        if kind == "Patient" and where.id:
+            return kind, where.id, False
+        try:
+            found = _decode_subject(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = _Subject()
+        for subject in (found.subject, found.patient):
+            reference = subject.get("reference") if isinstance(subject, dict) else subject
+            if isinstance(reference, str) and (patient := patient_meant(reference, self._base)):
+                return kind, patient, False
+        raise LineError(kind, "does not have the form of its type, and names no patient")
+
+
+def _concepts(found: Any) -> list[Any]:
+    """Every code by which a record may be found."""
+    concepts = []
+    for name in ("code", "vaccine_code", "medication_codeable_concept"):
+        concept = getattr(found, name, None)
+        if concept is not None:
+            concepts.append(concept)
+    components = getattr(found, "component", ())
+    if components:
+        concepts += [part.code for part in components if part.code is not None]
+    return concepts

@@ -1,0 +1,332 @@
+"""One screen from beginning to end: find the gates, sort the lines, evaluate shard by shard, write the tables.
+
+Every finished piece of work is a file that appears as a whole, so that a screen that was stopped, however hard, goes on
+where it was when the same command is given again. What was finished is not done twice; what was not is done again.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import hashlib
+import io
+import itertools
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from app.screen import tables
+from app.screen import work as work_of
+from app.screen.engines import Engine, LocalEngine
+from app.screen.export import Chunk, Export
+from app.screen.shard import Question
+from app.screen.spool import (
+    PatientFilter,
+    Runs,
+    Sorted,
+    read_index,
+    totals,
+    write_whole,
+)
+from app.screen.work import WANTED, WANTED_LATE, Work, keep_medications
+from cds_hooks.report import VERSION, instant
+from mappings.chart import RESOURCE_TYPES, ChartBuilder
+from mappings.times import parse_moment
+from trial_defs.gates import needed_for
+
+UNFINISHED, REPORT, UNREAD = "unfinished", "report.json", "unread.csv"
+MIB = 1024 * 1024
+_SHARD = 48 * MIB  # what a shard holds where every patient is evaluated, about
+_MOST_SHARDS = 2048
+_MOST_PLACES = 1000
+
+
+class ScreenError(Exception):
+    """The screen cannot start; the message says what to do."""
+
+
+class Progress(Protocol):
+    """Told how far a screen is."""
+
+    def stage(self, title: str, total: int, unit: Literal["bytes", "shards", "steps"]) -> None: ...
+    def advance(self, done: int) -> None: ...
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def stage(self, title: str, total: int, unit: Literal["bytes", "shards", "steps"]) -> None: ...
+    def advance(self, done: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be screened, and how."""
+
+    export: Export
+    question: Question
+    out: Path
+    workers: int = 1
+    engine: Engine = field(default_factory=lambda: LocalEngine(1))
+    since: Path | None = None  # an earlier screen to compare with
+    prefilter: bool = True  # False: every patient is evaluated, also those whose gates are closed
+    chunk: int = 64 * MIB
+
+
+def screen(order: Order, progress: Progress | None = None) -> dict[str, Any]:
+    """Run or go on with a screen; the report, which is also in `report.json`.
+
+    ScreenError where `out` holds something else.
+    """
+    tables.require_duckdb()
+    started = time.monotonic()
+    progress = progress or Silent()
+    order.out.mkdir(parents=True, exist_ok=True)
+    with _alone(order.out):
+        plan, reused = plan_of(order), reusable(order)
+        folder, order = _unfinished(order, plan, reused)
+        found = _judged(order, reused, folder, progress)
+        progress.stage("Writing tables", 1, "steps")
+        figures = tables.assemble(folder / "parts", order.out, order.workers, order.since, reused)
+        write_unread(order.out / UNREAD, found)
+        report = {"plan": plan, "reusedTrials": list(reused)} | _told(found) | figures
+        report["seconds"] = round(time.monotonic() - started, 1)
+        write_whole(order.out / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=2))
+        shutil.rmtree(folder)
+        progress.advance(1)
+    return report
+
+
+@dataclass
+class Found:
+    """What was read, what was not, and what became of the patients."""
+
+    pieces: Sequence[Sorted] = ()
+    incomplete: frozenset[str] = frozenset()
+    patients: Counter[str] = field(default_factory=Counter)
+
+
+def _judged(order: Order, reused: Sequence[str], folder: Path, progress: Progress) -> Found:
+    """Every trial that has to be evaluated, by the engine that was asked for; its parts are then on disk."""
+    trials = tuple(trial for trial in order.question.trials if trial.id not in reused)
+    if not trials:
+        return Found()
+    order = replace(order, question=replace(order.question, trials=trials))
+    return _run(order, folder, progress)
+
+
+def _told(found: Found) -> dict[str, Any]:
+    """The report's part on reading. `patients` counts those whose gate may be open, by what became of them."""
+    lines, foreign, unread = totals(found.pieces)
+    return {
+        "lines": dict(sorted(lines.items())),
+        "linesOfNoPatient": dict(sorted(foreign.items())),
+        "linesNotRead": {kind or "unknown": count for kind, count in sorted(unread.items())},
+        "incompleteTypes": sorted(found.incomplete),
+        "patients": dict(sorted(found.patients.items())),
+    }
+
+
+def write_unread(path: Path, found: Found) -> None:
+    """The places that could not be read, as far as they are told, so that whoever made the export can mend it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "byte", "resource_type", "problem"))
+    places = (place for piece in found.pieces for place in piece.unread)
+    for place in itertools.islice(places, _MOST_PLACES):
+        writer.writerow((place.file, place.byte, place.resource_type or "", place.problem))
+    write_whole(path, text.getvalue().encode("utf-8", "replace"))
+
+
+# Where it goes on
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Two screens into one folder would write over each other."""
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ScreenError("--out: another screen is writing there") from None
+        yield
+    (out / ".lock").unlink(missing_ok=True)
+
+
+def plan_of(order: Order) -> dict[str, Any]:
+    """What makes two screens the same: the files, the definitions, the moment."""
+    question = order.question
+    return {
+        "engine": VERSION,
+        "asOf": instant(question.as_of),
+        "timezone": question.timezone,
+        "concepts": question.catalogue.hash,
+        "trials": {trial.id: trial.hash for trial in question.trials},
+        "export": digest_of(order.export, question),
+        "labels": hashlib.sha256(repr(sorted(question.labels)).encode()).hexdigest(),
+    }
+
+
+def digest_of(export: Export, question: Question) -> str:
+    """Names, sizes and times of the files, and how they are to be read."""
+    files = [(str(file.path), file.size, file.changed) for file in export.files]
+    content = repr((files, sorted(question.complete), question.base_url))
+    return "sha256:" + hashlib.sha256(content.encode()).hexdigest()
+
+
+def planned_as_of(out: Path) -> datetime | None:
+    """The moment of the screen that was not finished there: going on means going on at the same moment."""
+    plan = _read_plan(out / UNFINISHED / "plan.json")
+    moment = parse_moment(plan["plan"]["asOf"], UTC) if plan else None
+    return moment.earliest if moment else None
+
+
+def _read_plan(path: Path) -> dict[str, Any] | None:
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    return found if isinstance(found, dict) and "plan" in found else None
+
+
+def _unfinished(order: Order, plan: dict[str, Any], reused: Sequence[str]) -> tuple[Path, Order]:
+    """The folder of work in progress, new or found; with how it was cut up then."""
+    folder = order.out / UNFINISHED
+    here = _read_plan(folder / "plan.json")
+    plan = plan | {"since": list(reused)}  # what is taken from there is not in the parts
+    cut = {"chunk": order.chunk, "prefilter": order.prefilter, "engine": type(order.engine).__name__}
+    if here is None:
+        if folder.exists():
+            shutil.rmtree(folder)
+        for name in ("", "gates", "lines", "late", "parts"):
+            (folder / name).mkdir(exist_ok=True)
+        write_whole(folder / "plan.json", msgspec.json.encode({"plan": plan, "cut": cut}))
+        return folder, order
+    if here["plan"] != plan:
+        told = ", ".join(sorted(name for name in plan if here["plan"].get(name) != plan[name]))
+        raise ScreenError(
+            f"--out: holds an unfinished screen of something else (other {told}); choose another folder, or --restart"
+        )
+    cut = here["cut"]
+    return folder, replace(order, chunk=cut["chunk"], prefilter=cut["prefilter"])
+
+
+def reusable(order: Order) -> tuple[str, ...]:
+    """The trials whose rows in the earlier screen cannot have changed: same files, moment, concepts and definition."""
+    if order.since is None:
+        return ()
+    try:
+        then = msgspec.json.decode((order.since / REPORT).read_bytes())["plan"]
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        raise ScreenError("--since: is not the folder of a finished screen") from None
+    now = plan_of(order)
+    same = all(then.get(name) == now[name] for name in now if name != "trials")
+    return tuple(name for name, digest in now["trials"].items() if same and then["trials"].get(name) == digest)
+
+
+# The passes
+
+
+def _run(order: Order, folder: Path, progress: Progress) -> Found:
+    gates = needed_for(order.question.trials, order.question.catalogue) if order.prefilter else None
+    shards = max(1, min(_MOST_SHARDS, order.export.size // _SHARD)) if order.export.size > MIB else 1
+    work = Work(folder, order.question, gates, shards)
+    chunks = order.export.chunks(order.chunk)
+    if gates is not None:
+        _find_gates(order, work, chunks, progress)
+    pieces = _sort(order, work, chunks, "lines", progress)
+    late = _sort_late(order, work, chunks, pieces, progress)
+    runs = Runs()
+    runs.add(folder / "lines", pieces)
+    runs.add(folder / "late", late)
+    keep_medications(folder, runs.medications)
+    work = replace(work, incomplete=incomplete_types(pieces))
+    return Found(pieces, work.incomplete, _evaluate(order, work, runs, progress))
+
+
+def _find_gates(order: Order, work: Work, chunks: Sequence[Chunk], progress: Progress) -> None:
+    """First pass, over the files of Conditions only: whose gates may open."""
+    path = work.folder / WANTED
+    if path.exists():
+        return
+    todo = [chunk for chunk in chunks if chunk.kind == "Condition"]
+    wanted = PatientFilter()
+    progress.stage("Looking for diagnoses", sum(chunk.size for chunk in todo), "bytes")
+    for chunk, marks in order.engine.each(work, work_of.find_gates, todo):
+        for mark in marks:
+            wanted.add(mark)
+        progress.advance(chunk.size)
+    wanted.save(path)
+
+
+def _sort(order: Order, work: Work, chunks: Sequence[Chunk], name: str, progress: Progress) -> list[Sorted]:
+    """Second pass, over everything: the lines of these patients, by shard."""
+    folder = work.folder / name
+    done = {piece.number: piece for chunk in chunks if (piece := read_index(folder, chunk.number)) is not None}
+    progress.stage("Reading charts", sum(chunk.size for chunk in chunks), "bytes")
+    progress.advance(sum(chunk.size for chunk in chunks if chunk.number in done))
+    task = work_of.sort if name == "lines" else work_of.sort_late
+    for chunk, piece in order.engine.each(work, task, [chunk for chunk in chunks if chunk.number not in done]):
+        done[piece.number] = piece
+        progress.advance(chunk.size)
+    return [done[chunk.number] for chunk in chunks]
+
+
+def _sort_late(
+    order: Order, work: Work, chunks: Sequence[Chunk], pieces: Sequence[Sorted], progress: Progress
+) -> list[Sorted]:
+    """Third pass, seldom needed: patients whose gate is opened by something else than a file of Conditions."""
+    marks = {mark for piece in pieces for mark in piece.late}
+    if not marks:
+        return []
+    wanted = PatientFilter()
+    for mark in marks:
+        wanted.add(mark)
+    wanted.save(work.folder / WANTED_LATE)
+    return _sort(order, work, chunks, "late", progress)
+
+
+def incomplete_types(pieces: Sequence[Sorted]) -> frozenset[str]:
+    """The types of which something could not be read, and nobody knows whose: silence in them says nothing.
+
+    An OperationOutcome that the server put into the export counts as it does in a Bundle.
+    """
+    _, _, unread = totals(pieces)
+    if unread[""]:
+        return frozenset(RESOURCE_TYPES)
+    builder = ChartBuilder("anyone")
+    outcomes = sorted({outcome for piece in pieces for outcome in piece.outcomes})
+    resources = ",".join(f'{{"resource":{each}}}' for each in (_SOMEONE, *outcomes))
+    builder.add(f'{{"resourceType":"Bundle","entry":[{resources}]}}'.encode(), None)
+    builder.whole_chart()
+    said = {kind for kind, state in builder.build().states.items() if state != "complete"}
+    return frozenset(said | unread.keys()) & frozenset(RESOURCE_TYPES)
+
+
+_SOMEONE = '{"resourceType":"Patient","id":"anyone"}'
+
+
+def _evaluate(order: Order, work: Work, runs: Runs, progress: Progress) -> Counter[str]:
+    parts = work.folder / "parts"
+    todo = [shard for shard in range(work.shards) if not (parts / f"{shard:06}.json").exists()]
+    progress.stage("Evaluating", work.shards, "shards")
+    progress.advance(work.shards - len(todo))
+    for _ in order.engine.each(work, work_of.evaluate, ((shard, runs.of(shard)) for shard in todo)):
+        progress.advance(1)
+    return counted(parts)
+
+
+def counted(parts: Path) -> Counter[str]:
+    """What became of the patients of all shards."""
+    found: Counter[str] = Counter()
+    for path in sorted(parts.glob("*.json")):
+        found.update(msgspec.json.decode(path.read_bytes(), type=dict[str, int]))
+    return found

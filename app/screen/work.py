@@ -1,0 +1,141 @@
+"""What a worker does: each task reads files, writes files, and can be done again without harm.
+
+The same tasks run in processes of this machine and on a cluster; both see the export and the folder of the screen under
+the same paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.screen.export import Chunk
+from app.screen.lines import LineReader
+from app.screen.shard import Answers, Lines, Question, as_lines, screen_patients
+from app.screen.spool import PatientFilter, Segments, Sorted, Sorter, lines_in, open_gates, write_whole
+
+WANTED, WANTED_LATE = "wanted", "wanted-late"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker process is given once."""
+
+    folder: Path
+    question: Question
+    gates: frozenset[str] | None
+    shards: int
+    incomplete: frozenset[str] = frozenset()
+
+
+_work: Work
+_reader: LineReader
+_begun: Path | None = None
+
+
+def pack(work: Work) -> Path:
+    """The work on disk, where every worker finds it."""
+    content = pickle.dumps(work)
+    path = work.folder / f"work-{hashlib.sha256(content).hexdigest()[:16]}"
+    write_whole(path, content)
+    return path
+
+
+def begin(packed: Path) -> None:
+    """What every worker does before its first task of a pass."""
+    global _work, _reader, _begun
+    if _begun != packed:
+        _work = pickle.loads(packed.read_bytes())
+        _reader = LineReader(_work.question.catalogue, _work.gates, _work.question.base_url)
+        _filter.cache_clear()
+        _begun = packed
+
+
+def find_gates(chunk: Chunk) -> set[int]:
+    """First pass: the marks of the patients whose gate a line of this piece can open."""
+    return open_gates(chunk, _reader)
+
+
+def sort(chunk: Chunk) -> Sorted:
+    """Second pass: the lines of the wanted patients, by shard."""
+    wanted = _filter(_work.folder / WANTED) if _work.gates is not None else None
+    return Sorter(_work.folder / "lines", _reader, _work.shards, wanted).sort(chunk)
+
+
+def sort_late(chunk: Chunk) -> Sorted:
+    """Third pass, where it is needed."""
+    wanted = _filter(_work.folder / WANTED_LATE)
+    return Sorter(_work.folder / "late", _reader, _work.shards, wanted, medications=False).sort(chunk)
+
+
+@lru_cache(maxsize=1)
+def _filter(path: Path) -> PatientFilter:
+    return PatientFilter.load(path)
+
+
+def evaluate(task: tuple[int, Segments]) -> None:
+    """One shard: its patients, one after the other, to rows on disk."""
+    number, segments = task
+    charts: dict[str, list[bytes]] = {}
+    for patient, line in lines_in(segments):
+        charts.setdefault(patient, []).append(line)
+    patients: list[tuple[str, Lines]] = [(patient, charts[patient]) for patient in sorted(charts)]
+    with closing(Medications(_work.folder / "medications.db")) as medications:
+        answers = screen_patients(patients, _work.question, _work.incomplete, medications)
+    write_part(_work.folder / "parts", number, answers)
+
+
+def write_part(parts: Path, number: int, answers: Answers) -> None:
+    """The rows of one shard; the count, written last, says that they are all there."""
+    write_whole(parts / f"{number:06}.matches", as_lines(answers.matches))
+    write_whole(parts / f"{number:06}.criteria", as_lines(answers.criteria))
+    write_whole(parts / f"{number:06}.json", msgspec.json.encode(answers.patients))
+
+
+def keep_medications(folder: Path, segments: Segments) -> None:
+    """Medications by reference, in a file: formularies may be large, and a site may write one for every order."""
+    path = folder / "medications.db"
+    if path.exists():
+        return
+    temporary = folder / "medications.db.part"
+    temporary.unlink(missing_ok=True)
+    with closing(sqlite3.connect(temporary)) as db:
+        db.execute("CREATE TABLE medication (reference TEXT, line BLOB)")
+        found = ((f"Medication/{_id_of(line)}", line) for _, line in lines_in(segments))
+        db.executemany("INSERT INTO medication VALUES (?, ?)", found)
+        db.execute("CREATE INDEX by_reference ON medication (reference)")
+        db.commit()
+    temporary.replace(path)
+
+
+class _Identified(msgspec.Struct):
+    id: Any = None
+
+
+def _id_of(line: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(line, type=_Identified).id)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+class Medications:
+    """Looks Medications up in the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+
+    def get(self, reference: str) -> Iterable[bytes]:
+        return [row[0] for row in self._db.execute("SELECT line FROM medication WHERE reference = ?", (reference,))]
+
+    def close(self) -> None:
+        self._db.close()
