@@ -1,7 +1,7 @@
 """The only two ways out: to an EHR on the public network, and to one that was configured as private.
 
-No proxies or credentials from the environment, no redirects, no cookies. For the public way a host is resolved once, every address
-it has must be public, and the connection goes to the address that was checked.
+No proxies or credentials from the environment, no redirects, no cookies. For the public way a host is resolved once,
+every address it has must be public, and the connection goes to the address that was checked.
 """
 
 from __future__ import annotations

@@ -28,17 +28,20 @@ _ONE_KIND = bytes.maketrans(b"[]", b"{}")
 _STRING = re.compile(rb'"[^"]*"')
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """The body, at most `most` bytes. 415 unless it is sent as JSON without a content coding, 413 when it is larger."""
+async def read_body(request: Request, most: int, within: float = LONGEST_UPLOAD) -> bytes:
+    """The body, at most `most` bytes. 415 unless it is sent as JSON without a content coding, 413 when it is larger.
+
+    408 when it has not arrived `within` so many seconds, however steadily it drips.
+    """
     _check_media_type(request)
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > most:
         raise TooLarge(f"The body may hold at most {most} bytes.")
     try:
-        async with asyncio.timeout(LONGEST_UPLOAD):
+        async with asyncio.timeout(within):
             return await _streamed(request, most)
     except TimeoutError:
-        raise TooSlow(f"The body did not arrive within {LONGEST_UPLOAD} seconds.") from None
+        raise TooSlow(f"The body did not arrive within {within:g} seconds.") from None
     except ClientDisconnect as error:
         raise BadJson("The body ended before it was complete.") from error
 
@@ -100,17 +103,16 @@ def _utf8(body: bytes) -> str:
 def check_envelope(body: bytes) -> None:
     """The same for a hook call, whose prefetched resources are read later: names are looked at in the envelope only.
 
-    That is the top level, `context`, `fhirAuthorization` and the keys of `prefetch`.
+    That is the top level, `context`, `fhirAuthorization` and the keys of `prefetch`. The depth is that of everything.
     """
     if not body.isascii():
         _utf8(body)
     members = _unique_members(body)
-    for name, raw in members.items():
-        value = bytes(raw)
-        if name in ("context", "fhirAuthorization", "prefetch") and value.startswith(b"{"):
+    for name in ("context", "fhirAuthorization", "prefetch"):
+        if (raw := members.get(name)) is not None and (value := bytes(raw)).startswith(b"{"):
             _unique_members(value)
-        if name != "prefetch" and is_deeper_than(value, DEEPEST):
-            raise BadJson(_TOO_DEEP)
+    if is_deeper_than(body, DEEPEST):
+        raise BadJson(_TOO_DEEP)
 
 
 def _unique_members(body: bytes) -> Mapping[str, msgspec.Raw]:
