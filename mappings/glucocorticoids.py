@@ -44,7 +44,10 @@ def _is_administration(episode: Episode) -> bool:
 
 
 def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
-    """Orders for one drug add up; an order and a statement of the same drug are one intake, told twice."""
+    """Orders for one drug add up; an order and a statement of the same drug are one intake, told twice.
+
+    An order that repeats an older one to the letter may be its renewal, or may come on top: that is left open.
+    """
     tellings: dict[str, dict[str, list[DailyDose]]] = {}
     for episode in episodes:
         kind = episode.source.partition("/")[0]
@@ -52,7 +55,7 @@ def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
     low, high = Decimal(0), Decimal(0)
     unknown, notes = False, []
     for by_kind in tellings.values():
-        sums = [_added(doses) for doses in by_kind.values()]
+        sums = [_added(_renewed(doses)) for doses in by_kind.values()]
         low += min(dose.low for dose in sums)
         known = [dose.high for dose in sums if dose.high is not None]
         unknown = unknown or len(known) < len(sums)
@@ -71,6 +74,26 @@ def _added(doses: Iterable[DailyDose]) -> DailyDose:
         unknown = unknown or dose.high is None
         notes += [dose.note] if dose.note else []
     return DailyDose(low, None if unknown else high, (), "; ".join(dict.fromkeys(notes)) or None)
+
+
+def _renewed(doses: Sequence[DailyDose]) -> list[DailyDose]:
+    """Alike orders that were written on different days, as one dose each kind: from those of one day to all."""
+    alike: dict[tuple[Decimal, Decimal | None], list[DailyDose]] = {}
+    for dose in doses:
+        alike.setdefault((dose.low, dose.high), []).append(dose)
+    return [_repeated(group) if len(group) > 1 else group[0] for group in alike.values()]
+
+
+def _repeated(doses: Sequence[DailyDose]) -> DailyDose:
+    by_day: dict[date | None, list[DailyDose]] = {}
+    for dose in doses:
+        start = dose.episodes[0].start
+        by_day.setdefault(start.first_day if start else None, []).append(dose)
+    every = _added(doses)
+    if len(by_day) == 1:
+        return every
+    low = max(_added(of_day).low for of_day in by_day.values())
+    return DailyDose(low, every.high, (), every.note or "ordered alike more than once; the later may be a renewal")
 
 
 def _one(episode: Episode, catalogue: Catalogue) -> DailyDose:

@@ -163,6 +163,10 @@ def dose_span(*resources: Json) -> tuple[float | None, float | None]:
         ([order(4, "6902")], (5, 5)),
         ([order(10), order(4, "6902", id="m2")], (15, 15)),
         ([order(10), order(5, id="m2")], (15, 15)),
+        ([order(10), order(10, id="m2")], (20, 20)),  # one in the morning and one at night
+        ([order(10), order(10, id="m2", authoredOn="2026-10-10")], (10, 20)),  # renewed, or on top
+        ([order(10), order(10, id="m2"), order(10, id="m3", authoredOn="2026-10-10")], (20, 30)),
+        ([order(10), order(5, id="m2", authoredOn="2026-10-10")], (15, 15)),
         ([order(10), statement(10)], (10, 10)),
         ([order(10), statement(20)], (10, 20)),
         ([order(10, status="stopped")], (0, 0)),
@@ -229,6 +233,7 @@ def until(last: str, **more: Any) -> Json:
         ([order(10, authoredOn="2026-10-10")], True),
         ([until("2026-10-09"), order(10, authoredOn="2026-10-10")], False),
         ([until("2026-10-09"), order(5, authoredOn="2026-10-10")], True),
+        ([order(10), order(10, id="m2", authoredOn="2026-10-10")], None),
         ([order(10, status="stopped")], None),
         ([order(10, authoredOn=None)], None),
         ([order(10, dosageInstruction=[{"text": "as directed"}])], None),
