@@ -26,6 +26,7 @@ _RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
 _KEPT: tuple[type[Struct], ...] = (*_RECORDS, fhir.Patient, fhir.Medication)
 _NAMES = {kind: kind.__name__ for kind in _KEPT}
 _DEEPEST = 3  # Bundles inside Bundles
+_MEDICATION = re.compile(r"^Medication/[A-Za-z0-9_-][A-Za-z0-9._-]{0,255}$", re.ASCII)
 R = TypeVar("R", bound=Struct)
 
 
@@ -102,6 +103,7 @@ class ChartBuilder:
     _pending: dict[str, _Search] = field(default_factory=dict)
     _unreadable: dict[str, list[str]] = field(default_factory=dict)
     _place: int = 0
+    _wanted: tuple[str, ...] = ()
 
     def add(self, raw: bytes, resource_type: str | None, follows: str | None = None) -> Page:
         """Take in the JSON of one resource, one Bundle, or `null` (the EHR looked and found nothing).
@@ -132,15 +134,20 @@ class ChartBuilder:
         """What was added is everything there is: a type that does not occur in it is complete, with count 0."""
         self._whole = True
 
+    def want_medications(self, references: Iterable[str]) -> None:
+        """Medications that something outside the chart refers to (a draft order)."""
+        self._wanted = (*self._wanted, *references)
+
     def missing_medications(self) -> tuple[str, ...]:
         """The Medications that drug entries refer to and that have not come yet, as "Medication/1"."""
         known = self._medications(self.base_url)
-        wanted: dict[str, None] = {}
+        asked = dict.fromkeys(_local(reference, self.base_url) for reference in self._wanted)
+        wanted = {local: None for local in asked if _MEDICATION.match(local) and local not in known}
         for kind in (fhir.MedicationRequest, fhir.MedicationStatement, fhir.MedicationAdministration):
             for found in self._found.get(kind.__name__, ()):
                 reference = medication_reference(found.resource)
                 local = _local(reference, self.base_url) if reference else ""
-                if re.match(r"^Medication/[^/]+$", local) and local not in known:
+                if _MEDICATION.match(local) and local not in known:
                     wanted[local] = None
         return tuple(wanted)
 

@@ -91,6 +91,7 @@ class ReferenceRange(_Part, frozen=True):
 class TimingRepeat(_Part, frozen=True):
     bounds_period: Span | None = None
     bounds_duration: Quantity | None = None
+    count: Decimal | None = None
     frequency: Decimal | None = None
     frequency_max: Decimal | None = None
     period: Decimal | None = None

@@ -32,8 +32,16 @@ class Drug:
 
 def drug_of(use: fhir.MedicationUse, chart: Chart) -> Drug:
     """The drug by its own code, the contained or the referenced Medication, and that one's ingredients."""
+    return _drug(use, _medication(use, chart))
+
+
+def own_drug_of(use: fhir.MedicationUse) -> Drug:
+    """The drug as far as the entry itself says."""
+    return _drug(use, _contained(use))
+
+
+def _drug(use: fhir.MedicationUse, medication: fhir.Medication | fhir.Contained | None) -> Drug:
     own = use.medication_codeable_concept or (use.medication.concept if use.medication else None)
-    medication = _medication(use, chart)
     if medication is None:
         return Drug((own,) if own else (), fhir.words_of(own), known=own is not None and bool(own.coding or own.text))
     parts = [i.item_codeable_concept or (i.item.concept if i.item else None) for i in medication.ingredient]
@@ -46,8 +54,14 @@ def drug_of(use: fhir.MedicationUse, chart: Chart) -> Drug:
 def _medication(use: fhir.MedicationUse, chart: Chart) -> fhir.Medication | fhir.Contained | None:
     reference = medication_reference(use)
     if reference and reference.startswith("#"):
-        return next((item for item in use.contained if item.id in (reference, reference[1:])), None)
+        return _contained(use)
     return chart.medication(reference) if reference else None
+
+
+def _contained(use: fhir.MedicationUse) -> fhir.Contained | None:
+    reference = medication_reference(use) or ""
+    named = (reference, reference.removeprefix("#"))
+    return next((item for item in use.contained if item.id in named), None) if reference.startswith("#") else None
 
 
 def named_in(drug: Drug, catalogue: Catalogue) -> tuple[str, ...]:
@@ -175,6 +189,16 @@ def _end_of_request(use: fhir.MedicationRequest, start: Moment | None, clock: Cl
     validity = use.dispense_request.validity_period if use.dispense_request else None
     is_over = fhir.clean(use.status or "").lower() in _ENDED
     return clock.moment(validity.end) if validity and is_over else None
+
+
+def course_of(use: fhir.MedicationUse, clock: Clock) -> tuple[Moment | None, Moment | None]:
+    """Since when and until when the drug is given, as far as the entry says."""
+    start = _start(use, clock)
+    return start, _end(use, start, clock)
+
+
+def dosages_of(use: fhir.MedicationUse) -> tuple[fhir.Dosage, ...]:
+    return _dosages(use)
 
 
 def _length(duration: fhir.Quantity | None) -> Period | None:
