@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
 
 import msgspec
 
@@ -16,15 +17,19 @@ from app.records import NewCard, Shown
 from app.reports import signed_address
 from app.restricted import sources_of, without_restricted
 from app.wiring import Services
-from cds_hooks.cards import Card, Link, cards_for, has_unevaluated, response
-from cds_hooks.dismissals import says_the_same, what_it_said
-from cds_hooks.models import HookRequest
+from cds_hooks.cards import Card, Link, cards_for, has_unevaluated, ranked, response
+from cds_hooks.dismissals import says_the_same, warns_of_the_same, what_it_said, what_the_order_would_do
+from cds_hooks.models import NEEDS_SELECTIONS, HookRequest
+from cds_hooks.order_cards import order_cards_for
+from cds_hooks.order_effect import effects_of
 from cds_hooks.report import report_of
-from cds_hooks.services import Offer
+from cds_hooks.services import Offer, Prefetch
+from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder, ChartError
 from mappings.clock import Clock
 from mappings.consent import declines_research
 from mappings.labels import restricted_sources
+from mappings.orders import Drafts, planned, read_drafts
 from trial_defs.evaluation import match
 from trial_defs.findings import Match, TrialMatch
 
@@ -43,46 +48,135 @@ async def answer(
     if not served.trials:
         raise Unavailable("No trial definition is loaded.")
     now = services.clock()
-    chart = await _chart(hook, offer, caller, services, started + services.settings.deadline * (1 - KEPT_BACK))
+    drafts = _drafts(hook, offer)
+    # An order that no trial can ask about changes nothing; then the EHR is spared all but what is always needed.
+    parts = offer.prefetch if drafts is None or drafts.may_matter(served.catalogue) else offer.required
+    until = started + services.settings.deadline * (1 - KEPT_BACK)
+    chart = await _chart(hook, parts, drafts, caller, services, until)
     zone = services.zone_of(caller.ehr)
     if declines_research(chart, Clock(now, zone)):
         return response(())
     found = match(served.trials.values(), chart, served.catalogue, now, zone)
     found = without_restricted(found, restricted_sources(chart, services.settings.labels))
-    _count(found, services)
-    shown = Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id)
-    silent = _silent(found, await services.records.dismissed(shown, now))
-    report_id = str(uuid.uuid4())
-    cards = cards_for(
-        found,
-        served.catalogue,
-        new_uuid=lambda: str(uuid.uuid4()),
-        link_to=lambda trial: _link(trial, services, base, report_id, now),
-        most=services.settings.max_cards,
-        silent=silent,
-        match_extension=caller.ehr.match_extension,
-    )
-    services.metrics.snoozed.inc(len(silent))
+    call = _Call(Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id), caller, services, base, now)
+    if drafts is None:
+        _count(found, services)
+        cards = await _cards_of_matches(call, found, served.catalogue)
+    else:
+        cards = await _cards_of_orders(call, found, served.catalogue, chart, drafts, zone)
     if not cards:
         if has_unevaluated(found):
             raise ChartUnavailable("The patient's conditions could not be read, so no trial could be evaluated.")
-        return response(cards)
-    report = msgspec.json.encode(report_of(found, report_id, served.catalogue))
+        return response(())
+    report = msgspec.json.encode(report_of(found, call.report_id, served.catalogue))
     content = to_keep(report, chart, str(zone)) if services.settings.retention_days else b""
-    await services.records.keep(shown, offer.id, report_id, content, _to_keep(cards, services), now)
-    return response(cards)
+    kept = _to_keep(cards, services)
+    await services.records.keep(call.shown, offer.id, call.report_id, content, kept, now)
+    return response([card for card, _ in cards])
 
 
-async def _chart(hook: HookRequest, offer: Offer, caller: Caller, services: Services, deadline: float) -> Chart:
+@dataclass(frozen=True)
+class _Call:
+    """Who is shown what, and under which report."""
+
+    shown: Shown
+    caller: Caller
+    services: Services
+    base: str
+    now: datetime
+    report_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def link_to(self, trial: TrialMatch | None) -> Link | None:
+        """The way to the full explanation, where reports are kept at all."""
+        if not self.services.settings.retention_days:
+            return None
+        name = trial.trial.id if trial else None
+        return Link(signed_address(self.services.keys, self.base, self.report_id, self.now, name))
+
+
+Said = tuple[Card, str]  # a card, and what must be remembered of what it said
+
+
+async def _cards_of_matches(call: _Call, found: Match, catalogue: Catalogue) -> list[Said]:
+    dismissed = await call.services.records.dismissed(call.shown, call.now)
+    silent = _silent(found, dismissed)
+    cards = cards_for(
+        found,
+        catalogue,
+        new_uuid=_new_uuid,
+        link_to=call.link_to,
+        most=call.services.settings.max_cards,
+        silent=silent,
+        match_extension=call.caller.ehr.match_extension,
+    )
+    call.services.metrics.snoozed.inc(len(silent))
+    return [(card, what_it_said(card.trial) if card.trial else "") for card in cards]
+
+
+async def _cards_of_orders(
+    call: _Call, found: Match, catalogue: Catalogue, chart: Chart, drafts: Drafts, zone: tzinfo
+) -> list[Said]:
+    """The effect of the orders; none on a trial that was set aside for good, or that was warned of already."""
+    orders = planned(drafts, chart, catalogue, Clock(call.now, zone))
+    effects = effects_of(replace(found, trials=tuple(ranked(found, catalogue))), chart, orders, catalogue, zone)
+    if not effects:
+        return []
+    records = call.services.records
+    everyone = _silent(found, await records.dismissed(call.shown, call.now, for_everyone=True))
+    dismissed = await records.dismissed(call.shown, call.now)
+    warned = {
+        e.now.trial.id for e in effects for said in dismissed.get(e.now.trial.id, ()) if warns_of_the_same(said, e)
+    }
+    cards = order_cards_for(
+        effects,
+        found,
+        catalogue,
+        new_uuid=_new_uuid,
+        link_to=call.link_to,
+        most=call.services.settings.max_cards,
+        silent=everyone | warned,
+        match_extension=call.caller.ehr.match_extension,
+    )
+    call.services.metrics.snoozed.inc(len(warned))
+    return [(card, what_the_order_would_do(effect) if effect else "") for card, effect in cards]
+
+
+def _new_uuid() -> str:
+    return str(uuid.uuid4())
+
+
+def _drafts(hook: HookRequest, offer: Offer) -> Drafts | None:
+    """The orders that the call is about; None where it is about none."""
+    if hook.draft_orders is None:
+        return None
+    selected = hook.selections if offer.hook in NEEDS_SELECTIONS else None
+    try:
+        return read_drafts(bytes(hook.draft_orders), hook.patient_id, selected)
+    except ChartError as error:
+        raise Unusable(error.message, "context.draftOrders") from None
+
+
+async def _chart(
+    hook: HookRequest,
+    parts: Sequence[Prefetch],
+    drafts: Drafts | None,
+    caller: Caller,
+    services: Services,
+    deadline: float,
+) -> Chart:
     builder = ChartBuilder(hook.patient_id, hook.fhir_server)
+    if drafts and drafts.medications:
+        builder.add(drafts.medications, "Medication")
+    if drafts:
+        builder.want_medications(drafts.wanted)
     access = access_for(hook, caller.ehr, services.outbound, deadline)
     try:
-        await complete_chart(hook, offer.prefetch, builder, caller.ehr, access, services.metrics)
+        await complete_chart(hook, parts, builder, caller.ehr, access, services.metrics)
         return builder.build()
     except ChartError as error:
         if error.code == "other-patient":
             raise Unusable("The Patient that was sent is not the patient of the context.", "prefetch.patient") from None
-        key = next(part.key for part in offer.prefetch if part.resource_type == "Patient")
+        key = next(part.key for part in parts if part.resource_type == "Patient")
         message = f"The Patient could not be read, neither from the prefetch ({key}) nor from the FHIR server."
         raise ChartUnavailable(message) from None
 
@@ -96,28 +190,21 @@ def _silent(found: Match, dismissed: Mapping[str, Sequence[str]]) -> frozenset[s
     )
 
 
-def _link(trial: TrialMatch | None, services: Services, base: str, report_id: str, now: datetime) -> Link | None:
-    """The way to the full explanation, where reports are kept at all."""
-    if not services.settings.retention_days:
-        return None
-    return Link(signed_address(services.keys, base, report_id, now, trial.trial.id if trial else None))
-
-
-def _to_keep(cards: Sequence[Card], services: Services) -> list[NewCard]:
-    kept = [_new_card(card.uuid, card.trial) for card in cards if card.trial]
+def _to_keep(cards: Sequence[Said], services: Services) -> list[NewCard]:
+    kept = [_new_card(card.uuid, card.trial, said) for card, said in cards if card.trial]
     for card in kept:
         services.metrics.cards.labels(card.trial, card.verdict).inc()
     return kept
 
 
-def _new_card(card: str, found: TrialMatch) -> NewCard:
+def _new_card(card: str, found: TrialMatch, said: str) -> NewCard:
     return NewCard(
         id=card,
         trial=found.trial.id,
         definition_version=found.trial.version,
         definition_hash=found.trial.hash,
         verdict=found.verdict.value,
-        said=what_it_said(found),
+        said=said,
         evidence=tuple(dict.fromkeys(sources_of(found))),
     )
 

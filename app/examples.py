@@ -83,7 +83,21 @@ def _bundle(kind: str, resources: Iterable[Resource]) -> Resource:
 WHOLE_CHART: Resource = _bundle("collection", [_PATIENT, *_CONDITIONS, *_RESULTS, *_DRUGS])
 
 
-def hook_call(hook: str, **more: str) -> dict[str, Any]:
+_DRAFT: Resource = _drug("prednisone", "8640", 40) | {"id": "draft-1", "status": "draft"}
+
+
+def context_of(hook: str) -> dict[str, Any]:
+    """What the context of a hook must hold besides user and patient."""
+    orders = {"draftOrders": _bundle("collection", [_DRAFT])}
+    contexts: dict[str, dict[str, Any]] = {
+        "encounter-start": {"encounterId": "example-encounter"},
+        "order-select": {"selections": ["MedicationRequest/draft-1"], **orders},
+        "order-sign": orders,
+    }
+    return contexts.get(hook, {})
+
+
+def hook_call(hook: str, **more: Any) -> dict[str, Any]:
     """A call of a service with everything prefetched."""
     return {
         "hook": hook,

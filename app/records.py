@@ -27,6 +27,7 @@ from sqlmodel import Field, SQLModel, col
 
 from app.ehrs import Caller
 from app.signing import Keys
+from cds_hooks.dismissals import of_the_order_alone
 from cds_hooks.models import Feedback
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -186,8 +187,10 @@ class Records:
 
     # -- cards and reports
 
-    async def dismissed(self, shown: Shown, now: datetime) -> Mapping[str, tuple[str, ...]]:
-        """For each trial that was dismissed here: what its cards had said."""
+    async def dismissed(
+        self, shown: Shown, now: datetime, *, for_everyone: bool = False
+    ) -> Mapping[str, tuple[str, ...]]:
+        """For each trial that was dismissed here: what its cards had said; or only what holds for all users."""
         hashes = self._patient(shown)
         users = self._user(shown)
         query = sa.select(col(Dismissal.trial), col(Dismissal.said), col(Dismissal.patient)).where(
@@ -195,7 +198,7 @@ class Records:
             col(Dismissal.tenant) == shown.tenant,
             col(Dismissal.patient).in_(hashes),
             col(Dismissal.until) > now,
-            sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(users)),
+            sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(() if for_everyone else users)),
         )
         found: dict[str, list[str]] = {}
         async with self._transaction() as connection:
@@ -298,7 +301,8 @@ class Records:
             "tenant": card["tenant"],
             "patient": card["patient"],
             "trial": card["trial"],
-            "said": card["said"],
+            # "Not now" to a warning about an order is no word about the trial.
+            "said": card["said"] if reason in FOR_ALL_USERS else of_the_order_alone(card["said"]),
             "user": None if reason in FOR_ALL_USERS else card["user"],
             "until": since + self._snooze,
         }

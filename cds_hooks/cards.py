@@ -43,6 +43,9 @@ OVERRIDE_REASONS: tuple[tuple[str, str], ...] = (
     ("ask-later", "Ask me again later"),
     ("not-my-patient", "Not my patient"),
 )
+OVERRIDES: list[Json] = [
+    {"code": code, "system": OVERRIDE_SYSTEM, "display": display} for code, display in OVERRIDE_REASONS
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,9 @@ def cards_for(
     shown = [trial for trial in ranked(match, catalogue) if trial.trial.id not in silent]
     cards = [maker.card(trial) for trial in shown[:most]]
     if len(shown) > most:
-        cards.append(maker.more(shown[most:]))
+        rest = shown[most:]
+        summary = f"{counted(len(rest), 'more trial')} may be worth a conversation with this patient"
+        cards.append(more_card(new_uuid(), summary, rest, link_to))
     return tuple(cards)
 
 
@@ -141,49 +146,17 @@ class _Maker:
             "uuid": uuid,
             "summary": summary_of(trial, cohort, self.titles),
             "indicator": "info",
-            "source": self._source(trial.trial),
+            "source": source_of(trial.trial),
             "detail": detail_of(self.match, trial, self.catalogue, self.titles),
             "suggestions": suggestions,
             "selectionBehavior": "any",
-            "overrideReasons": [
-                {"code": code, "system": OVERRIDE_SYSTEM, "display": display} for code, display in OVERRIDE_REASONS
-            ],
+            "overrideReasons": OVERRIDES,
         }
-        if links := self._links(trial):
+        if links := links_of(trial, self.link_to):
             body["links"] = links
         if self.match_extension:
             body["extension"] = {EXTENSION: trial_entry(trial, self.titles, indicated_only=True)}
         return Card(uuid, trial, tuple(s["uuid"] for s in suggestions), body)
-
-    def more(self, trials: Sequence[TrialMatch]) -> Card:
-        uuid = self.new_uuid()
-        body: Json = {
-            "uuid": uuid,
-            "summary": f"{counted(len(trials), 'more trial')} may be worth a conversation with this patient",
-            "indicator": "info",
-            "source": {
-                "label": SOURCE,
-                "topic": {"code": MORE_TOPIC, "system": TRIAL_SYSTEM, "display": "More trials"},
-            },
-            "detail": more_detail(trials),
-        }
-        if link := self.link_to(None):
-            body["links"] = [_link("All trials for this patient", link)]
-        return Card(uuid, None, (), body)
-
-    def _source(self, trial: x.Trial) -> Json:
-        display = plain(f"{trial.short_title} ({trial.id})", 200)
-        return {"label": SOURCE, "topic": {"code": topic_code(trial.id), "system": TRIAL_SYSTEM, "display": display}}
-
-    def _links(self, trial: TrialMatch) -> list[Json]:
-        links: list[Json] = []
-        if trial.trial.registry_url:
-            links.append(
-                {"label": f"Registry entry {trial.trial.id}", "url": trial.trial.registry_url, "type": "absolute"}
-            )
-        if link := self.link_to(trial):
-            links.append(_link("Full explanation, criterion by criterion", link))
-        return links
 
     def _suggestions(self, trial: TrialMatch, cohort: CohortMatch) -> list[Json]:
         name = f"{trial.trial.short_title} ({trial.trial.id})"
@@ -207,6 +180,36 @@ class _Maker:
             "actions": [{"type": "create", "description": label, "resource": resource}],
         }
         return suggestion | ({"isRecommended": True} if recommended else {})
+
+
+def more_card(uuid: str, summary: str, trials: Sequence[TrialMatch], link_to: LinkTo) -> Card:
+    """The card that stands for the trials without one of their own."""
+    topic = {"code": MORE_TOPIC, "system": TRIAL_SYSTEM, "display": "More trials"}
+    body: Json = {
+        "uuid": uuid,
+        "summary": summary,
+        "indicator": "info",
+        "source": {"label": SOURCE, "topic": topic},
+        "detail": more_detail(trials),
+    }
+    if link := link_to(None):
+        body["links"] = [_link("All trials for this patient", link)]
+    return Card(uuid, None, (), body)
+
+
+def source_of(trial: x.Trial) -> Json:
+    display = plain(f"{trial.short_title} ({trial.id})", 200)
+    return {"label": SOURCE, "topic": {"code": topic_code(trial.id), "system": TRIAL_SYSTEM, "display": display}}
+
+
+def links_of(trial: TrialMatch, link_to: LinkTo) -> list[Json]:
+    """The registry entry, and the full explanation where one is kept."""
+    links: list[Json] = []
+    if trial.trial.registry_url:
+        links.append({"label": f"Registry entry {trial.trial.id}", "url": trial.trial.registry_url, "type": "absolute"})
+    if link := link_to(trial):
+        links.append(_link("Full explanation, criterion by criterion", link))
+    return links
 
 
 def _link(label: str, link: Link) -> Json:

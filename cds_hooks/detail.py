@@ -65,7 +65,7 @@ def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Tit
         return short_title(titles(concept))
 
     cohort = best_cohort(trial, catalogue)
-    opening = [_verdict_line(cohort), _status_line(match, trial)]
+    opening = [verdict_line(cohort), status_line(match, trial)]
     sections = [
         *_in_the_way(cohort, brief),
         *_missing(trial, cohort, catalogue, brief),
@@ -76,10 +76,10 @@ def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Tit
         *_other_cohorts(trial, cohort),
         *_reading(match, trial, cohort),
     ]
-    return _fitted(opening, [section for section in sections if section.lines])
+    return fitted(opening, [section for section in sections if section.lines])
 
 
-def _fitted(opening: Sequence[str], sections: Sequence[Section]) -> str:
+def fitted(opening: Sequence[str], sections: Sequence[Section]) -> str:
     """The whole text with as many lines per section as fit; the last sections go first if even one line is too much."""
     for cap in (60, 40, 25, 16, 10, 8, 6, 5, 4, 3, 2, 1):
         text = "\n\n".join([*opening, *(section.text(cap) for section in sections)])
@@ -96,10 +96,10 @@ def _fitted(opening: Sequence[str], sections: Sequence[Section]) -> str:
 def more_detail(trials: Iterable[TrialMatch]) -> str:
     """The trials that have no card of their own, one a line."""
     lines = [f"{markdown(t.trial.short_title)} ({markdown(t.trial.id)}): {VERDICTS[t.verdict]}" for t in trials]
-    return _fitted([], [Section("Further trials", lines, most=20)])
+    return fitted([], [Section("Further trials", lines, most=20)])
 
 
-def _verdict_line(cohort: CohortMatch) -> str:
+def verdict_line(cohort: CohortMatch) -> str:
     counts = {outcome: sum(f.outcome is outcome for f in cohort.findings) for outcome in Outcome}
     asked = len(cohort.findings) - counts[Outcome.NOT_APPLICABLE]
     parts = [f"{counts[Outcome.MET]} of {counted(asked, 'criterion')} met"]
@@ -113,7 +113,7 @@ def _verdict_line(cohort: CohortMatch) -> str:
     return f"**{verdict}** – {markdown(cohort.cohort.title)}: {', '.join(parts)}."
 
 
-def _status_line(match: Match, trial: TrialMatch) -> str:
+def status_line(match: Match, trial: TrialMatch) -> str:
     today = match.as_of.date()
     status = f"{recruiting_words(trial.trial, today)}; {definition_words(trial.trial)}. Chart read as of {today}."
     return markdown(status, 400)
@@ -254,9 +254,14 @@ _TYPES = {
 _STATES = {"incomplete": "not read completely", "failed": "could not be read", "not-requested": "not requested"}
 
 
+def unread_sections(match: Match) -> list[Section]:
+    """What was not read, for what it leaves open."""
+    unread = [_unread(source) for source in match.sources if _matters(source)]
+    return [Section("Not read", unread, most=9, inline=True)]
+
+
 def _reading(match: Match, trial: TrialMatch, cohort: CohortMatch) -> list[Section]:
     """What was read of the chart, what was not, and how far the definition had to be interpreted."""
-    unread = [_unread(source) for source in match.sources if _matters(source)]
     left_out = [_excluded(source) for source in match.sources if source.excluded and source.resource_type in _TYPES]
     unevaluated = [c.cohort.title for c in trial.cohorts if c.verdict is Verdict.COULD_NOT_EVALUATE]
     elsewhere = [
@@ -270,7 +275,7 @@ def _reading(match: Match, trial: TrialMatch, cohort: CohortMatch) -> list[Secti
     if silent := len(trial.trial.missing):
         said.append(f"the document leaves {counted(silent, 'point')} open")
     return [
-        Section("Not read", unread, most=9, inline=True),
+        *unread_sections(match),
         Section("Could not be evaluated", [markdown(name, 80) for name in (*unevaluated, *elsewhere)], inline=True),
         Section("Left out of the chart", left_out, most=6, inline=True),
         Section("About the definition", said, inline=True),

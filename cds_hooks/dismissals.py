@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cds_hooks.needs import WORTH_A_CARD
+from cds_hooks.order_effect import OrderEffect
 from mappings.facts import Reason
 from trial_defs.findings import CohortMatch, Finding, Outcome, TrialMatch, Verdict
 
@@ -58,3 +59,31 @@ def _point(finding: Finding) -> str:
     if finding.outcome is Outcome.UNKNOWN and finding.reason in _NO_NEWS:
         return _UNSURE
     return finding.outcome.value
+
+
+# -- the order hooks --------------------------------------------------------------------------------------------------
+
+_ORDER = "order:effect"  # no cohort's id: those are names
+
+
+def what_the_order_would_do(effect: OrderEffect) -> str:
+    """What a card about an order said: the match as it was, and the criteria that the order would change."""
+    said: dict[str, Any] = msgspec.json.decode(what_it_said(effect.now))
+    return msgspec.json.encode(said | {_ORDER: _touched(effect)}, order="deterministic").decode()
+
+
+def of_the_order_alone(said: str) -> str:
+    """What was said, without the match: set aside was the warning, not the trial. Other cards are as they were."""
+    content: dict[str, Any] = msgspec.json.decode(said)
+    return msgspec.json.encode({_ORDER: content[_ORDER]}).decode() if _ORDER in content else said
+
+
+def warns_of_the_same(stored: str, effect: OrderEffect) -> bool:
+    """Whether the stored card warned of what this order would do; which order it was does not matter."""
+    then: dict[str, Any] = msgspec.json.decode(stored)
+    return then.get(_ORDER) == _touched(effect)
+
+
+def _touched(effect: OrderEffect) -> list[Any]:
+    changed = sorted((finding.criterion.id, finding.outcome.value) for finding in effect.changed)
+    return [effect.before.cohort.id, effect.after.verdict.value, [list(each) for each in changed]]

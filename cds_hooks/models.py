@@ -25,6 +25,7 @@ LONGEST_COMMENT = 4000  # characters of a user's comment that are kept
 _FHIR_ID = re.compile(r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,255}$", re.ASCII)
 _UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", re.ASCII | re.IGNORECASE)
 _RFC3339 = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$", re.ASCII)
+_EMPTY = re.compile(rb"\s*(?:null|\{\s*\})\s*\Z")  # looked for in place: a prefetch is large
 _WORD = re.compile(r"^[\x21-\x7e]{1,200}$")
 
 _ID_FORM = 'a FHIR id without its type: letters, digits, "-" and "."'
@@ -73,6 +74,8 @@ class HookRequest(Struct, frozen=True):
     fhir_server: str | None = None
     fhir_authorization: FhirAuthorization | None = None
     prefetch: Mapping[str, Raw] = {}
+    draft_orders: Raw | None = None  # the Bundle of order-select and order-sign, as it was sent
+    selections: tuple[str, ...] = ()  # order-select: which of the orders, as "MedicationRequest/abc"
 
     @property
     def has_uuid(self) -> bool:
@@ -126,7 +129,7 @@ class _Members:
     def objects(self, name: str) -> Raw | None:
         """The member as it was sent, None when it is absent, null or `{}`."""
         raw = self.members.get(name)
-        return None if raw is None or bytes(raw).translate(None, b" \t\r\n") in (b"null", b"{}") else raw
+        return None if raw is None or _EMPTY.match(raw) else raw
 
 
 def _decoded(raw: bytes | Raw, kind: type[T]) -> T | None:
@@ -136,7 +139,22 @@ def _decoded(raw: bytes | Raw, kind: type[T]) -> T | None:
         return None
 
 
-def read_request(body: bytes, hook: str, *, needs_encounter: bool = False) -> HookRequest:
+@dataclass(frozen=True, slots=True)
+class _Context:
+    user: str = ""
+    patient: str = ""
+    encounter: str | None = None
+    draft_orders: Raw | None = None
+    selections: tuple[str, ...] = ()
+
+
+# What the context of a hook holds besides user and patient (each hook's page at https://cds-hooks.org/hooks).
+NEEDS_ENCOUNTER = frozenset({"encounter-start"})
+NEEDS_ORDERS = frozenset({"order-select", "order-sign"})
+NEEDS_SELECTIONS = frozenset({"order-select"})
+
+
+def read_request(body: bytes, hook: str) -> HookRequest:
     """The request of one call of a service that listens to `hook`. Raises InvalidRequest."""
     faults: list[Fault] = []
     envelope = _Members(body, "", faults)
@@ -146,28 +164,64 @@ def read_request(body: bytes, hook: str, *, needs_encounter: bool = False) -> Ho
     if sent_hook and sent_hook != hook:
         envelope.blame("hook", f'"{hook}", the hook of this service')
     instance = envelope.needed_text("hookInstance", _WORD, "a UUID")
-    user, patient, encounter = _context(envelope, needs_encounter)
+    context = _context(envelope, hook)
     server = envelope.text("fhirServer", expected="the base address of a FHIR server")
-    authorization = _authorization(envelope, server, patient)
+    authorization = _authorization(envelope, server, context.patient)
     prefetch = envelope.objects("prefetch")
     values = _Members(prefetch, "prefetch", faults).members if prefetch is not None else {}
     if faults:
         raise InvalidRequest(tuple(faults))
-    return HookRequest(hook, instance, user, patient, encounter, server, authorization, values)
+    return HookRequest(
+        hook,
+        instance,
+        context.user,
+        context.patient,
+        context.encounter,
+        server,
+        authorization,
+        values,
+        context.draft_orders,
+        context.selections,
+    )
 
 
-def _context(envelope: _Members, needs_encounter: bool) -> tuple[str, str, str | None]:
+def _context(envelope: _Members, hook: str) -> _Context:
     raw = envelope.members.get("context")
     if raw is None:
         envelope.blame("context", "an object")
-        return "", "", None
+        return _Context()
     context = _Members(raw, "context", envelope.faults)
     if len(envelope.faults) and envelope.faults[-1].place == "context":
-        return "", "", None
+        return _Context()
     user = context.needed_text("userId", expected="a reference such as Practitioner/id")
     patient = context.needed_text("patientId", _FHIR_ID, _ID_FORM)
-    read_encounter = context.needed_text if needs_encounter else context.text
-    return user, patient, read_encounter("encounterId", _FHIR_ID, _ID_FORM)
+    read_encounter = context.needed_text if hook in NEEDS_ENCOUNTER else context.text
+    encounter = read_encounter("encounterId", _FHIR_ID, _ID_FORM)
+    orders = _draft_orders(context) if hook in NEEDS_ORDERS else None
+    return _Context(user, patient, encounter, orders, _selections(context) if hook in NEEDS_SELECTIONS else ())
+
+
+class _Typed(Struct, rename="camel"):
+    resource_type: str
+
+
+def _draft_orders(context: _Members) -> Raw | None:
+    raw = context.members.get("draftOrders")
+    head = _decoded(raw, _Typed) if raw is not None else None
+    if head is None or head.resource_type != "Bundle":
+        context.blame("draftOrders", "a FHIR Bundle")
+        return None
+    return raw
+
+
+def _selections(context: _Members) -> tuple[str, ...]:
+    """What is selected; an empty list is nothing, and not everything."""
+    form = "a list of references such as MedicationRequest/id"
+    before = len(context.faults)
+    found = context.get("selections", list[str], form)
+    if found is None and len(context.faults) == before:
+        context.blame("selections", form)
+    return tuple(found or ())
 
 
 def _authorization(envelope: _Members, server: str | None, patient: str) -> FhirAuthorization | None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from cds_hooks.models import NEEDS_ORDERS
+
 
 @dataclass(frozen=True, slots=True)
 class Prefetch:
@@ -60,16 +62,28 @@ class Offer:
     title: str
     description: str
     prefetch: tuple[Prefetch, ...] = CHART
-    needs_encounter: bool = False  # whether the hook's context always names an encounter
+
+    @property
+    def is_about_orders(self) -> bool:
+        """Whether it answers with the effect of draft orders, and not with the matches themselves."""
+        return self.hook in NEEDS_ORDERS
+
+    @property
+    def required(self) -> tuple[Prefetch, ...]:
+        return tuple(part for part in self.prefetch if part.required)
 
     @property
     def required_keys(self) -> tuple[str, ...]:
-        return tuple(part.key for part in self.prefetch if part.required)
+        return tuple(part.key for part in self.required)
 
 
 _WHAT = (
     "holds the patient's chart against the clinical trials of this site and shows, for each trial worth a "
     "conversation, what is met, what is missing and what stands in the way, with the evidence."
+)
+_EFFECT = (
+    "shows which clinical trial an order would close to a patient who may fit it (a B-cell depleting drug, a live "
+    "vaccine, immunoglobulin, a steroid pulse), until when, and what would keep it open. Any other order: no card."
 )
 OFFERS: tuple[Offer, ...] = (
     Offer(
@@ -83,7 +97,18 @@ OFFERS: tuple[Offer, ...] = (
         hook="encounter-start",
         title="Clinical trials at the start of an encounter",
         description=f"When an encounter begins: {_WHAT}",
-        needs_encounter=True,
+    ),
+    Offer(
+        id="trial-match-order-select",
+        hook="order-select",
+        title="Trials that a selected order would close",
+        description=f"When orders are selected: {_EFFECT}",
+    ),
+    Offer(
+        id="trial-match-order-sign",
+        hook="order-sign",
+        title="Trials that an order would close",
+        description=f"Before orders are signed: {_EFFECT}",
     ),
 )
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.answer import answer
 from app.errors import Unusable
-from app.examples import FEEDBACK, hook_call
+from app.examples import FEEDBACK, context_of, hook_call
 from app.strict_json import check_envelope, check_whole, read_body
 from app.wiring import services_of
 from cds_hooks.models import InvalidRequest, read_feedback, read_request
@@ -44,7 +44,6 @@ def _add_service(offer: Offer) -> None:
     async def feedback(request: Request) -> Response:
         return await _take_feedback(request, offer)
 
-    encounter = {"encounterId": "example-encounter"} if offer.needs_encounter else {}
     router.add_api_route(
         f"/{offer.id}",
         call,
@@ -52,7 +51,7 @@ def _add_service(offer: Offer) -> None:
         summary=f"Ask for cards: {offer.hook}",
         description=offer.description,
         operation_id=f"call-{offer.id}",
-        openapi_extra=_takes(hook_call(offer.hook, **encounter)),
+        openapi_extra=_takes(hook_call(offer.hook, **context_of(offer.hook))),
     )
     router.add_api_route(
         f"/{offer.id}/feedback",
@@ -83,7 +82,7 @@ async def _call(request: Request, offer: Offer) -> Response:
         body = await read_body(request, services.settings.max_hook_bytes)
         check_envelope(body)
         try:
-            hook = read_request(body, offer.hook, needs_encounter=offer.needs_encounter)
+            hook = read_request(body, offer.hook)
         except InvalidRequest as error:
             raise Unusable(str(error)) from None
         base = own.removesuffix(request.url.path)

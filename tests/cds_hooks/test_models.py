@@ -168,7 +168,7 @@ def test_another_hook_than_the_services_is_refused() -> None:
 @pytest.mark.parametrize("encounter", [ABSENT, None, ""])
 def test_encounter_start_needs_an_encounter(encounter: Any) -> None:
     changes = {"hook": "encounter-start", "context__encounterId": encounter if encounter is not ABSENT else ""}
-    faults = faults_of(a_request(**changes), "encounter-start", needs_encounter=True)
+    faults = faults_of(a_request(**changes), "encounter-start")
     assert [fault.place for fault in faults] == ["context.encounterId"]
 
 
@@ -200,7 +200,7 @@ def test_requests_written_by_others_are_read_or_refused_by_place() -> None:
     for path in sorted(REQUESTS.glob("*.json")):
         for offer in OFFERS:
             try:
-                read_request(path.read_bytes(), offer.hook, needs_encounter=offer.needs_encounter)
+                read_request(path.read_bytes(), offer.hook)
                 read += 1
             except InvalidRequest as refusal:
                 refused += all(fault.place and fault.expected for fault in refusal.faults)

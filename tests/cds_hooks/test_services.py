@@ -17,10 +17,12 @@ def test_no_service_is_an_empty_list() -> None:
     assert json.loads(discovery(())) == {"services": []}
 
 
-def test_both_chart_hooks_are_offered_under_their_ids() -> None:
+def test_every_hook_is_offered_under_its_id() -> None:
     assert {offer.id: offer.hook for offer in OFFERS} == {
         "trial-match-patient-view": "patient-view",
         "trial-match-encounter-start": "encounter-start",
+        "trial-match-order-select": "order-select",
+        "trial-match-order-sign": "order-sign",
     }
     assert find_offer("no-such-service") is None
 
