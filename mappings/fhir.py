@@ -236,12 +236,16 @@ class MedicationUse(_Resource, frozen=True):
 
 class DispenseRequest(_Part, frozen=True):
     validity_period: Span | None = None
+    expected_supply_duration: Quantity | None = None
+    number_of_repeats_allowed: Decimal | None = None
 
 
 class MedicationRequest(MedicationUse, frozen=True):
     intent: str | None = None
     do_not_perform: bool | None = None
     authored_on: str | None = None
+    category: tuple[CodeableConcept, ...] = ()
+    course_of_therapy_type: CodeableConcept | None = None
     dosage_instruction: tuple[Dosage, ...] = ()
     dispense_request: DispenseRequest | None = None
 

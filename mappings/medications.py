@@ -223,7 +223,24 @@ def _is_ongoing(use: fhir.MedicationUse, end: Moment | None, clock: Clock) -> bo
             return True
     if status in _ENDED:
         return False
-    return True if status in ("active", "in-progress") else None
+    if status not in ("active", "in-progress"):
+        return None
+    return None if isinstance(use, fhir.MedicationRequest) and _has_run_out(use, clock) else True
+
+
+_A_STAY = Period(30, "d")  # few stays in hospital and few short courses are longer
+
+
+def _has_run_out(use: fhir.MedicationRequest, clock: Clock) -> bool:
+    """Whether an order of a stay in hospital, or of a short course, is so old that "active" only says: never closed."""
+    kinds = {code for category in use.category for code in fhir.codes_of(category)}
+    is_short = "acute" in fhir.codes_of(use.course_of_therapy_type)
+    start = _start(use, clock)
+    if start is None or not (is_short or "inpatient" in kinds):
+        return False
+    supply = _length(use.dispense_request.expected_supply_duration) if is_short and use.dispense_request else None
+    repeats = use.dispense_request.number_of_repeats_allowed if use.dispense_request else None
+    return not repeats and clock.today > (supply or _A_STAY).after(start.last_day)
 
 
 def _ended_because(use: fhir.MedicationUse) -> Literal["ineffective", "intolerance", "other"] | None:

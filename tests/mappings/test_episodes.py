@@ -165,6 +165,33 @@ def test_an_order_is_current_while_it_is_active(changes: dict[str, Any], ongoing
     assert episode_from("prednisone", a_request(**changes)).ongoing is ongoing
 
 
+INPATIENT = {"category": [code("http://terminology.hl7.org/CodeSystem/medicationrequest-category", "inpatient")]}
+SHORT = {
+    "courseOfTherapyType": code("http://terminology.hl7.org/CodeSystem/medicationrequest-course-of-therapy", "acute")
+}
+FIVE_DAYS = {"expectedSupplyDuration": {"value": 5, "unit": "d"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "ongoing"),
+    [
+        (INPATIENT, None),
+        (INPATIENT | {"authoredOn": "2026-10-20"}, True),
+        (INPATIENT | {"authoredOn": None}, True),
+        (SHORT, None),
+        (SHORT | {"authoredOn": "2026-10-20"}, True),
+        (SHORT | {"authoredOn": "2026-10-20", "dispenseRequest": FIVE_DAYS}, None),
+        (SHORT | {"authoredOn": "2026-10-28", "dispenseRequest": FIVE_DAYS}, True),
+        (SHORT | {"dispenseRequest": FIVE_DAYS | {"numberOfRepeatsAllowed": 3}}, True),
+        ({"dispenseRequest": FIVE_DAYS}, True),  # an order like any other is current until it is closed
+    ],
+)
+def test_an_order_of_a_stay_or_a_short_course_is_not_believed_to_go_on_for_ever(
+    changes: dict[str, Any], ongoing: bool | None
+) -> None:
+    assert episode_from("prednisone", a_request(**changes)).ongoing is ongoing
+
+
 def bounded(**bounds: object) -> list[dict[str, Any]]:
     return [{"timing": {"repeat": bounds}}]
 
