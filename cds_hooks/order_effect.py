@@ -7,8 +7,8 @@ differs is the effect of the orders. Its end is proved in the same way, on the d
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 
 from cds_hooks.detail import best_cohort
@@ -17,7 +17,7 @@ from mappings.catalogue import Catalogue
 from mappings.chart import Chart
 from mappings.clock import Clock
 from mappings.facts import Result
-from mappings.orders import Planned, as_if_given
+from mappings.orders import Planned, as_if_given, only_about
 from mappings.read import PatientFacts, facts_of
 from mappings.times import Period, start_of_day
 from trial_defs import expressions as x
@@ -71,8 +71,9 @@ def effects_of(
     """What the orders would do to each trial that is worth a card today, in the order of `now.trials`."""
     if not orders or not now.approachable:
         return ()
-    readings = _Readings(chart, orders, catalogue, now.as_of, zone)
     candidates = [trial for trial in now.trials if trial.verdict in WORTH_A_CARD]
+    readings = _Readings(chart, orders, catalogue, now.as_of, zone)
+    readings.know(candidates)
     found = (_first_effect(trial, readings) for trial in candidates)
     return tuple(effect for effect in found if effect)
 
@@ -98,11 +99,20 @@ class _Readings:
     def outdated(self) -> frozenset[str]:
         return frozenset(concept for order in self.orders for concept in order.outdates)
 
+    def know(self, trials: Iterable[TrialMatch]) -> None:
+        """What was found without the orders today."""
+        self._matches |= {("without", trial.trial.id, self.today): trial for trial in trials}
+
+    def about(self, concepts: Collection[str]) -> _Readings:
+        """The same with what these concepts need only, for reading on many days."""
+        chart = only_about(self.chart, concepts, self.catalogue)
+        return _Readings(chart, self.orders, self.catalogue, self.as_of, self.zone)
+
     def match(self, how: str, trial: x.Trial, day: date) -> TrialMatch:
         """The trial held against the chart, read `how` ("without", "with", "once") on that day."""
         key = (how, trial.id, day)
         if key not in self._matches:
-            self._matches[key] = evaluate(trial, self._read(how, day), lambda later: self._read(how, later))
+            self._matches[key] = evaluate(trial, self._read(how, day))
         return self._matches[key]
 
     def _read(self, how: str, day: date) -> PatientFacts:
@@ -165,10 +175,15 @@ def _effect(
     readings: _Readings,
 ) -> OrderEffect:
     orders = _behind(changed, readings.orders)
-    until = _until(now.trial, before.cohort.id, changed, orders, day, "with", readings)
+    criteria = tuple(finding.criterion for finding in changed)
+    # Its gate, and all else that it asks, was looked at above.
+    reduced = replace(now.trial, cohorts=(replace(before.cohort, gate=x.All(()), criteria=criteria),))
+    readings = readings.about({concept for criterion in criteria for concept in criterion.concepts})
+    days = _days_to_try(changed, orders, day)
+    until = _until(reduced, days, "with", readings)
     goes_on = until is None and any(order.last is None for order in orders)
     if goes_on:
-        until = _until(now.trial, before.cohort.id, changed, orders, day, "once", readings)
+        until = _until(reduced, days, "once", readings)
     return OrderEffect(now, before, after, changed, orders, day, until, goes_on)
 
 
@@ -184,33 +199,18 @@ def _sources(evidence: Evidence) -> tuple[str, ...]:
     return (evidence.source, *(each.source for each in inputs))
 
 
-def _until(
-    trial: x.Trial,
-    cohort: str,
-    changed: Sequence[Finding],
-    orders: Sequence[Planned],
-    since: date,
-    how: str,
-    readings: _Readings,
-) -> date | None:
-    """The first day on which the changed criteria come out the same with the orders, read `how`, as without.
+def _until(changed: x.Trial, days: Sequence[date], how: str, readings: _Readings) -> date | None:
+    """The first of the days on which the changed criteria come out the same with the orders, read `how`, as without.
 
     Looked for by halving: what an order changes stays changed until it wears off.
     """
-    names = {finding.criterion.id for finding in changed}
 
     def is_over(day: date) -> bool:
-        without, given = (readings.match(h, trial, day) for h in ("without", how))
-        return _outcomes(without, cohort, names) == _outcomes(given, cohort, names)
+        without, given = (readings.match(h, changed, day).cohorts[0].findings for h in ("without", how))
+        return all(w.outcome is g.outcome for w, g in zip(without, given, strict=True))
 
-    days = _days_to_try(changed, orders, since)
     place = bisect_left(days, True, key=is_over)
     return days[place] if place < len(days) else None
-
-
-def _outcomes(match: TrialMatch, cohort: str, names: set[str]) -> list[tuple[str, Outcome]]:
-    found = next(c for c in match.cohorts if c.cohort.id == cohort)
-    return [(f.criterion.id, f.outcome) for f in found.findings if f.criterion.id in names]
 
 
 def _days_to_try(changed: Sequence[Finding], orders: Sequence[Planned], since: date) -> list[date]:

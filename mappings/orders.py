@@ -21,6 +21,7 @@ from mappings import fhir, medications
 from mappings.catalogue import OUR_SYSTEM, Catalogue
 from mappings.chart import Chart, ChartError, medication_reference
 from mappings.clock import Clock
+from mappings.derived import DERIVATIONS
 from mappings.times import add_months
 from mappings.units import convert
 
@@ -34,6 +35,7 @@ _LOWERS: Mapping[str, str] = {
     "cyclophosphamide": "lymphocytes",
     "fludarabine": "lymphocytes",
 }
+_DOSE = "glucocorticoid-dose"  # calculated from drugs alone
 Record = fhir.MedicationRequest | fhir.Procedure | fhir.Immunization
 
 
@@ -456,3 +458,25 @@ def _around(use: fhir.MedicationUse, order: Planned, clock: Clock) -> Iterator[f
     if order.last and (last is None or last > order.last):
         after = (order.last + timedelta(1)).isoformat()
         yield _taken(use, use.subject, after, last.isoformat() if last else None, dosages)
+
+
+def only_about(chart: Chart, concepts: Collection[str], catalogue: Catalogue) -> Chart:
+    """The chart without the results that say nothing about these concepts, to be read again and again."""
+    if any(concept in DERIVATIONS and concept != _DOSE for concept in concepts):
+        return chart  # calculated from results of other concepts
+    wanted = frozenset(concepts)
+    speaks: dict[tuple[str | None, str | None], bool] = {}
+
+    def is_about(code: fhir.CodeableConcept | None) -> bool:
+        for coding in code.coding if code else ():
+            key = (coding.system, coding.code)
+            if key not in speaks:
+                chain = catalogue.find(fhir.clean(coding.system or ""), fhir.clean(coding.code or ""))
+                speaks[key] = not wanted.isdisjoint(chain)
+            if speaks[key]:
+                return True
+        return False
+
+    found = chart.records.get("Observation", ())
+    kept = tuple(pair for pair in found if is_about(pair[1].code) or any(is_about(c.code) for c in pair[1].component))
+    return replace(chart, records={**chart.records, "Observation": kept})

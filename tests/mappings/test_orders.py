@@ -13,7 +13,7 @@ from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder, ChartError
 from mappings.clock import Clock
 from mappings.facts import Result
-from mappings.orders import Planned, as_if_given, planned, read_drafts
+from mappings.orders import Planned, as_if_given, only_about, planned, read_drafts
 from mappings.read import PatientFacts, facts_of
 from mappings.times import start_of_day
 from tests.builders import PATIENT, body_of
@@ -251,3 +251,13 @@ def test_a_count_from_before_a_drug_that_lowers_it_says_nothing_after(catalogue:
     facts = with_orders(catalogue, chart, a_drug_order("fludarabine"))
     assert list(facts.results("lymphocytes")) == []
     assert len(facts.results("platelets")) == 1
+
+
+def test_a_chart_about_some_concepts_keeps_their_results_and_everything_that_is_no_result(catalogue: Catalogue) -> None:
+    results = {"lymphocytes": "1.2 10*9/L", "platelets": "200 10*9/L", "creatinine": "0.8 mg/dL"}
+    chart = a_chart(catalogue, results=results, treatments=PREDNISONE)
+    small = facts_of(only_about(chart, {"lymphocytes", "glucocorticoid-dose"}, catalogue), catalogue, CLOCK.as_of, UTC)
+    assert [len(small.results(concept)) for concept in results] == [1, 0, 0]
+    assert dose(small).value == dose(facts_of(chart, catalogue, CLOCK.as_of, UTC)).value
+    calculated = only_about(chart, {"creatinine-clearance"}, catalogue)
+    assert calculated is chart
