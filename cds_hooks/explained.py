@@ -226,9 +226,7 @@ def _distance(said: Json) -> str | None:
         return None
     value = abs(_decimal(margin["value"]))
     amount = f"{number_words(value)} {unit_words(margin['unit'])}".rstrip()
-    percent = (
-        f" ({number_words(abs(_decimal(margin['percent'])))} % of the limit)" if margin["percent"] is not None else ""
-    )
+    percent = f" ({number_words(abs(_decimal(margin['percent'])))} %)" if margin["percent"] is not None else ""
     if not value:
         return "exactly at the limit"
     return f"{amount} {'of room to' if margin['value'] > 0 else 'beyond'} the limit{percent}"

@@ -49,7 +49,7 @@ const dismissal = (card, service, drawn, dismissed) => {
     element(
       "form",
       { class: "fields", onsubmit: dismiss },
-      element("label", { for: reasons.id }, "Why", reasons),
+      element("div", { class: "field" }, element("label", { for: reasons.id }, "Why"), reasons),
       comment,
       element("button", { type: "submit" }, "Dismiss this card"),
     ),

@@ -86,7 +86,7 @@ const openEditor = (newest, row) => {
     edit(() => chart.addResult(newest, Number(input.value)), `${title} is now ${input.value}`);
   };
   const form = element("form", { class: "fields", onsubmit: save },
-    element("label", { for: id }, `${title} today ${unitWords(newest.valueQuantity)}`.trim(), input),
+    element("div", { class: "field" }, element("label", { for: id }, `${title} today ${unitWords(newest.valueQuantity)}`.trim()), input),
     element("button", { type: "submit", class: "first" }, "Save"), button("Cancel", () => { opened.remove(); row.querySelector("button").focus(); }));
   byId("editor")?.remove();
   const opened = element("tr", { id: "editor" }, element("td", { colspan: 6 }, form));
