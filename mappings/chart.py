@@ -166,7 +166,7 @@ class ChartBuilder:
             counts[name] = len(once) + len(self._unreadable.get(name, ()))
         return Chart(
             patient=entry.resource,
-            reference=f"Patient/{patient_id}",
+            reference=f"Patient/{patient_id}" if patient_id else entry.full_url or "Patient",
             records=records,
             medications=self._medications(base),
             base_url=base,

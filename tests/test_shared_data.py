@@ -109,15 +109,14 @@ GATES = (
 
 def as_if_ill(chart: Json) -> Json:
     """The same chart of a living patient with every disease that a trial is about: every criterion is asked."""
-    patient = next(e["resource"] for e in chart["entry"] if e.get("resource", {}).get("resourceType") == "Patient")
-    entries = [entry for entry in chart["entry"] if entry.get("resource") is not patient]
-    living = {name: value for name, value in patient.items() if not name.startswith("deceased")} | {"id": "p1"}
-    ill = [
-        {"resourceType": "Condition", "id": f"ill-{name}", "subject": {"reference": "Patient/p1"}, "code": _code(name)}
-        for name in GATES
-    ]
-    text = json.dumps(entries).replace(f"Patient/{patient.get('id')}", "Patient/p1")
-    return chart | {"entry": [*json.loads(text), *({"resource": each} for each in (living, *ill))]}
+    content: Json = json.loads(json.dumps(chart))
+    entry = next(e for e in content["entry"] if e.get("resource", {}).get("resourceType") == "Patient")
+    patient = entry["resource"]
+    for name in [name for name in patient if name.startswith("deceased")]:
+        del patient[name]
+    subject = {"reference": f"Patient/{patient['id']}" if "id" in patient else entry["fullUrl"]}
+    ill = [{"resourceType": "Condition", "id": name, "subject": subject, "code": _code(name)} for name in GATES]
+    return content | {"entry": [*content["entry"], *({"resource": each} for each in ill)]}
 
 
 def _code(concept: str) -> Json:
@@ -153,9 +152,9 @@ def test_every_chart_can_be_matched_or_is_said_not_to_be_one(catalogue: Catalogu
 
 
 @with_charts
-def test_every_criterion_can_be_asked_of_every_third_chart(catalogue: Catalogue, trials: Mapping[str, Trial]) -> None:
+def test_every_criterion_can_be_asked_of_every_fifth_chart(catalogue: Catalogue, trials: Mapping[str, Trial]) -> None:
     with_cards = 0
-    for path, chart in list(whole_charts())[::3]:
+    for path, chart in list(whole_charts())[::5]:
         builder = ChartBuilder(None)
         builder.add(json.dumps(as_if_ill(chart)).encode(), None)
         builder.whole_chart()
@@ -163,9 +162,9 @@ def test_every_criterion_can_be_asked_of_every_third_chart(catalogue: Catalogue,
         assert all(cohort.findings for trial in found.trials for cohort in trial.cohorts), path
         check_report(report_of(found, "report", catalogue))
         cards = cards_for(found, catalogue, new_uuid=lambda: str(uuid.uuid4()))
-        check_response(json.loads(response(cards)), "Patient/p1")
+        check_response(json.loads(response(cards)), found.patient)
         with_cards += bool(cards)
-    assert with_cards > 50
+    assert with_cards > 30
 
 
 # Over HTTP

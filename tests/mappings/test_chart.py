@@ -137,6 +137,14 @@ def test_a_uuid_reference_is_the_patient_by_the_entrys_full_url() -> None:
     assert len(whole(bundle).of(Observation)) == 1
 
 
+def test_a_patient_without_an_id_is_named_by_the_entrys_full_url() -> None:
+    uuid = "urn:uuid:7f2f6e0c-5bd9-4a5e-8c12-0d1f5b9f6f6b"
+    patient, record = a_patient(id=None), an_observation(subject={"reference": uuid})
+    entries = [{"fullUrl": uuid, "resource": patient}, {"resource": record}]
+    assert whole({"resourceType": "Bundle", "type": "transaction", "entry": entries}).reference == uuid
+    assert whole(a_bundle(patient)).reference == "Patient"
+
+
 def test_an_absolute_reference_is_the_patient_where_the_entry_says_the_same_server() -> None:
     bundle = a_bundle(an_observation(subject={"reference": f"{BASE}/Patient/p1"}))
     bundle["entry"].append({"fullUrl": f"{BASE}/Patient/p1", "resource": a_patient()})
