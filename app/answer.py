@@ -70,6 +70,8 @@ async def answer(
         return response(())
     report = msgspec.json.encode(report_of(found, call.report_id, served.catalogue))
     content = to_keep(report, chart, str(zone)) if services.settings.retention_days else b""
+    if content:
+        await services.records.remember(served.texts, now)
     kept = _to_keep(cards, services)
     await services.records.keep(call.shown, offer.id, call.report_id, content, kept, now)
     return response([card for card, _ in cards])

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.definition_texts import Texts, concepts_text, trial_texts
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.expressions import Trial
-from trial_defs.loader import OUR_TRIALS, load_trials
+from trial_defs.loader import OUR_TRIALS, Draft, load_trials
 
 OUR_CONCEPTS = Path(__file__).parent.parent / "mappings" / "concepts"
 
 
 @dataclass(frozen=True)
 class Served:
-    """One consistent set: a call works with one of these from its first line to its last."""
+    """One consistent set: a call works with one of these from its first line to its last.
+
+    `texts` holds the files behind it under the hashes that reports name.
+    """
 
     catalogue: Catalogue
     trials: Mapping[str, Trial]
     problems: tuple[str, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+    texts: Texts = field(default_factory=dict)
 
 
 @dataclass
@@ -66,7 +72,8 @@ class Definitions:
         return digest.hexdigest()
 
     def _read(self, before: Served | None) -> Served:
-        catalogue, problems = self._read_concepts(before)
+        texts = dict(before.texts) if before else {}
+        catalogue, problems = self._read_concepts(before, texts)
         loaded = load_trials(self._trial_folders(), catalogue)
         problems += [str(problem) for problem in loaded.problems]
         trials = dict(loaded.trials)
@@ -74,22 +81,32 @@ class Definitions:
         broken = {problem.file for problem in loaded.problems}
         kept = before.trials.items() if before else ()
         trials |= {name: trial for name, trial in kept if any(_may_define(path, name) for path in broken)}
-        return Served(catalogue, dict(sorted(trials.items())), tuple(problems))
+        texts |= trial_texts(self._trial_folders(), trials.values())
+        used = {catalogue.hash, *(trial.hash for trial in trials.values())}
+        texts = {digest: text for digest, text in texts.items() if digest in used}
+        return Served(catalogue, dict(sorted(trials.items())), tuple(problems), loaded.drafts, texts)
 
-    def _read_concepts(self, before: Served | None) -> tuple[Catalogue, list[str]]:
+    def _read_concepts(self, before: Served | None, texts: dict[str, bytes]) -> tuple[Catalogue, list[str]]:
+        """The concepts, whose files are added to `texts`; the earlier ones, or ours alone, where a file is broken."""
         try:
-            return load_catalogue(self._concept_folders()), []
+            return _with_text(self._concept_folders(), texts), []
         except DefinitionError as error:
             problems = [str(problem) for problem in error.problems]
             if before is not None:
                 return before.catalogue, problems
-            return load_catalogue([OUR_CONCEPTS]), problems
+            return _with_text([OUR_CONCEPTS], texts), problems
 
     def _concept_folders(self) -> tuple[Path, ...]:
         return (OUR_CONCEPTS, *_given(self.site_concepts))
 
     def _trial_folders(self) -> tuple[Path, ...]:
         return (OUR_TRIALS, *_given(self.site_trials))
+
+
+def _with_text(folders: Sequence[Path], texts: dict[str, bytes]) -> Catalogue:
+    catalogue = load_catalogue(folders)
+    texts[catalogue.hash] = concepts_text(folders)
+    return catalogue
 
 
 def _given(folder: Path | None) -> Iterable[Path]:

@@ -7,6 +7,8 @@
     NotHere            404   the address, service, trial or report does not exist
     NotAcceptable      406   a form of the answer that there is not
     TooSlow            408   the body did not arrive in time
+    NotRepeatable      409   a kept answer that cannot be given again as it was
+    Gone               410   a kept answer whose facts are kept no longer
     ChartUnavailable   412   what the answer needs could not be read from the EHR
     TooLarge           413   the body is over the limit
     WrongMediaType     415   the body is not sent as plain JSON
@@ -69,6 +71,14 @@ class NotAcceptable(ServiceError):
 
 class TooSlow(ServiceError):
     status, issue, title = 408, "timeout", "Body not complete in time"
+
+
+class NotRepeatable(ServiceError):
+    status, issue, title = 409, "conflict", "Answer not repeatable"
+
+
+class Gone(ServiceError):
+    status, issue, title = 410, "deleted", "Facts not kept"
 
 
 class ChartUnavailable(ServiceError):

@@ -25,7 +25,7 @@ from app.examples import WHOLE_CHART
 from app.logs import configure_logs, log, where_it_broke
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
-from app.routes import api, cds, docs, fhir, health, pages, reports
+from app.routes import api, cds, docs, fhir, health, pages, replay, reports
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.wiring import Services
@@ -95,7 +95,7 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = services
-    for router in (cds.router, api.router, fhir.router, health.router, reports.router, pages.router):
+    for router in (cds.router, api.router, fhir.router, health.router, reports.router, replay.router, pages.router):
         app.include_router(router)
     docs.install(app)
     pages.install_assets(app)

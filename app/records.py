@@ -7,6 +7,7 @@ facts is encrypted and has an end date.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -111,6 +112,16 @@ class UsedToken(SQLModel, table=True):
     expires_at: datetime = _instant(index=True)
 
 
+class DefinitionText(SQLModel, table=True):
+    """The text of a trial's definition, or of all concepts, that an answer was given with. Nothing of a patient."""
+
+    __tablename__ = "definition_text"
+
+    hash: str = Field(primary_key=True)  # as reports name it
+    content: bytes  # compressed
+    first_used_at: datetime = _instant()
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Whose chart was open where: what dismissals are kept by."""
@@ -153,6 +164,7 @@ class Records:
         self._snooze = snooze
         self._engine = _engine(self._url)
         self._ready = False
+        self._remembered: set[str] = set()
 
     async def prepare(self) -> None:
         """Bring the tables to the newest form; safe to call from several workers at once."""
@@ -234,6 +246,45 @@ class Records:
             if self._retention:
                 kept = {"id": report, "sealed": self._keys.seal(content), "expires_at": now + self._retention}
                 await connection.execute(sa.insert(KeptReport), [kept])
+
+    async def remember(self, texts: Mapping[str, bytes], now: datetime) -> None:
+        """Keep the texts of definitions under their hashes, each once; those known already cost nothing."""
+        new = texts.keys() - self._remembered
+        if not new:
+            return
+        rows = [
+            {"hash": digest, "content": zlib.compress(texts[digest]), "first_used_at": now} for digest in sorted(new)
+        ]
+        insert = sqlite.insert if self._url.drivername.startswith("sqlite") else postgresql.insert
+        async with self._transaction() as connection:
+            await connection.execute(insert(DefinitionText).on_conflict_do_nothing(), rows)
+        self._remembered |= new
+
+    async def definition_texts(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Those of these texts that are kept, by hash."""
+        query = sa.select(col(DefinitionText.hash), col(DefinitionText.content)).where(
+            col(DefinitionText.hash).in_(hashes)
+        )
+        async with self._transaction() as connection:
+            rows = (await connection.execute(query)).all()
+        return {row.hash: zlib.decompress(row.content) for row in rows}
+
+    async def shown_at(self, report: str) -> datetime | None:
+        """When the cards of this report were shown; None where there was no such answer."""
+        query = sa.select(sa.func.min(col(IssuedCard.shown_at))).where(col(IssuedCard.report) == report)
+        async with self._transaction() as connection:
+            found: datetime | None = (await connection.execute(query)).scalar_one_or_none()
+        return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
+
+    async def is_sealed(self, report: str, now: datetime) -> bool:
+        """Whether something is kept under this id, readable or not."""
+        query = sa.select(col(KeptReport.id)).where(col(KeptReport.id) == report, col(KeptReport.expires_at) > now)
+        async with self._transaction() as connection:
+            return (await connection.execute(query)).first() is not None
+
+    def keeps_facts_of(self, shown_at: datetime, now: datetime) -> bool:
+        """Whether what was shown then would still be kept by today's setting."""
+        return not self._retention or shown_at + self._retention > now
 
     async def report(self, report: str, now: datetime) -> bytes | None:
         """What was kept under this id (see `kept.py`), if it still is."""

@@ -257,9 +257,9 @@ def test_a_value_within_its_tolerance_has_no_recheck_day_and_the_advice_to_repea
     assert (beyond.cohort["verdict"], "tolerance" in beyond.explanation) == ("not-eligible", False)
 
 
-def test_a_met_result_says_until_when_it_speaks_for_today(ask: Asked) -> None:
+def test_a_met_result_says_until_when_it_is_current(ask: Asked) -> None:
     answered = ask(AT_LEAST_100, platelets(150, "2026-10-20"))
-    assert answered.explanation.endswith("; speaks for today until 2027-01-18")
+    assert answered.explanation.endswith("; current until 2027-01-18")
     assert ask(AT_LEAST_100, platelets(150), as_of=datetime(2027, 1, 18, tzinfo=UTC)).says == "met"
     assert ask(AT_LEAST_100, platelets(150), as_of=datetime(2027, 1, 19, tzinfo=UTC)).says == "unknown: stale"
 

@@ -1,0 +1,86 @@
+"""Definitions as they were: the text of a trial and of all concepts under the hash that reports name, and back.
+
+A trial's text is its file. The concepts are every file of every folder in order, in one piece.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from mappings.catalogue import Catalogue, load_catalogue
+from mappings.yaml_files import DefinitionError
+from trial_defs.expressions import Trial
+from trial_defs.loader import read_trial
+
+_Folder = list[tuple[str, bytes]]
+_KINDS = ("*.yaml", "*.json")
+
+
+def trial_texts(folders: Iterable[Path], trials: Iterable[Trial]) -> dict[str, bytes]:
+    """By hash the file of each trial that these folders still hold."""
+    wanted = {trial.hash for trial in trials}
+    found = {_hash(raw): raw for folder in folders for path in folder.glob("*.yaml") if (raw := _read(path))}
+    return {digest: raw for digest, raw in found.items() if digest in wanted}
+
+
+def concepts_text(folders: Sequence[Path]) -> bytes:
+    """Every file of these folders, as one text."""
+    packed: list[_Folder] = [
+        [(path.name, raw) for path in sorted(p for kind in _KINDS for p in folder.glob(kind)) if (raw := _read(path))]
+        for folder in folders
+    ]
+    return msgspec.json.encode(packed)
+
+
+def trial_from(text: bytes, digest: str, catalogue: Catalogue) -> Trial | None:
+    """The trial of that day; None where this version no longer understands it, or it is another text."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "trial.yaml")
+        path.write_bytes(text)
+        try:
+            trial = read_trial(path, catalogue)
+        except DefinitionError:
+            return None
+    return trial if trial.hash == digest else None
+
+
+def concepts_from(text: bytes, digest: str) -> Catalogue | None:
+    """The concepts of that day; None where this version no longer understands them, or it is another text."""
+    with TemporaryDirectory() as base:
+        try:
+            catalogue = load_catalogue(_unpacked(text, Path(base)))
+        except (DefinitionError, msgspec.DecodeError):
+            return None
+    return catalogue if catalogue.hash == digest else None
+
+
+def _unpacked(text: bytes, base: Path) -> list[Path]:
+    folders = []
+    for number, files in enumerate(msgspec.json.decode(text, type=list[_Folder])):
+        folder = base / str(number)
+        folder.mkdir()
+        folders.append(folder)
+        for name, raw in files:
+            if re.fullmatch(r"[^/\\]+\.(yaml|json)", name):
+                (folder / name).write_bytes(raw)
+    return folders
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _hash(raw: bytes) -> str:
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+Texts = Mapping[str, bytes]  # by hash
