@@ -2,115 +2,75 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
+from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
-from app.errors import speaks_fhir
-from app.wiring import services_of
+from app.html import ROOM, page
+from app.openapi import described
+from app.wiring import Services, services_of
+from cds_hooks.services import CHART, OFFERS
 
-ROOM = Path(__file__).parent.parent
-_PAGE = (ROOM / "templates" / "docs.html").read_text(encoding="utf-8")
 # The documentation's own script draws its icons as inline images and sets inline styles.
-_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/docs")
 async def documentation(request: Request) -> Response:
-    services_of(request).authenticator.operator(request.headers.getlist("authorization"))
-    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+    services = _for_operators(request)
+    is_demo = services.settings.is_demo
+    return page("docs.html", 200, {"Content-Security-Policy": _POLICY}, section="docs", is_demo=is_demo)
+
+
+@router.get("/docs/connect")
+async def connect(request: Request) -> Response:
+    """How an EHR is connected: what it calls, what it sends along, how it signs."""
+    services = _for_operators(request)
+    settings = services.settings
+    base = settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return page(
+        "connect.html",
+        200,
+        None,
+        section="connect",
+        is_demo=settings.is_demo,
+        base=base,
+        offers=OFFERS,
+        chart=CHART,
+        deadline=settings.deadline,
+    )
 
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
-    services_of(request).authenticator.operator(request.headers.getlist("authorization"))
-    return JSONResponse(request.app.openapi())
+    services = _for_operators(request)
+    return JSONResponse(request.app.state.described(services.clock().date()))
+
+
+def _for_operators(request: Request) -> Services:
+    services = services_of(request)
+    services.authenticator.operator(request.headers.getlist("authorization"))
+    return services
 
 
 def install(app: FastAPI) -> None:
-    """Add the documentation and what it describes: bodies, errors in their two forms, who may call what."""
+    """Add the documentation; its examples are made once a day."""
     app.include_router(router)
     app.mount("/docs/assets", StaticFiles(directory=ROOM / "static" / "swagger-ui"), name="docs-assets")
-    app.openapi = cache(lambda: _described(app))  # type: ignore[method-assign]
 
+    @lru_cache(maxsize=1)
+    def on(today: date) -> dict[str, Any]:
+        services: Services = app.state.services
+        return described(app, services.definitions.now, today)
 
-def _described(app: FastAPI) -> dict[str, Any]:
-    described = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes, openapi_version="3.1.0"
-    )
-    components = described.setdefault("components", {})
-    components["schemas"] = {"Problem": _PROBLEM, "OperationOutcome": _OUTCOME}
-    components["securitySchemes"] = {
-        "ehr": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "The token of an EHR."},
-        "operator": {"type": "http", "scheme": "bearer", "description": "The token of an operator."},
-    }
-    for path, operations in described["paths"].items():
-        for operation in operations.values():
-            _complete(path, operation)
-    return described
-
-
-_OPERATOR_PATHS = ("/metrics", "/api/v1/feedback/summary")
-
-
-def _complete(path: str, operation: dict[str, Any]) -> None:
-    cds = path.startswith("/cds-services")
-    statuses = ["404"] if "{" in path else []
-    if "requestBody" in operation:
-        operation["security"] = [{"ehr": []}]
-        statuses += ["400", "401", "408", "413", "415", "422", "503"]
-    if path in _OPERATOR_PATHS:
-        operation["security"] = [{"operator": []}]
-        statuses += ["401"]
-    if cds and "requestBody" in operation:
-        statuses += ["403"] if path.endswith("/feedback") else ["403", "412"]
-    media_type, schema = (
-        ("application/fhir+json", "OperationOutcome") if speaks_fhir(path) else ("application/problem+json", "Problem")
-    )
-    operation["responses"].pop("422", None)
-    for status in sorted(statuses):
-        content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-        operation["responses"][status] = {"description": _MEANING[status], "content": content}
-
-
-_MEANING = {
-    "400": "The body is not JSON as everyone reads it.",
-    "401": "No valid credentials.",
-    "403": "A known EHR that may not call this service.",
-    "404": "There is nothing of this name.",
-    "408": "The body did not arrive in time.",
-    "412": "What the answer needs could not be read from the EHR.",
-    "413": "The body is over the limit.",
-    "415": "The body is not sent as plain JSON.",
-    "422": "JSON, but not what this address takes; the error names the place.",
-    "503": "Not available now; Retry-After says when to try again.",
-}
-_PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457 problem document",
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "place": {"type": "string"},
-    },
-    "required": ["type", "title", "status", "detail"],
-}
-_OUTCOME = {
-    "type": "object",
-    "description": "FHIR R4 OperationOutcome",
-    "properties": {
-        "resourceType": {"const": "OperationOutcome"},
-        "issue": {"type": "array", "items": {"type": "object"}},
-    },
-    "required": ["resourceType", "issue"],
-}
+    app.state.described = on

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
 import httpx
+import pytest
 
-from app.routes.docs import ROOM
+from app.html import ROOM
 
 
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
     page = await client.get("/docs")
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    addresses = re.findall(r'<(?:script|link|img)\b[^>]*(?:src|href)="([^"]+)"', page.text)
     assert addresses
     for address in addresses:
-        assert address.startswith("/docs/assets/")
+        assert address.startswith("/")
         assert (await client.get(address)).status_code == 200
 
 
@@ -60,3 +62,57 @@ async def test_errors_are_described_in_the_form_in_which_they_come(client: httpx
     assert list(hook["412"]["content"]) == ["application/fhir+json"]
     match = paths["/api/v1/match"]["post"]["responses"]
     assert list(match["422"]["content"]) == ["application/problem+json"]
+
+
+PROVOKED = [
+    ("/cds-services/trial-match-patient-view", "POST", "400", b"{", "application/json"),
+    ("/cds-services/trial-match-patient-view", "POST", "415", b"{}", "text/plain"),
+    ("/cds-services/trial-match-patient-view", "POST", "422", b"{}", "application/json"),
+    ("/api/v1/match", "POST", "400", b"{", "application/json"),
+    ("/api/v1/match", "POST", "415", b"{}", "text/plain"),
+    ("/api/v1/match", "POST", "422", b"{}", "application/json"),
+    ("/api/v1/trials/{trial_id}", "GET", "404", b"", ""),
+]
+
+
+@pytest.mark.parametrize(("path", "method", "status", "body", "media_type"), PROVOKED)
+async def test_an_error_looks_like_its_example(
+    client: httpx.AsyncClient, path: str, method: str, status: str, body: bytes, media_type: str
+) -> None:
+    responses = (await client.get("/openapi.json")).json()["paths"][path][method.lower()]["responses"]
+    ((form, example),) = responses[status]["content"].items()
+    headers = {"content-type": media_type} if media_type else {}
+    answer = await client.request(method, path.replace("{trial_id}", "none"), content=body, headers=headers)
+    assert str(answer.status_code) == status
+    assert answer.headers["content-type"] == form
+    found, shown = answer.json(), example["example"]
+    assert found.keys() - {"place"} == shown.keys() - {"place"}
+    if "issue" in shown:
+        assert found["issue"][0]["code"] == shown["issue"][0]["code"]
+    else:
+        assert (found["title"], found["status"]) == (shown["title"], shown["status"])
+
+
+async def test_examples_are_of_real_size_and_answered_with_a_card(client: httpx.AsyncClient) -> None:
+    operation = (await client.get("/openapi.json")).json()["paths"]["/cds-services/trial-match-patient-view"]["post"]
+    body = operation["requestBody"]["content"]["application/json"]["example"]
+    assert body["prefetch"]["observations"]["total"] > 50
+    cards = (await client.post("/cds-services/trial-match-patient-view", json=body)).json()["cards"]
+    shown = operation["responses"]["200"]["content"]["application/json"]["example"]["cards"]
+    assert cards[0]["summary"] == shown[0]["summary"]
+
+
+async def test_the_operations_are_grouped_and_each_group_is_explained(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    used = {tag for operations in described["paths"].values() for o in operations.values() for tag in o["tags"]}
+    assert used == {tag["name"] for tag in described["tags"]}
+    assert all(tag["description"] for tag in described["tags"])
+
+
+async def test_the_page_for_ehr_analysts_lists_what_discovery_offers(client: httpx.AsyncClient) -> None:
+    page = html.unescape((await client.get("/docs/connect")).text)
+    for service in (await client.get("/cds-services")).json()["services"]:
+        assert f"/cds-services/{service['id']}" in page
+        for key, template in service["prefetch"].items():
+            assert f"<code>{key}</code>" in page
+            assert f"<code>{template}</code>" in page
