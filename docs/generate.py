@@ -1,6 +1,6 @@
 """Writes the documents that are made from the definitions, so that nothing is said twice by hand.
 
-.venv/bin/python -m docs.generate            writes docs/readings.md and docs/coverage.md
+.venv/bin/python -m docs.generate            writes docs/readings.md, docs/coverage.md and the README's settings
 .venv/bin/python -m docs.generate --check    says which of them are out of date, and writes nothing
 """
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from app.settings import PREFIX, Settings
 from mappings.catalogue import load_catalogue
 from trial_defs.coverage import Decidable, decidable
 from trial_defs.expressions import Criterion, Trial
@@ -72,7 +73,7 @@ def coverage(trials: Iterable[Trial]) -> str:
         "Made from the definitions by `python -m docs.generate`.",
         "",
         "- **computed**: structured data, a recorded score or a derived value can say yes and no.",
-        "- **computed one way**: data can settle one side (an exposure on record, an exclusion diagnosis not on record);",
+        "- **computed one way**: data can settle one side (an exposure on record, an excluded disease not on record);",
         "  the other side is a question, because records of treatment elsewhere or of severity are not in a chart.",
         "- **evidence for a person**: an investigator judges; the records that help are shown.",
         "- **person only**: consent, promises, opinion; nothing in a chart speaks to it.",
@@ -102,12 +103,31 @@ def _share(name: str, counts: Counter[Decidable]) -> str:
     return f"| {name} | {every} | {' | '.join(cells)} | {100 * decided // max(every, 1)} % |"
 
 
+def readme(text: str) -> str:
+    """The README with the table of settings as the code has them, between its head and the next empty line."""
+    head = "| setting | default | what |\n|---|---|---|\n"
+    before, after = text.split(head)
+    return before + head + "".join(_settings()) + after[after.index("\n\n") + 1 :]
+
+
+def _settings() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        if name != "profile":
+            shown = name.upper() if name in ("host", "port") else PREFIX + name.upper()
+            default = "none" if field.default in (None, ()) else f"`{field.default}`"
+            yield f"| `{shown}` | {default} | {_cell(field.description or '')} |\n"
+
+
 def documents() -> dict[Path, str]:
     """Every generated document, by its path."""
     catalogue = load_catalogue([ROOT / "mappings" / "concepts"])
     loaded = load_trials([OUR_TRIALS], catalogue)
     trials = list(loaded.trials.values())
-    return {ROOT / "docs" / "readings.md": readings(trials), ROOT / "docs" / "coverage.md": coverage(trials)}
+    return {
+        ROOT / "docs" / "readings.md": readings(trials),
+        ROOT / "docs" / "coverage.md": coverage(trials),
+        ROOT / "README.md": readme((ROOT / "README.md").read_text("utf-8")),
+    }
 
 
 def main(arguments: list[str]) -> int:
