@@ -20,7 +20,7 @@ from rich.table import Table
 from app.definitions import Definitions, Served
 from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
 from app.screen.export import ExportError, open_export
-from app.screen.run import REPORT, UNFINISHED, Order, ScreenError, planned_as_of, screen
+from app.screen.run import REPORT, UNFINISHED, UNREAD, Order, ScreenError, planned_as_of, screen
 from app.screen.shard import Question
 from app.screen.tables import CANDIDATES, CHANGES, DuckDbMissing
 from mappings.times import parse_moment
@@ -157,13 +157,13 @@ def _print(report: dict[str, Any], to: Path) -> None:
             for verdict, count in verdicts.items():
                 table.add_row(trial, cohort, verdict, str(count))
     out.print(table)
-    out.print(f"{report['candidates']} candidates: {to / CANDIDATES}")
+    typer.echo(f"{report['candidates']} candidates: {to / CANDIDATES}")
     if "changes" in report:
         changes = report["changes"]
-        out.print(f"{changes['new']} newly, {changes['gone']} no longer: {to / CHANGES}")
+        typer.echo(f"{changes['new']} newly, {changes['gone']} no longer: {to / CHANGES}")
     if report["linesNotRead"] or report["incompleteTypes"]:
-        count = sum(report["linesNotRead"].values())
-        out.print(f"{count} places could not be read; incomplete: {', '.join(report['incompleteTypes']) or 'nothing'}")
+        count, types = sum(report["linesNotRead"].values()), ", ".join(report["incompleteTypes"]) or "none"
+        typer.echo(f"{count} places could not be read: {to / UNREAD}; silence says nothing in: {types}")
 
 
 def _stop(*lines: str) -> NoReturn:
