@@ -16,9 +16,11 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+from app.bulk.command import export_command
 from app.definitions import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
 from app.records import Records, RecordsUnavailable
+from app.registry import add_commands
 from app.replay import Unrepeatable, replay
 from app.screen.command import screen_command
 from app.settings import Settings, SettingsError, read_settings
@@ -39,6 +41,7 @@ cli = typer.Typer(
 )
 trials_cli = typer.Typer(help="The trial definitions that are served.", no_args_is_help=True)
 cli.add_typer(trials_cli, name="trials")
+add_commands(trials_cli)
 out = Console(highlight=False)
 
 Folder = Annotated[Path | None, typer.Option("--trials", help="A folder with the site's own trial definitions.")]
@@ -118,6 +121,7 @@ def _run(factory: str, settings: Settings) -> None:
 
 
 cli.command(name="screen")(screen_command)
+cli.command(name="export-bulk")(export_command)
 
 
 @cli.command()
@@ -247,11 +251,19 @@ def _read_all(mappings: Path | None, trials: Path | None) -> Served:
 def list_trials(trials: Folder = None, mappings: Concepts = None) -> None:
     """List the trials with version, status, cohorts and number of criteria."""
     table = Table("Trial", "Version", "Status", "Cohorts", "Criteria", "Title", box=None, header_style="bold")
-    for trial in _served(mappings, trials).trials.values():
+    served = _served(mappings, trials)
+    for trial in served.trials.values():
         cohorts = ", ".join(cohort.id for cohort in trial.cohorts)
         criteria = len({criterion.id for cohort in trial.cohorts for criterion in cohort.criteria})
         table.add_row(trial.id, str(trial.version), trial.status, cohorts, str(criteria), trial.short_title)
     out.print(table)
+    _name_drafts(served)
+
+
+def _name_drafts(served: Served) -> None:
+    for draft in served.drafts:
+        asks = f", {len(draft.questions)} criteria still ask something" if draft.questions else ""
+        typer.echo(f"{draft.id}: a draft that nobody has signed, not served{asks} ({draft.file})")
 
 
 @trials_cli.command(name="show")
@@ -283,6 +295,7 @@ def lint_trials(trials: Folder = None, mappings: Concepts = None) -> None:
     served = _read_all(mappings, trials)
     for problem in served.problems:
         typer.echo(problem)
+    _name_drafts(served)
     typer.echo(
         f"{len(served.trials)} trials, {len(served.catalogue.concepts)} concepts, {len(served.problems)} problems"
     )

@@ -208,6 +208,14 @@ for _model in (AtLeastWords, AllVerb, AnyVerb, NotVerb, AtLeastVerb):
     _model.model_rebuild()
 
 
+class DraftedWords(_Words):
+    """Where an imported criterion was read, and how sure the reading is; the reviewer's, not the engine's."""
+
+    span: str = Field(pattern=r"^\d+\.\.\d+$")  # characters of the document's eligibility text, the end excluded
+    confidence: Literal["high", "medium", "low"]
+    words: str  # the document's own words at that span
+
+
 class CriterionWords(_Words):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$")
     source: str = Field(min_length=1)
@@ -219,6 +227,8 @@ class CriterionWords(_Words):
     step: str | None = None
     near: str | None = None
     evidence: tuple[str, ...] = ()
+    drafted: DraftedWords | None = None
+    question: str | None = None  # what a reviewer has to answer before the definition can be signed
 
     @model_validator(mode="after")
     def _one_side(self) -> CriterionWords:
@@ -249,6 +259,7 @@ class SourceWords(_Words):
     document: str  # file name or address of the text that was read
     read_on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     registry_url: str | None = Field(default=None, pattern=r"^https://")
+    imported: bool = False  # drafted by the importer: not served before a person has signed it
 
 
 class CohortWords(_Words):
@@ -276,6 +287,23 @@ class TrialWords(_Words):
     before: tuple[CriterionWords, ...] = ()  # common criteria that the text states before the cohort's own
     after: tuple[CriterionWords, ...] = ()  # common criteria that the text states after them
     cohorts: dict[str, CohortWords] = Field(min_length=1)
+
+    @property
+    def is_draft(self) -> bool:
+        """Imported, and signed by nobody: read and checked, but not served."""
+        return self.source.imported and self.signed_off is None
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """The ids of the criteria that still ask something of a reviewer."""
+        own = (c for cohort in self.cohorts.values() for c in (*cohort.criteria, *cohort.closing))
+        return tuple(dict.fromkeys(c.id for c in (*self.before, *own, *self.after) if c.question))
+
+    @model_validator(mode="after")
+    def _answered(self) -> TrialWords:
+        if self.signed_off and self.questions:
+            raise ValueError(f"is signed, but these criteria still have a question: {', '.join(self.questions)}")
+        return self
 
 
 def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: str) -> x.Trial:

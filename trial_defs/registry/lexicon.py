@@ -1,0 +1,96 @@
+"""How eligibility texts call what the catalogue knows: `words.yaml`, read and made ready to search with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from mappings.catalogue import Catalogue
+from mappings.yaml_files import read_yaml
+
+_WORDS = Path(__file__).parent / "words.yaml"
+Want = Literal["low", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A concept named in a text, with the place of its name."""
+
+    concept: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Names of results, diagnoses and treatments, each as one pattern."""
+
+    results: re.Pattern[str]
+    diagnoses: re.Pattern[str]
+    treatments: re.Pattern[str]
+    wanted: Mapping[str, Want]  # the side that an inclusion wants; concepts without one are not in it
+    qualitative: frozenset[str]
+    concept_of: Mapping[str, str]  # group name -> concept
+
+    def find(self, pattern: re.Pattern[str], low: str, start: int, end: int) -> Iterator[Mention]:
+        """Every name of this kind in a stretch of plain text, the longest where several begin at one place."""
+        for match in pattern.finditer(low, start, end):
+            yield Mention(self.concept_of[match.lastgroup or ""], *match.span())
+
+
+@lru_cache(maxsize=1)
+def _content() -> Mapping[str, Mapping[str, object]]:
+    return read_yaml(_WORDS.read_bytes(), _WORDS)  # type: ignore[return-value]
+
+
+def lexicon_for(catalogue: Catalogue) -> Lexicon:
+    """The names of those concepts that this catalogue has."""
+    content = _content()
+    concept_of: dict[str, str] = {}
+    results = {name: entry["names"] for name, entry in content["results"].items()}  # type: ignore[index]
+    treatments = {name: [*words, *_brands(name, catalogue)] for name, words in content["treatments"].items()}  # type: ignore[misc]
+    known = [
+        {name: words for name, words in names.items() if name in catalogue.concepts}
+        for names in (results, content["diagnoses"], treatments)
+    ]
+    wanted = {n: e["want"] for n, e in content["results"].items() if "want" in e}  # type: ignore[index,operator]
+    qualitative = frozenset(n for n, e in content["results"].items() if "polarity" in e)  # type: ignore[operator]
+    return Lexicon(
+        results=_pattern(known[0], "r", concept_of),
+        diagnoses=_pattern(known[1], "d", concept_of),
+        treatments=_pattern(known[2], "t", concept_of),
+        wanted=wanted,
+        qualitative=qualitative,
+        concept_of=concept_of,
+    )
+
+
+def _brands(concept: str, catalogue: Catalogue) -> list[str]:
+    """The names that the catalogue itself lists for a drug; short ones are left out, for they may be words."""
+    entry = catalogue.concepts.get(concept)
+    return (
+        [re.escape(name.lower()).replace("\\ ", " ").replace("\\-", " ") for name in entry.names if len(name) > 4]
+        if entry
+        else []
+    )
+
+
+def _pattern(names: Mapping[str, object], kind: str, concept_of: dict[str, str]) -> re.Pattern[str]:
+    """One alternation, longest name first; a space matches any white space, hyphen or bracket."""
+    found: list[tuple[str, str]] = []
+    for number, (concept, words) in enumerate(names.items()):
+        concept_of[f"{kind}{number}"] = concept
+        found += [(str(word), f"{kind}{number}") for word in words]  # type: ignore[attr-defined]
+    # The same group name may not stand twice, so every name is a pattern of its own and its group is numbered on.
+    parts = []
+    for number, (word, group) in enumerate(sorted(found, key=lambda each: -len(each[0]))):
+        concept_of[f"{group}_{number}"] = concept_of[group]
+        parts.append(f"(?P<{group}_{number}>{word.replace(' ', _GAP)})")
+    return re.compile(r"(?<![a-z0-9])(?:" + "|".join(parts) + r")(?![a-z0-9])")
+
+
+_GAP = r"(?:[\s\-()]{1,3})"

@@ -1,0 +1,420 @@
+"""What can be read safely of one clause: limits, positive and negative, windows, diagnoses and treatments.
+
+Between a name and its limit only words from a short list may stand. Where anything else does, nothing is read: a
+limit that is not drafted costs a reviewer a minute, one that is drafted wrong may cost a patient more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from mappings.catalogue import Catalogue
+from mappings.units import canonical_unit, convert
+from trial_defs.registry.lexicon import Lexicon, Mention
+from trial_defs.registry.splitting import Clause
+
+Words = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One expression that was read, as words of the language, with its span.
+
+    `question`: what a reviewer has to confirm. `joined`: how the text joins it to the one before ("or", "and").
+    """
+
+    words: Words
+    start: int
+    end: int
+    concepts: tuple[str, ...]
+    joined: str = ""
+    question: str | None = None
+
+
+_NUMBER = r"\d{1,6}(?:\.\d{1,4})?"
+_SIGNS = {
+    ">=": r">=|≥|=>|at least|(?:not|no) (?:less|lower|fewer) than|(?:greater|more) than or equal to|minimum of",
+    "<=": r"<=|≤|=<|at most|(?:not|no) (?:more|greater|higher) than|less than or equal to|up to|maximum of"
+    r"|not exceed(?:ing)?",
+    ">": r">|(?:greater|more|higher) than|above|over|exceed(?:s|ing)?",
+    "<": r"<|(?:less|lower|fewer) than|below|under",
+    "=": r"=",
+}
+_SIGN = "(?:" + "|".join(f"(?P<s{i}>{p})" for i, p in enumerate(_SIGNS.values())) + ")"
+_SIGN_OF = {f"s{i}": sign for i, sign in enumerate(_SIGNS)}
+_TIMES = r"(?:\s*(?:x|times|fold|\*)?\s*(?:of\s*)?(?:the\s*)?)"
+_LIMIT_OF_NORMAL = (
+    r"(?P<uln>upper limits? of (?:the )?normal(?: range| value)?|upper limit of the normal range|uln)"
+    r"|(?P<lln>lower limits? of (?:the )?normal(?: range| value)?|lln)"
+)
+_UNIT = (
+    r"x ?10 ?\^? ?9 ?/ ?l|10 ?\^ ?9 ?/ ?l|x ?10 ?\^? ?3 ?/ ?(?:ul|mm3)|[mg]?g ?/ ?d?l|umol ?/ ?l|u ?/ ?l"
+    r"|mg ?/ ?(?:d|day)|ml ?/ ?min(?:ute)?(?: ?/ ?1\.73 ?m\^?2)?|mm ?/ ?h(?:r|our)?|mmhg|ms(?:ec)?"
+    r"|g(?:rams)? ?/ ?(?:24 ?h(?:ours)?|d(?:ay)?)"
+    r"|%(?: (?:of )?(?:the )?predict(?:ed|ive)(?: value)?)?|points?|s(?:econds)?(?![a-z])"
+)
+# "below LLN", without a number: the same words under names of their own.
+_NORMAL_ITSELF = _LIMIT_OF_NORMAL.replace("uln>", "uln1>").replace("lln>", "lln1>")
+_OR_MORE = r"or (?:higher|more|above|greater|lower|less|below)"
+_AMOUNT = re.compile(
+    rf"{_SIGN}\s*(?:the\s+)?(?:(?P<number>{_NUMBER}){_TIMES}(?:{_LIMIT_OF_NORMAL})|(?:{_NORMAL_ITSELF})"
+    rf"|(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?)(?P<more>\s*{_OR_MORE})?"
+)
+_BARE = re.compile(
+    rf"(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?\s*(?P<more>or (?:higher|more|above|greater)|or (?:lower|less|below))"
+)
+# What may stand between a name and its limit, and between names that share one.
+_FILLER = re.compile(
+    r"^(?:[\s,:()\[\]\-]|\b(?:is|are|was|be|of|a|an|the|at|in|on|should|must|with|for|level|levels|value|values|score|scores|count|counts"
+    r"|rate|ratio|total|serum|blood|criteria|classification|screening|interval|range|to|during|examination"
+    r"|plt|ancs?|hb|hgb|scr|tbil|crcl|ldh|predicted|corrected|hemoglobin|parameter|parameters|period|all"
+    r"|cockcroft|gault|fault|formula|concentration|peripheral|level|echocardiography|echo|defined|as)\b)*$"
+)
+_JOINED = re.compile(
+    r"^[\s,()\-]*(?:(and/or|or|and|/|,)[\s,()\-]*(?:and/or|or|and)?)?[\s,()\-]*(?:a|the|serum|peripheral|total|blood|positive|activated)?[\s\-]*$"
+)
+_UNITS = {
+    "ms": "ms",
+    "msec": "ms",
+    "mmhg": "mm[Hg]",
+    "s": "s",
+    "seconds": "s",
+    "mm/h": "mm/h",
+    "mm/hr": "mm/h",
+    "mm/hour": "mm/h",
+    "mg/d": "mg/d",
+    "mg/day": "mg/d",
+    "ml/min": "mL/min",
+    "ml/minute": "mL/min",
+    "g/l": "g/L",
+    "g/dl": "g/dL",
+    "mg/dl": "mg/dL",
+    "mg/l": "mg/L",
+    "umol/l": "umol/L",
+    "u/l": "U/L",
+}
+LOST = 'The sign before this number is lost ("="). It is drafted as {sign}; is that what the protocol says?'
+ANOTHER = "Another number stands in this sentence and was not read. Does it change this limit?"
+_SIGN_WORDS = {"<=": "at most", ">=": "at least"}
+
+
+class Reader:
+    """Reads clauses of one text; `is_damaged` says whether the text has lost its signs."""
+
+    def __init__(self, low: str, catalogue: Catalogue, lexicon: Lexicon) -> None:
+        self.low, self.catalogue, self.lexicon = low, catalogue, lexicon
+        self.is_damaged = has_lost_signs(low)
+
+    def limits(self, clause: Clause) -> list[Reading]:
+        """Every limit of the clause whose name, sign, number and unit all stand there."""
+        names = list(self.lexicon.find(self.lexicon.results, self.low, clause.start, clause.end))
+        found = [
+            *self._betweens(clause, names),
+            *self._classes(clause, names),
+            *self._prolonged(clause, names),
+        ]
+        taken = [(r.start, r.end) for r in found]
+        shared: list[Mention] = []
+        for amount in self._amounts(clause):
+            if any(start < amount.end() and amount.start() < end for start, end in taken):
+                continue
+            group = self._named(names, amount.start(), clause.start)
+            if group and self._is_denied(clause, group[0].start):
+                continue
+            group = group or (shared if self._continues(taken, amount.start()) else [])
+            if not group:
+                continue
+            shared = group
+            found += self._read(clause, group, amount)
+            taken.append((min(group[0].start, amount.start()), max(amount.end(), group[-1].end)))
+        found = sorted(self._with_sexes(found, clause), key=lambda r: r.start)
+        unread = [m for m in self._amounts(clause) if not any(r.start <= m.start() < r.end for r in found)]
+        if unread:
+            found = [r if r.question else replace(r, question=ANOTHER) for r in found]
+        return found
+
+    def _amounts(self, clause: Clause) -> list[re.Match[str]]:
+        signed = list(_AMOUNT.finditer(self.low, clause.start, clause.end))
+        spans = [m.span() for m in signed]
+        bare = [
+            m
+            for m in _BARE.finditer(self.low, clause.start, clause.end)
+            if not any(s <= m.start() < e for s, e in spans)
+        ]
+        return sorted((*signed, *bare), key=lambda m: m.start())
+
+    def _named(self, names: Sequence[Mention], at: int, start: int) -> list[Mention]:
+        """The names that end before this place with nothing but filler between, and those joined to them."""
+        before = [m for m in names if m.end <= at]
+        if not before or not _FILLER.match(self._words(before[-1].end, at)):
+            return []
+        group = [before[-1]]
+        for mention in reversed(before[:-1]):
+            if not _JOINED.match(self.low[mention.end : group[0].start]):
+                break
+            group.insert(0, mention)
+        return group
+
+    def _is_denied(self, clause: Clause, at: int) -> bool:
+        """ "No QTc above 480 ms", "who do not have an LVEF of 50 %": the sense is turned round, so nothing is read."""
+        return _DENIED.search(self.low[max(clause.start, at - 40) : at]) is not None
+
+    def _words(self, start: int, end: int) -> str:
+        """The text between, without what stands in closed brackets when that names no number."""
+        return re.sub(r"\((?:[^()0-9]*)\)", " ", self.low[start:end])
+
+    def _continues(self, taken: Sequence[tuple[int, int]], at: int) -> bool:
+        """Whether this amount follows right after another: "≥ 7.5 mg/day, and ≤ 60 mg/day"."""
+        return any(at - end >= 0 and _AND.match(self.low[end:at]) for _, end in taken)
+
+    def _read(self, clause: Clause, group: Sequence[Mention], amount: re.Match[str]) -> Iterator[Reading]:
+        for position, mention in enumerate(group):
+            limit, question = self._limit(clause, mention.concept, amount)
+            if limit is None:
+                return
+            before = self.low[group[position - 1].end : mention.start] if position else ""
+            joined = "or" if re.search(r"\bor\b", before) else "and" if before.strip() else ""
+            start = min(mention.start, amount.start())
+            words: Words = {"value": {"of": mention.concept, "is": limit}}
+            yield Reading(words, start, amount.end(), (mention.concept,), joined, question=question)
+
+    def _limit(self, clause: Clause, concept: str, amount: re.Match[str]) -> tuple[str | None, str | None]:
+        """The limit in the language's words, and what is to be asked about it."""
+        groups = amount.groupdict()
+        sign = next((_SIGN_OF[name] for name in _SIGN_OF if groups.get(name)), None)
+        more = (groups.get("more") or "").strip()
+        if more:
+            sign = ">=" if more.split()[1] in ("higher", "more", "above", "greater") else "<="
+        question = None
+        if sign == "=":
+            sign = self._proposed(clause, concept)
+            question = LOST.format(sign=_SIGN_WORDS.get(sign or "", ""))
+        if sign is None:
+            return None, None
+        if normal := self._normal(amount, sign):
+            return normal, question
+        unit = self._unit(groups.get("unit"), concept)
+        if unit is None:
+            return None, None
+        if _DURATION.match(self.low, amount.end()):
+            return None, None  # so much for so long: more than a limit
+        return f"{sign} {groups['plain']} {unit}", question
+
+    @staticmethod
+    def _normal(amount: re.Match[str], sign: str) -> str | None:
+        groups = amount.groupdict()
+        for end, name in (("uln", "ULN"), ("lln", "LLN")):
+            if groups.get(end):
+                number = groups["number"]
+                return f"{sign} {number} {name}" if float(number) != 1 else f"{sign} {name}"
+            if groups.get(end + "1"):
+                return f"{sign} {name}"
+        return None
+
+    def _proposed(self, clause: Clause, concept: str) -> str | None:
+        """Which sign is meant where the text has lost it: the usual side; only to be asked about."""
+        want = self.lexicon.wanted.get(concept)
+        if not self.is_damaged or want is None:
+            return None
+        return "<=" if (want == "low") == (clause.side == "inclusion") else ">="
+
+    def _unit(self, written: str | None, concept: str) -> str | None:
+        """The unit in UCUM where it fits the concept; a missing one only for scores, counts and classes."""
+        own = self.catalogue.concepts[concept].unit
+        plain = re.sub(r"\s+", "", written or "")
+        if own is None:
+            return None
+        if not plain or plain.startswith("point"):
+            return own if own.startswith("{") or (own == "%" and plain) else None
+        unit = _ucum(plain)
+        if unit is None:
+            return None
+        fits = unit == own or convert(_ONE, unit, own, self.catalogue.concepts[concept].molar_mass) is not None
+        return unit if fits else None
+
+    # -- special forms
+
+    def _betweens(self, clause: Clause, names: Sequence[Mention]) -> Iterator[Reading]:
+        """ "45% predicted ≤ forced vital capacity (FVC) ≤ 70% predicted"."""
+        for mention in names:
+            lefts = _LEFT.finditer(self.low, clause.start, mention.start)
+            left = next((m for m in lefts if m.end() == mention.start), None)
+            right = _RIGHT.match(self.low, mention.end, clause.end)
+            if left and right:
+                unit = self._unit(left["unit"], mention.concept)
+                if unit and unit == self._unit(right["unit"], mention.concept):
+                    words: Words = {"value": {"of": mention.concept, "is": f"{left['plain']}..{right['plain']} {unit}"}}
+                    yield Reading(words, left.start(), right.end(), (mention.concept,))
+
+    def _prolonged(self, clause: Clause, names: Sequence[Mention]) -> Iterator[Reading]:
+        """ "PT extended by at most 4 s" is read as 4 s above the upper limit of normal, and asked about."""
+        for mention in names:
+            match = (
+                _PROLONGED.match(self.low, mention.end, clause.end) if mention.concept == "prothrombin-time" else None
+            )
+            if match:
+                words: Words = {"value": {"of": mention.concept, "is": f"<= ULN + {match[1]} s"}}
+                asked = "Is this meant as seconds above the laboratory's upper limit of normal, as drafted?"
+                yield Reading(words, mention.start, match.end(), (mention.concept,), question=asked)
+
+    def _classes(self, clause: Clause, names: Sequence[Mention]) -> Iterator[Reading]:
+        """ "NYHA class III or IV", "grade I or II"."""
+        for mention in names:
+            if self.catalogue.concepts[mention.concept].unit != "{class}":
+                continue
+            match = _CLASS.match(self.low, mention.end, clause.end)
+            if match is None:
+                continue
+            numbers = [_class_number(text) for text in (match[1], match[2]) if text]
+            if clause.side == "exclusion" and max(numbers) == 4:
+                limit = f">= {min(numbers)} {{class}}"
+            elif clause.side == "inclusion" and min(numbers) == 1:
+                limit = f"<= {max(numbers)} {{class}}"
+            else:
+                continue
+            words: Words = {"value": {"of": mention.concept, "is": limit}}
+            yield Reading(words, mention.start, match.end(), (mention.concept,))
+
+    def _with_sexes(self, found: Sequence[Reading], clause: Clause) -> Iterator[Reading]:
+        """A limit "for males" holds for men."""
+        for reading in found:
+            match = _FOR_SEX.match(self.low, reading.end, clause.end)
+            if match is None:
+                yield reading
+                continue
+            sex = "female" if match[1] in ("females", "women") else "male"
+            words: Words = {"all": [{"sex": sex}, reading.words]}
+            yield Reading(words, reading.start, match.end(), reading.concepts, "or", question=reading.question)
+
+    # -- positive and negative
+
+    def polarities(self, clause: Clause) -> list[Reading]:
+        """ "HBsAg positive", "positive anti-dsDNA", "negative pregnancy test"; detectable nucleic acid is positive."""
+        names = [
+            m
+            for m in self.lexicon.find(self.lexicon.results, self.low, clause.start, clause.end)
+            if m.concept in self.lexicon.qualitative
+        ]
+        found: dict[int, Reading] = {}
+        groups: list[list[Mention]] = []
+        for mention in names:
+            if groups and _JOINED.match(self.low[groups[-1][-1].end : mention.start]):
+                groups[-1].append(mention)
+            else:
+                groups.append([mention])
+        for group in groups:
+            said = self._polarity_of(clause, group)
+            if said is None:
+                continue
+            for position, mention in enumerate(group):
+                before = self.low[group[position - 1].end : mention.start] if position else self._before(names, mention)
+                joined = "or" if re.search(r"\bor\b", before) else "and" if re.search(r"\band\b", before) else ""
+                words: Words = {"value": {"of": mention.concept, "is": said}}
+                found.setdefault(mention.start, Reading(words, mention.start, mention.end, (mention.concept,), joined))
+        return list(found.values())
+
+    def _before(self, names: Sequence[Mention], mention: Mention) -> str:
+        earlier = [m for m in names if m.end <= mention.start]
+        return self.low[earlier[-1].end : mention.start] if earlier else ""
+
+    def _polarity_of(self, clause: Clause, group: Sequence[Mention]) -> str | None:
+        if self._is_denied(clause, group[0].start):
+            return None
+        after = _SAID_AFTER.match(self.low, group[-1].end, clause.end)
+        if after:
+            return "negative" if after[1] == "negative" else "positive"
+        before = _SAID_BEFORE.search(self.low[max(clause.start, group[0].start - 60) : group[0].start])
+        return before[1] if before else None
+
+    # -- diagnoses and treatments
+
+    def diagnoses(self, clause: Clause, taken: Sequence[Reading] = ()) -> list[Mention]:
+        return self._free(self.lexicon.diagnoses, clause, taken)
+
+    def treatments(self, clause: Clause, taken: Sequence[Reading] = ()) -> list[Mention]:
+        return self._free(self.lexicon.treatments, clause, taken)
+
+    def _free(self, pattern: re.Pattern[str], clause: Clause, taken: Sequence[Reading]) -> list[Mention]:
+        """Names that lie in no reading, and behind no "except"."""
+        found = []
+        for mention in self.lexicon.find(pattern, self.low, clause.start, clause.end):
+            inside = any(r.start <= mention.start < r.end for r in taken)
+            if not inside and not self._is_excepted(clause, mention):
+                found.append(mention)
+        return found
+
+    def _is_excepted(self, clause: Clause, mention: Mention) -> bool:
+        """Behind "except" up to the end of its bracket or sentence; right behind "not caused by" or "non-"."""
+        before = self.low[clause.start : mention.start]
+        if _CAUSE.search(before):
+            return True
+        exceptions = list(_EXCEPT.finditer(before))
+        if not exceptions:
+            return False
+        between = before[exceptions[-1].end() :]
+        return between.count(")") <= between.count("(")
+
+    def windows(self, start: int, end: int) -> list[tuple[str, int, int]]:
+        """Every length of time "within" which something was, with its place: "3 mo"."""
+        return [
+            (f"{m['count']} {_PERIOD_UNITS[m['unit'].rstrip('s')]}", m.start(), m.end())
+            for m in _WITHIN.finditer(self.low, start, end)
+        ]
+
+
+_ONE = Decimal(1)
+_DURATION = re.compile(r"[^.;]{0,60}?\bfor\s*(?:≥|>=|>|at least|over)?\s*\d+\s*(?:days|weeks|months)")
+_AND = re.compile(r"^[\s,]*(?:and|but)?[\s,]*(?:(?:for|in) (?:males|men|females|women)(?: and)?\s*)?$")
+_LEFT = re.compile(rf"(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?\s*(?:<=|≤)\s*")
+_RIGHT = re.compile(rf"[\s()a-z]{{0,12}}(?:<=|≤)\s*(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?")
+_PROLONGED = re.compile(
+    r"[\s(),a-z]{0,6}?(?:extended|prolonged|prolongation)\s*(?:by\s*)?"
+    rf"(?:<=|≤|at most|no more than)\s*({_NUMBER})\s*s\b"
+)
+_CLASS = re.compile(
+    r"[\s()a-z]{0,14}?\b(?:class|grade|level)\s*(iv|iii|ii|i|[1-4])\b"
+    r"(?:\s*(?:or|-|/|and|to)\s*(iv|iii|ii|i|[1-4])\b)?"
+)
+_FOR_SEX = re.compile(r"\s*(?:for|in)\s+(males|females|men|women)\b")
+_SAID_AFTER = re.compile(
+    r"[\s\-()a-z]{0,3}(?:\(hcv\)|antibod(?:y|ies)|titer|titre|is|are|was|were|result|test|in peripheral blood|\s)*"
+    r"(positiv(?:e|ity)|negative|(?:higher than|above) the (?:upper |lower )?limit of detection|detectable)"
+)
+_SAID_BEFORE = re.compile(r"\b(positive|negative)\s*(?:for|peripheral blood|serum|blood|urine|tests? for|\s|:)*$")
+_EXCEPT = re.compile(r"\b(?:except(?:ing)?(?: for)?|excluding|other than|with the exception of)\b")
+_DENIED = re.compile(
+    r"\b(?:no|not|without|never|neither|nor|absence of|free of|exclud\w+|except\w*|lack\w* of)\b[^,;.]*$"
+)
+_CAUSE = re.compile(r"(?:caused by|unrelated to|due to|non)[\s-]+(?:[a-z]+ or )?$")
+_WITHIN = re.compile(
+    r"\b(?:within|in|during|over)(?: the)?(?: (?:past|last|previous|preceding))?\s+(?P<count>\d{1,3})\s*-?\s*"
+    r"(?P<unit>days?|weeks?|months?|years?)\b"
+)
+_PERIOD_UNITS = {"day": "d", "week": "wk", "month": "mo", "year": "a"}
+_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4}
+
+
+def _class_number(text: str) -> int:
+    return _ROMAN[text] if text in _ROMAN else int(text)
+
+
+def _ucum(plain: str) -> str | None:
+    if re.match(r"^x?10\^?9/l$", plain):
+        return "10*9/L"
+    if re.match(r"^x?10\^?3/(?:ul|mm3)$", plain):
+        return "10*3/uL"
+    if plain.startswith("%"):
+        return "%"
+    if plain.startswith("g") and "/" in plain and plain not in ("g/l", "g/dl"):
+        return "g/(24.h)"
+    if "1.73" in plain:
+        return "mL/min/{1.73_m2}"
+    return _UNITS.get(plain) or canonical_unit(plain)
+
+
+def has_lost_signs(low: str) -> bool:
+    """Whether "=" stands where "at most" and "at least" stood: it precedes numbers, and neither sign occurs."""
+    return not re.search(r"[≤≥]|<=|>=", low) and len(re.findall(rf"[a-z)]\s*=\s*{_NUMBER}", low)) >= 2
