@@ -170,6 +170,16 @@ def _why_left_out(observation: fhir.Observation, clock: Clock) -> str | None:
 
 # What is written
 
+_REASONS = """\
+- `egfr` in mL/min: an indexed rate without its 1.73 m². Indexed or not are two quantities; which one was meant is not
+  guessed. No trial here takes it for a creatinine clearance.
+- `leukocytes` in uL: a volume, not a count in one.
+- `oxygen-saturation`, imprecise: taken under oxygen, so it says nothing of room air.
+- `hiv-rna`, `inr`, `egfr`, imprecise: text that is no result.
+- `body-height` of 25 cm: outside what is plausible for the concept.
+- *by name only*: a drug without a code that is known, named in its text; it is put to a person.
+"""
+
 
 def document(tally: Tally, catalogue: Catalogue) -> str:
     """docs/mapped.md."""
@@ -185,6 +195,7 @@ def document(tally: Tally, catalogue: Catalogue) -> str:
         ],
         ["", "## Charts", "", *_charts(tally)],
         ["", "## By concept", "", *_by_concept(tally, catalogue)],
+        ["", "What the refusals are:", "", *_REASONS.splitlines()],
         ["", "## By resource type", "", *_by_type(tally)],
         ["", "## Observation codes of no concept", "", *_unknown(tally)],
     ]
@@ -205,15 +216,13 @@ def _charts(tally: Tally) -> list[str]:
 
 
 def _by_concept(tally: Tally, catalogue: Catalogue) -> list[str]:
-    note = (
-        "A record counts under its most specific concept. *By name only*: a drug without a code that is known, named in"
-    )
+    note = "A record counts under its most specific concept."
     rows = [
         (f"`{name}`", _counts(tally.concepts[name].read), _counts(tally.concepts[name].refused))
         for name in catalogue.concepts
         if name in tally.concepts
     ]
-    return [note, "its text; it is put to a person.", "", *_table(("concept", "mapped", "refused, and why"), rows)]
+    return [note, "", *_table(("concept", "mapped", "refused, and why"), rows)]
 
 
 def _counts(counter: Counter[str]) -> str:

@@ -16,7 +16,7 @@ import pytest
 from cds_hooks.cards import cards_for, response
 from cds_hooks.report import report_of
 from cds_hooks.services import CHART, OFFERS, Offer
-from docs.mapped import AS_OF, chart_files
+from docs.mapped import AS_OF, chart_files, tally_of
 from mappings.catalogue import OUR_SYSTEM, Catalogue
 from mappings.chart import ChartBuilder, ChartError
 from tests.app.conftest import demo_settings, services_with, serving
@@ -28,6 +28,9 @@ from trial_defs.expressions import Trial
 
 CHARTS, CALLS = SHARED / "patients", SHARED / "cds-requests"
 MATCH = "/api/v1/match?asOf=2026-12-01"
+EXPLAINED = {
+    "unit-unconvertible", "implausible", "imprecise", "future", "no-value", "cancelled", "by name only",
+}  # fmt: skip
 JSON = {"content-type": "application/json"}
 Json = dict[str, Any]
 
@@ -165,6 +168,18 @@ def test_every_criterion_can_be_asked_of_every_fifth_chart(catalogue: Catalogue,
         check_response(json.loads(response(cards)), found.patient)
         with_cards += bool(cards)
     assert with_cards > 30
+
+
+@with_charts
+def test_every_observation_with_a_known_code_is_mapped_or_refused_for_a_reason(catalogue: Catalogue) -> None:
+    tally = tally_of(chart_files(CHARTS), catalogue, CHARTS)
+    mapped = sum(concept.read["observation"] for concept in tally.concepts.values())
+    refused = Counter[str]()
+    for concept in tally.concepts.values():
+        refused += concept.refused
+    assert mapped + refused.total() - refused["by name only"] >= tally.known_observations
+    assert set(refused) <= EXPLAINED, "a new kind of refusal: look at it, and explain it in docs/mapped.md"
+    assert refused["unit-unconvertible"] < 60
 
 
 # Over HTTP
