@@ -1,0 +1,1 @@
+"""Fetching a FHIR Bulk Data export from an EHR, as a backend service of it."""
