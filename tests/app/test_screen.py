@@ -33,7 +33,7 @@ from trial_defs.expressions import Trial
 
 P = TypeVar("P")
 T = TypeVar("T")
-LUPUS = {"systemic-lupus-erythematosus": {}}
+LUPUS: Json = {"systemic-lupus-erythematosus": {}}
 LABEL = ("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "R")
 
 
