@@ -120,7 +120,8 @@ def _clear_of(taken: Sequence[float], y: float) -> float:
     apart = 13.0
     tries = [y, *(each + step for each in taken for step in (-apart, apart))]
     free = [each for each in tries if all(abs(each - other) >= apart for other in taken)]
-    return round(min(free or [y], key=lambda each: abs(each - y)), 1)
+    nearest: float = min(free or [y], key=lambda each: abs(each - y))
+    return round(nearest, 1)
 
 
 def _zone(limits: Sequence[Limit], scale: _Scale) -> Zone | None:
@@ -129,7 +130,8 @@ def _zone(limits: Sequence[Limit], scale: _Scale) -> Zone | None:
     from_above = [scale.y(limit.number) for limit in limits if not limit.above]
     if len(from_below) > 1 or len(from_above) > 1 or not limits:
         return None
-    top, bottom = max([*from_above, _TOP]), min([*from_below, HEIGHT - _BOTTOM])
+    top = max([*from_above, float(_TOP)])
+    bottom = min([*from_below, float(HEIGHT - _BOTTOM)])
     return Zone(top, round(bottom - top, 1)) if bottom > top else None
 
 

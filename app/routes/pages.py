@@ -74,7 +74,8 @@ async def trial(request: Request, trial_id: str) -> Response:
 
 
 def _page(services: Services, template: str, status: int = 200, **values: object) -> Response:
-    return page(template, status, None, section="trials", is_demo=services.settings.is_demo, **values)
+    section = "" if template == "start.html" else "trials"
+    return page(template, status, None, section=section, is_demo=services.settings.is_demo, **values)
 
 
 def _criteria(trial: x.Trial) -> list[x.Criterion]:

@@ -89,3 +89,13 @@ def test_an_explanation_prints_with_its_evidence_and_without_controls(page: Page
     printed = page.pdf(path=tmp_path / "report.pdf", format="A4")
     assert printed.startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 15
+
+
+def test_an_example_of_the_documentation_runs_in_the_browser(page: Page) -> None:
+    page.goto("/docs")
+    operation = page.locator(".opblock", has_text="Ask for cards: patient-view")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table .response").first
+    expect(answer).to_contain_text("200")
+    expect(answer).to_contain_text("possibly eligible")
