@@ -374,6 +374,11 @@ class Records:
         async with self._transaction() as connection:
             return await self._insert_once(connection, UsedToken, row)
 
+    async def forget_dismissals(self, ehr: str) -> None:
+        """Every card that was dismissed in this EHR may come back; for the demo."""
+        async with self._transaction() as connection:
+            await connection.execute(sa.delete(Dismissal).where(col(Dismissal.ehr) == ehr))
+
     async def purge(self, now: datetime) -> None:
         """Delete what has reached its end."""
         async with self._transaction() as connection:
