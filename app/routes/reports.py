@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
@@ -10,9 +12,9 @@ from starlette.responses import Response
 
 from app.explain import source_of
 from app.html import page, policy
-from app.kept import from_kept
+from app.kept import KeptAnswer, from_kept
 from app.reports import may_read
-from app.wiring import services_of
+from app.wiring import Services, services_of
 from cds_hooks.explained import OUTCOMES, explained, need_words, not_indicated, side_by_side
 
 _HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": policy(frames="'self'")}
@@ -34,7 +36,13 @@ async def show_report(
     kept = await services.records.report(report_id, now)
     if kept is None:
         return page("report_gone.html", 404, _HEADERS, message=_NOT_KEPT)
-    source = source_of(from_kept(kept), services)
+    signed = {"expires": expires, "signature": signature}
+    # The chart is read and matched again, which takes a while where it is long.
+    return await asyncio.to_thread(_explanation, from_kept(kept), services, trial, signed)
+
+
+def _explanation(kept: KeptAnswer, services: Services, trial: str, signed: Mapping[str, str]) -> Response:
+    source = source_of(kept, services)
     trials = explained(source)
     chosen = [each for each in trials if each.id == trial] or list(trials)
     return page(
@@ -45,7 +53,7 @@ async def show_report(
         trials=trials,
         chosen=chosen,
         quiet=not_indicated(source),
-        address=lambda name: "?" + urlencode({"expires": expires, "signature": signature, "trial": name}),
+        address=lambda name: f"?{urlencode({'trial': name, **signed})}",
         chosen_ids={each.id for each in chosen},
         side_by_side=side_by_side,
         words=OUTCOMES,
