@@ -53,11 +53,11 @@ const drug = (request) => {
   const active = request.status === "active";
   const stop = button("Stop", () => edit(() => chart.stop(request.id), `${title} stopped`), { class: "small", "aria-label": `Stop ${title}` });
   return element("tr", active ? {} : { class: "past" }, element("th", { scope: "row" }, title), element("td", {}, doseWords(request)),
-    element("td", {}, day(request.authoredOn)), element("td", {}, request.status), element("td", {}, active ? stop : ""));
+    element("td", { class: "day" }, day(request.authoredOn)), element("td", {}, request.status), element("td", {}, active ? stop : ""));
 };
 
 const given = (immunization) =>
-  element("tr", {}, element("th", { scope: "row" }, name(immunization.vaccineCode)), element("td", {}, "vaccine"), element("td", {}, day(immunization.occurrenceDateTime)), element("td", {}, "given"), element("td"));
+  element("tr", {}, element("th", { scope: "row" }, name(immunization.vaccineCode)), element("td", {}, "vaccine"), element("td", { class: "day" }, day(immunization.occurrenceDateTime)), element("td", {}, "given"), element("td"));
 
 const pointsOf = (results) =>
   results.filter((each) => each.valueQuantity && each.effectiveDateTime).map((each) => ({ date: each.effectiveDateTime, value: Number(each.valueQuantity.value) })).reverse();
@@ -70,12 +70,12 @@ const test = (results) => {
   const trend = element("td", {}, points.length > 1 ? sparkline(points, said) : "");
   const change = newest.valueQuantity ? button("New", () => openEditor(newest, row), { class: "small", "aria-label": `New result for ${title}` }) : "";
   const row = element("tr", {}, element("th", { scope: "row" }, title), shown, element("td", { class: "quiet" }, rangeOf(newest)?.words ?? ""), trend,
-    element("td", {}, day(newest.effectiveDateTime)), element("td", {}, change));
+    element("td", { class: "day" }, day(newest.effectiveDateTime)), element("td", {}, change));
   return row;
 };
 
 const statement = (results) =>
-  element("tr", {}, element("th", { scope: "row" }, name(results[0].code)), element("td", {}, valueWords(results[0])), element("td", {}, day(results[0].effectiveDateTime)));
+  element("tr", {}, element("th", { scope: "row" }, name(results[0].code)), element("td", {}, valueWords(results[0])), element("td", { class: "day" }, day(results[0].effectiveDateTime)));
 
 const openEditor = (newest, row) => {
   const title = name(newest.code);
