@@ -1,10 +1,11 @@
 # make run    serve the demo on http://127.0.0.1:8000      make test   every check that guards a landing
 # make lock   renew the locked dependencies                make bench  what it costs, measured (bench-check: against last)
+# make mutants  change every word of the trials: some case must notice
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench bench-check format lock docs
+.PHONY: run test bench bench-check format lock docs mutants
 .DEFAULT_GOAL := run
 
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -37,6 +38,10 @@ bench-check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Says what survives, and writes docs/mutation.md; CHECK=--check fails where that is out of date.
+mutants: $(VENV)/.dev
+	$(BIN)/python -m tests.mutation.prove $(CHECK)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate

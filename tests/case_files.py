@@ -17,11 +17,24 @@ from mappings.yaml_files import read_yaml
 from tests.builders import PATIENT, body_of
 from trial_defs.evaluation import evaluate
 from trial_defs.expressions import Trial
-from trial_defs.findings import CohortMatch, Outcome
+from trial_defs.findings import CohortMatch, Finding, Outcome
 
 FOLDER = Path(__file__).parent / "trial_cases"
 _GROUPS = ("patient", "results", "conditions", "treatments")
-_KEYS = {"case", "chart", "with", "without", "earlier", "cohort", "as_of", "expect", "reasons", "verdict", "recheck_on"}
+_KEYS = {
+    "case",
+    "chart",
+    "with",
+    "without",
+    "earlier",
+    "cohort",
+    "as_of",
+    "expect",
+    "reasons",
+    "verdict",
+    "recheck_on",
+    "asks",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class Case:
     reasons: Mapping[str, str]
     verdict: str | None
     recheck_on: str | None
+    asks: Mapping[str, list[str]]  # criterion -> a few words of each question that is put to a person
 
 
 def cases_of(path: Path) -> Iterator[Case]:
@@ -56,6 +70,7 @@ def cases_of(path: Path) -> Iterator[Case]:
             reasons=spec.get("reasons", {}),
             verdict=spec.get("verdict"),
             recheck_on=spec.get("recheck_on"),
+            asks=spec.get("asks", {}),
         )
 
 
@@ -94,6 +109,11 @@ def judged(case: Case, trial: Trial, catalogue: Catalogue) -> CohortMatch:
     return next(c for c in found.cohorts if c.cohort.id == case.cohort)
 
 
+def questions(finding: Finding) -> list[str]:
+    """What a person is asked, in the order of the criterion."""
+    return list(dict.fromkeys(piece.ask for piece in finding.still_open if piece.ask))
+
+
 def differences(case: Case, cohort: CohortMatch) -> list[str]:
     """Each expectation that does not hold, in words; empty when the case is green."""
     found = {finding.criterion.id: finding for finding in cohort.findings}
@@ -108,6 +128,10 @@ def differences(case: Case, cohort: CohortMatch) -> list[str]:
         given = found[name].reason if name in found else None
         if given != reason:
             wrong.append(f"{name} is open because {given}, expected {reason}")
+    for name, words in case.asks.items():
+        asked = questions(found[name]) if name in found else []
+        if len(asked) != len(words) or not all(any(one in question for question in asked) for one in words):
+            wrong.append(f"{name} asks {asked}, expected {words}")
     if case.verdict is not None and cohort.verdict != case.verdict:
         missed = [name for name, finding in found.items() if finding.outcome is Outcome.NOT_MET]
         wrong.append(f"the verdict is {cohort.verdict}, expected {case.verdict}; not met: {missed}")

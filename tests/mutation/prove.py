@@ -9,19 +9,21 @@ chart could show. The second kind is explained in `accepted.yaml`; an explanatio
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.read import PatientFacts
 from mappings.yaml_files import DefinitionError, read_yaml
-from tests.case_files import FOLDER, Case, cases_of, differences, facts_for
+from tests.case_files import FOLDER, Case, cases_of, differences, facts_for, questions
 from tests.mutation.mutants import changed_criteria, changed_gates
 from trial_defs import expressions as x
 from trial_defs.evaluation import evaluate
@@ -176,7 +178,7 @@ class Proof:
 
 
 def _said(finding: Finding) -> tuple[object, ...]:
-    return finding.outcome, finding.reason, finding.near, finding.turns_on
+    return finding.outcome, finding.reason, finding.near, finding.turns_on, questions(finding)
 
 
 def fates_of(path: Path) -> list[Fate]:
@@ -184,16 +186,112 @@ def fates_of(path: Path) -> list[Fate]:
     return [proof.fate(mutant) for mutant in mutants_of(path)]
 
 
+class Explanation(BaseModel):
+    """Survivors, by name or with `*` for a part of it, and the reason why no chart can tell them from the original."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mutants: tuple[str, ...] = Field(min_length=1)
+    because: str = Field(min_length=20)
+
+
+class Accepted(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accepted: tuple[Explanation, ...]
+
+
+def read_accepted(path: Path = ACCEPTED) -> tuple[Explanation, ...]:
+    return Accepted.model_validate(read_yaml(path.read_bytes(), path)).accepted
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run came to: which survivors nobody has explained, and which explanations explain nothing any more."""
+
+    unexplained: tuple[str, ...]
+    idle: tuple[str, ...]
+    explained: Mapping[str, Explanation]  # survivor -> why
+
+    @property
+    def passed(self) -> bool:
+        return not self.unexplained and not self.idle
+
+
+def judged(survivors: Sequence[str], explanations: Sequence[Explanation]) -> Verdict:
+    """Survivors held against what is accepted."""
+    patterns = [(pattern, why) for why in explanations for pattern in why.mutants]
+    explained: dict[str, Explanation] = {}
+    for name in survivors:
+        why = next((why for pattern, why in patterns if _matches(name, pattern)), None)
+        if why:
+            explained[name] = why
+    idle = tuple(pattern for pattern, _ in patterns if not any(_matches(name, pattern) for name in survivors))
+    return Verdict(tuple(name for name in survivors if name not in explained), idle, explained)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """`*` stands for anything; every other sign, brackets and question marks too, for itself."""
+    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), name) is not None
+
+
+def report(fates: Sequence[Fate], verdict: Verdict) -> str:
+    """docs/mutation.md: the figures, and every survivor with its reason."""
+    lines = [
+        "# Mutation proof",
+        "",
+        "Made by `make mutants`. Every number (by one step of its last digit), comparator, unit, length of time,",
+        "combinator, polarity, silence, guard, list and gate of every definition is changed, one at a time, and some",
+        "case under `tests/trial_cases` has to go red. Words for people (questions, titles, steps) are not changed. A",
+        "mutant is *refused* when the language itself objects, for instance to a limit outside the plausible range.",
+        "",
+        "| trial | mutants | refused | killed by a case | explained below | unexplained |",
+        "|---|---|---|---|---|---|",
+    ]
+    by_trial: dict[str, list[Fate]] = {}
+    for fate in fates:
+        by_trial.setdefault(fate.mutant.trial, []).append(fate)
+    lines += [_row(trial, found, verdict) for trial, found in sorted(by_trial.items())]
+    lines.append(_row("**all**", fates, verdict))
+    lines += ["", "## Survivors that are accepted", ""]
+    by_reason: dict[str, list[str]] = {}
+    for name, why in verdict.explained.items():
+        by_reason.setdefault(why.because, []).append(name)
+    for because, names in by_reason.items():
+        lines += [" ".join(because.split()), "", *(f"- `{name}`" for name in names), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(name: str, fates: Sequence[Fate], verdict: Verdict) -> str:
+    refused = sum(fate.refused for fate in fates)
+    killed = sum(fate.killed_by is not None for fate in fates)
+    explained = sum(fate.mutant.name in verdict.explained for fate in fates if fate.survived)
+    left = sum(fate.survived for fate in fates) - explained
+    return f"| {name} | {len(fates)} | {refused} | {killed} | {explained} | {left} |"
+
+
 def main(arguments: Sequence[str]) -> int:
     paths = sorted(OUR_TRIALS.glob("*.yaml"), key=lambda path: -path.stat().st_size)
     with ProcessPoolExecutor(2) as pool:
-        fates = [fate for found in pool.map(fates_of, paths) for fate in found]
-    fates.sort(key=lambda fate: fate.mutant.trial)
-    survivors = [f.mutant.name for f in fates if f.survived]
-    for name in survivors:
-        print(name)
-    print(len(fates), len(survivors), Counter(f.refused for f in fates))
-    return 0
+        fates = sorted((f for found in pool.map(fates_of, paths) for f in found), key=lambda fate: fate.mutant.trial)
+    verdict = judged([fate.mutant.name for fate in fates if fate.survived], read_accepted())
+    for name in verdict.unexplained:
+        sys.stdout.write(f"survives, and is not explained: {name}\n")
+    for pattern in verdict.idle:
+        sys.stdout.write(f"explains nothing that survives: {pattern}\n")
+    killed = sum(fate.killed_by is not None for fate in fates)
+    sys.stdout.write(f"{len(fates)} mutants, {killed} killed by a case, {len(verdict.explained)} survivors explained\n")
+    return 0 if verdict.passed and _written_down(report(fates, verdict), "--check" in arguments) else 1
+
+
+def _written_down(text: str, check: bool) -> bool:
+    if REPORT.exists() and REPORT.read_text("utf-8") == text:
+        return True
+    if check:
+        sys.stdout.write(f"{REPORT.relative_to(ROOT)} is out of date: run make mutants\n")
+        return False
+    REPORT.write_text(text, "utf-8")
+    return True
 
 
 if __name__ == "__main__":
