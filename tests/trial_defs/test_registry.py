@@ -120,6 +120,9 @@ def test_an_exclusion_says_the_bad_thing_as_it_stands(text: str, found: list[Any
         "* Prednisone ≥ 20 mg/day for at least 14 days",
         "* Not HIV positive",
         "* Creatinine clearance = 60 mL/min or better",
+        "* Platelets ≥ 45 000/mm3 without transfusion support",
+        "* SLEDAI-2K ≥ 1,000",
+        "* ANA ≥ 1:80",
     ],
 )
 @pytest.mark.parametrize("side", ["inclusion", "exclusion"])
@@ -141,6 +144,24 @@ def test_an_exception_stays_beside_its_limit(catalogue: Catalogue) -> None:
     assert "myositis" in one["any"][1]["judgement"]["ask"]
     (other,) = asks(catalogue, exclusion="* Bilirubin > 2 × ULN, except in hemolysis")
     assert other["all"][0] == value("bilirubin-total", "> 2 ULN")
+
+
+def test_a_limit_inside_an_exception_is_another_way_to_meet_the_first(catalogue: Catalogue) -> None:
+    (found,) = read(draft(catalogue, "* TBIL ≤ 1.5 × ULN (except Gilbert's syndrome, total bilirubin ≤ 3 × ULN)"))
+    gilbert = {"condition": {"is": "gilbert-syndrome", "when": "ever"}}
+    assert found.asks["any"][1] == {"all": [gilbert, value("bilirubin-total", "<= 3 ULN")]}  # type: ignore[index]
+    assert found.question
+
+
+def test_alternatives_stay_alternatives_across_a_titre(catalogue: Catalogue) -> None:
+    (found,) = asks(catalogue, "* Positive antinuclear antibody (ANA ≥ 1:80) or positive anti-dsDNA")
+    assert found == {"any": [value("ana", "positive"), value("anti-dsdna", "positive")]}
+
+
+def test_a_disease_that_is_excluded_with_exceptions_is_left_to_a_person_to_complete(catalogue: Catalogue) -> None:
+    (found,) = asks(catalogue, exclusion="* Malignancy within 5 years, except basal cell carcinoma of the skin")
+    assert found["all"][0] == {"condition": {"is": "malignancy", "when": "within 5 a"}}
+    assert "judgement" in found["all"][1]
 
 
 def test_another_way_to_meet_a_limit_is_joined_to_it_and_asked_about(catalogue: Catalogue) -> None:

@@ -45,7 +45,10 @@ _TAKEN = re.compile(
 _DOSE = re.compile(r"\bmg\b|(?<!high.)\bdoses?\b|\bpulse\b")
 _ALLERGY = re.compile(r"allerg|hypersensitiv|contraindicat")
 _NOT_THE_PATIENT = re.compile(r"\bfamily history\b")
-_AGE = re.compile(r"\b(\d{1,2})\s*(?:to|-)\s*(\d{2,3})\s*years")
+_AGE = re.compile(
+    r"\b(\d{1,2})\s*(?:to|-)\s*(\d{2,3})\s*years|between (\d{1,2}) and (\d{2,3}) years"
+    r"|(?:≥|>=|at least)\s*(\d{1,2}) years?(?: old)?,? and\s*(?:≤|<=|at most|up to)\s*(\d{2,3}) years"
+)
 _CONSENT = re.compile(r"\binformed consent\b")
 _PREGNANCY_TEST_LATEST = 1  # months; a longer look-back proves nothing, so the text is damaged
 
@@ -124,7 +127,7 @@ class _Drafter:
             for clause in parts:
                 match = _AGE.search(self.low, clause.start, clause.end)
                 if match and re.search(r"\bage", self.low[clause.start : clause.end]):
-                    least, most = int(match[1]), int(match[2])
+                    least, most = (int(number) for number in match.groups() if number)
                     place, span, confidence = clause.place, match.span(), "medium"
                     break
         if limit := _age_limit(least, most):
@@ -181,7 +184,7 @@ class _Drafter:
 
     def _alternative(self, clause: Clause, readings: Sequence[Reading]) -> None:
         """ "In Gilbert's syndrome bilirubin may be 3 × ULN": another way to meet the criteria just before."""
-        diagnoses = self.reader.diagnoses(clause, readings)
+        diagnoses = list(self.lexicon.find(self.lexicon.diagnoses, self.low, clause.start, clause.end))
         conditions: list[Words] = [{"condition": {"is": m.concept, "when": "ever"}} for m in diagnoses[:1]]
         if not conditions:
             conditions = [{"judgement": {"ask": f"Does this hold: “{self._quote(clause)}”?"}}]
@@ -212,11 +215,23 @@ class _Drafter:
 
     def _included(self, clause: Clause, readings: list[Reading]) -> None:
         exception = self._exception(clause)
-        for group in self._alternatives(clause, readings):
+        base, extra = self._own_exceptions(clause, readings)
+        for group in self._alternatives(clause, base):
             self._criterion(clause, group, exception)
+        if extra:
+            self._alternative(clause, extra)
         self._negated(clause, readings)
         self._diagnosed(clause, readings)
         self._taken(clause, readings)
+
+    def _own_exceptions(
+        self, clause: Clause, readings: Sequence[Reading]
+    ) -> tuple[Sequence[Reading], Sequence[Reading]]:
+        """Limits, and those behind an "except" about the same result: "1.5 × ULN (except Gilbert: 3 × ULN)"."""
+        found = _EXCEPTION.search(self.low, clause.start, clause.end)
+        before = {r.concepts[0] for r in readings if found and r.end <= found.start()}
+        extra = [r for r in readings if found and r.start > found.start() and r.concepts[0] in before]
+        return [r for r in readings if r not in extra], extra
 
     def _taken(self, clause: Clause, readings: Sequence[Reading]) -> None:
         """Earlier treatment that is asked for: one of the named is on record; how long and how well is a question."""
@@ -241,7 +256,7 @@ class _Drafter:
         groups: list[list[Reading]] = []
         for reading in readings:
             between = self.low[groups[-1][-1].end : reading.start] if groups else ""
-            if groups and (reading.joined == "or" or re.search(r"\bor\b", between)) and ":" not in between:
+            if groups and (reading.joined == "or" or re.search(r"\bor\b", between)) and ": " not in between:
                 groups[-1].append(reading)
             else:
                 groups.append([reading])
@@ -311,7 +326,8 @@ class _Drafter:
             words["when"] = "ever"
         condition: Words = {"condition": words}
         asks, confidence = condition, "high"
-        if side == "exclusion" and clause.side == "exclusion" and _QUALIFIED.search(stretch):
+        limited = _QUALIFIED.search(stretch) or _EXCEPTION.search(stretch)
+        if side == "exclusion" and clause.side == "exclusion" and limited:
             ask = f"Is it as the text says: “{self._quote(clause)}”?"
             asks, confidence = {"all": [condition, {"judgement": {"ask": ask}}]}, "medium"
         text = concept.title + (f" within {window}" if window else "")

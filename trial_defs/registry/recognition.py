@@ -34,7 +34,8 @@ class Reading:
     question: str | None = None
 
 
-_NUMBER = r"\d{1,6}(?:\.\d{1,4})?"
+# Not the 1 of a titre (1:80), nor the 100 of 100,000 and 45 000: such numbers are not read at all.
+_NUMBER = r"\d{1,6}(?:\.\d{1,4})?(?![\d.,:]*\d)(?! \d{3}\b)"
 _SIGNS = {
     ">=": r">=|≥|=>|at least|(?:not|no) (?:less|lower|fewer) than|(?:greater|more) than or equal to|minimum of",
     "<=": r"<=|≤|=<|at most|(?:not|no) (?:more|greater|higher) than|less than or equal to|up to|maximum of"
