@@ -27,7 +27,7 @@ from app.settings import Settings, SettingsError, read_settings
 from app.signing import Keys
 from cds_hooks.report import report_of
 from mappings.chart import ChartBuilder, ChartError
-from mappings.times import parse_moment
+from mappings.times import can_be_now, parse_moment
 from mappings.yaml_files import DefinitionError
 from trial_defs.evaluation import match as match_trials
 from trial_defs.findings import Match
@@ -185,7 +185,7 @@ def _moment(text: str | None, zone: tzinfo) -> datetime:
     if text is None:
         return datetime.now(UTC)
     moment = parse_moment(text, zone)
-    if moment is None or not moment.is_one_day:
+    if moment is None or not moment.is_one_day or not can_be_now(moment.earliest):
         _stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
     return moment.earliest
 

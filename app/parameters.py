@@ -8,18 +8,18 @@ from datetime import datetime, tzinfo
 
 from app.definitions import Served
 from app.errors import Unusable
-from mappings.times import parse_moment
+from mappings.times import can_be_now, parse_moment
 from trial_defs.expressions import Trial
 
 
-def moment_of(text: str, zone: tzinfo) -> datetime:
-    """The instant that `asOf` names; a date is 00:00 of that day in `zone`. Unusable when it is neither."""
+def moment_of(text: str, zone: tzinfo, name: str = "asOf") -> datetime:
+    """The instant that the parameter `name` says; a date is 00:00 of that day in `zone`. Unusable when neither."""
     # An unescaped "+" arrives as a space.
     text = re.sub(r"([Tt][\d:.]+) (\d{2}:?\d{2})$", r"\1+\2", text.strip())
     moment = parse_moment(text, zone)
     is_date = moment is not None and len(text) == 10
-    if moment is None or not (is_date or _has_offset(text)):
-        raise Unusable("asOf is a date, or an instant with its offset.", "asOf")
+    if moment is None or not (is_date or _has_offset(text)) or not can_be_now(moment.earliest):
+        raise Unusable(f"{name} is a date from 1900 to 2199, or an instant with its offset.", name)
     return moment.earliest
 
 

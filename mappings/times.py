@@ -52,6 +52,11 @@ def parse_moment(text: str, zone: tzinfo) -> Moment | None:
     return None
 
 
+def can_be_now(moment: datetime) -> bool:
+    """Whether a chart can be read at that moment: every window counted from it stays inside the calendar."""
+    return 1900 <= moment.year < 2200
+
+
 def _parse_date(text: str, match: re.Match[str], zone: tzinfo) -> Moment | None:
     year, month, day = int(match[1]), match[2] and int(match[2]), match[3] and int(match[3])
     try:

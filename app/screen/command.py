@@ -23,7 +23,7 @@ from app.screen.export import ExportError, open_export
 from app.screen.run import REPORT, UNFINISHED, UNREAD, Order, ScreenError, planned_as_of, screen
 from app.screen.shard import Question
 from app.screen.tables import CANDIDATES, CHANGES, DuckDbMissing
-from mappings.times import parse_moment
+from mappings.times import can_be_now, parse_moment
 from mappings.yaml_files import DefinitionError
 
 out = Console(highlight=False)
@@ -193,7 +193,7 @@ def _moment(text: str | None, zone: tzinfo) -> datetime | None:
     if text is None:
         return None
     moment = parse_moment(text, zone)
-    if moment is None or not moment.is_one_day:
+    if moment is None or not moment.is_one_day or not can_be_now(moment.earliest):
         _stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
     return moment.earliest
 

@@ -49,13 +49,31 @@ async def test_as_of_is_a_day_or_an_instant_and_now_without_it(client: httpx.Asy
     assert unescaped.json()["asOf"] == "2026-10-30T06:00:00Z"
 
 
+@pytest.mark.parametrize("day", ["1900-01-01", "2199-12-31"])
+async def test_a_chart_can_be_read_on_every_day_of_three_centuries(client: httpx.AsyncClient, day: str) -> None:
+    assert (await report(client, asOf=day))["asOf"] == f"{day}T00:00:00Z"
+
+
 async def test_a_day_begins_in_the_time_zone_of_the_site(tmp_path: Path, definitions: Definitions) -> None:
     services = services_with(demo_settings(tmp_path, timezone="Asia/Tokyo"), definitions)
     async with serving(services) as client:
         assert (await report(client, asOf="2026-10-30"))["asOf"] == "2026-10-29T15:00:00Z"
 
 
-@pytest.mark.parametrize("text", ["2026", "2026-10", "2026-13-01", "2026-10-30T08:00:00", CANARY, ""])
+NO_MOMENTS = [
+    "2026",
+    "2026-10",
+    "2026-13-01",
+    "2026-10-30T08:00:00",
+    "0001-01-01",
+    "1899-12-31",
+    "2200-01-01",
+    CANARY,
+    "",
+]
+
+
+@pytest.mark.parametrize("text", NO_MOMENTS)
 async def test_an_unusable_as_of_is_422(client: httpx.AsyncClient, text: str) -> None:
     assert "asOf is a date" in problem(await client.post(MATCH, json=WHOLE_CHART, params={"asOf": text}), 422)
 

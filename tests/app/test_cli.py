@@ -39,6 +39,7 @@ def test_a_chart_may_come_from_stdin() -> None:
 UNUSABLE = [
     (["--as-of", "canary"], "--as-of: is a date"),
     (["--as-of", "2026"], "--as-of: is a date"),
+    (["--as-of", "0001-01-01"], "--as-of: is a date"),
     (["--trial", "canary"], "--trial: 1 of the ids given are not served"),
     (["--timezone", "canary"], "--timezone: is not a time zone"),
 ]
