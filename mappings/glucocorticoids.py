@@ -49,7 +49,7 @@ def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
     An order that repeats an older one to the letter may be its renewal, or may come on top: that is left open.
     """
     tellings: dict[str, dict[str, list[DailyDose]]] = {}
-    for episode in episodes:
+    for episode in _told_once(episodes):
         kind = episode.source.partition("/")[0]
         tellings.setdefault(episode.member or episode.concept, {}).setdefault(kind, []).append(_one(episode, catalogue))
     low, high = Decimal(0), Decimal(0)
@@ -63,6 +63,19 @@ def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
         notes += [dose.note for dose in sums if dose.note]
     note = "; ".join(dict.fromkeys(notes)) or None
     return DailyDose(low, None if unknown else high, tuple(episodes), note)
+
+
+def _told_once(episodes: Iterable[Episode]) -> list[Episode]:
+    """Without statements that say the same as another: a list that was taken twice is still one intake.
+
+    Two orders alike are not so: they may be one for the morning and one for the night.
+    """
+    once: dict[object, Episode] = {}
+    for episode in episodes:
+        alike = (episode.member, episode.dose, episode.start, episode.end, episode.ongoing, episode.certainty)
+        stated = episode.source.startswith("MedicationStatement")
+        once.setdefault(alike if stated else episode.source, episode)
+    return list(once.values())
 
 
 def _added(doses: Iterable[DailyDose]) -> DailyDose:

@@ -169,6 +169,7 @@ def dose_span(*resources: Json) -> tuple[float | None, float | None]:
         ([order(10), order(5, id="m2", authoredOn="2026-10-10")], (15, 15)),
         ([order(10), statement(10)], (10, 10)),
         ([order(10), statement(20)], (10, 20)),
+        ([statement(10), statement(10) | {"id": "s2"}], (10, 10)),  # one list, taken twice
         ([order(10, status="stopped")], (0, 0)),
         ([order(10, status="unknown")], (0, 10)),
         ([order(10, dosageInstruction=[a_dosage(10, asNeededBoolean=True)])], (0, 10)),
