@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -20,7 +20,7 @@ from rich.table import Table
 from app.definitions import Definitions, Served
 from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
 from app.screen.export import ExportError, open_export
-from app.screen.run import REPORT, UNFINISHED, UNREAD, Order, ScreenError, planned_as_of, screen
+from app.screen.run import UNFINISHED, UNREAD, Order, ScreenError, moment_of_same, planned_as_of, screen
 from app.screen.shard import Question
 from app.screen.tables import CANDIDATES, CHANGES, DuckDbMissing
 from mappings.times import can_be_now, parse_moment
@@ -50,8 +50,8 @@ def screen_command(
         typer.Option(
             "--since",
             help="Folder of an earlier screen: changes.csv says who is newly a candidate, who no longer, and why. "
-            "Trials that did not change are not evaluated again where export and moment are the same; without "
-            "--as-of the moment is that of the earlier screen.",
+            "Where the export is the same, the moment is that of the earlier screen unless --as-of says another, and "
+            "trials that did not change are not evaluated again.",
         ),
     ] = None,
     complete: Annotated[
@@ -114,12 +114,14 @@ def screen_command(
         question = Question(
             trials=tuple(each for name, each in served.trials.items() if not trial or name in trial),
             catalogue=served.catalogue,
-            as_of=_moment(as_of, _zone(timezone)) or planned_as_of(to) or _moment_of(since) or datetime.now(UTC),
+            as_of=datetime.now(UTC),
             timezone=timezone,
             base_url=files.base_url,
             complete=files.complete,
             labels=_labels(restricted_labels),
         )
+        chosen = _moment(as_of, _zone(timezone)) or planned_as_of(to) or moment_of_same(since, files, question)
+        question = replace(question, as_of=chosen or question.as_of)
         runs_on = SparkEngine(spark_master) if engine is EngineName.SPARK else LocalEngine(workers)
         with closing(runs_on), _Bars() as bars:
             report = screen(Order(files, question, to, workers, runs_on, since), bars)
@@ -196,16 +198,6 @@ def _moment(text: str | None, zone: tzinfo) -> datetime | None:
     if moment is None or not moment.is_one_day or not can_be_now(moment.earliest):
         _stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
     return moment.earliest
-
-
-def _moment_of(since: Path | None) -> datetime | None:
-    if since is None:
-        return None
-    try:
-        text = msgspec.json.decode((since / REPORT).read_bytes())["plan"]["asOf"]
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
-        _stop("--since: is not the folder of a finished screen")
-    return _moment(text, UTC)
 
 
 def _labels(text: str) -> frozenset[tuple[str, str]]:

@@ -196,3 +196,43 @@ def _concepts(found: Any) -> list[Any]:
     if components:
         concepts += [part.code for part in components if part.code is not None]
     return concepts
+
+
+class _Deletion(Struct):
+    method: str = ""
+    url: str = ""
+
+
+class _Entry(Struct):
+    request: _Deletion | None = None
+
+
+class _Deletions(Struct):
+    entry: tuple[_Entry, ...] = ()
+
+
+def deletions(line: bytes) -> list[str]:
+    """What a Bundle of deletions names, as "Observation/abc"; servers put them beside the files of a delta."""
+    try:
+        found = msgspec.json.decode(line, type=_Deletions)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    requests = (entry.request for entry in found.entry if entry.request)
+    return ["/".join(request.url.split("/")[-2:]) for request in requests if request.method == "DELETE"]
+
+
+class _Identified(Struct, rename="camel"):
+    resource_type: str | None = None
+    id: str | None = None
+
+
+_decode_identity = msgspec.json.Decoder(_Identified).decode
+
+
+def reference_of(line: bytes) -> str:
+    """ "Observation/abc"; nothing where the line has no type or id."""
+    try:
+        found = _decode_identity(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return f"{found.resource_type}/{found.id}" if found.resource_type and found.id else ""

@@ -27,7 +27,7 @@ from app.screen import tables
 from app.screen import work as work_of
 from app.screen.engines import Engine, LocalEngine
 from app.screen.export import Chunk, Export
-from app.screen.shard import Question
+from app.screen.shard import Gaps, Question
 from app.screen.spool import (
     PatientFilter,
     Runs,
@@ -223,13 +223,26 @@ def reusable(order: Order) -> tuple[str, ...]:
     """The trials whose rows in the earlier screen cannot have changed: same files, moment, concepts and definition."""
     if order.since is None:
         return ()
-    try:
-        then = msgspec.json.decode((order.since / REPORT).read_bytes())["plan"]
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
-        raise ScreenError("--since: is not the folder of a finished screen") from None
+    then = _finished_plan(order.since)
     now = plan_of(order)
     same = all(then.get(name) == now[name] for name in now if name != "trials")
     return tuple(name for name, digest in now["trials"].items() if same and then["trials"].get(name) == digest)
+
+
+def moment_of_same(since: Path | None, export: Export, question: Question) -> datetime | None:
+    """The moment of the earlier screen, where it was one of the same export: then only definitions can have changed."""
+    if since is None:
+        return None
+    then = _finished_plan(since)
+    moment = parse_moment(str(then.get("asOf")), UTC)
+    return moment.earliest if moment and then.get("export") == digest_of(export, question) else None
+
+
+def _finished_plan(since: Path) -> dict[str, Any]:
+    try:
+        return dict(msgspec.json.decode((since / REPORT).read_bytes())["plan"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        raise ScreenError("--since: is not the folder of a finished screen") from None
 
 
 # The passes
@@ -248,8 +261,9 @@ def _run(order: Order, folder: Path, progress: Progress) -> Found:
     runs.add(folder / "lines", pieces)
     runs.add(folder / "late", late)
     keep_medications(folder, runs.medications)
-    work = replace(work, incomplete=incomplete_types(pieces))
-    return Found(pieces, work.incomplete, _evaluate(order, work, runs, progress))
+    deleted = frozenset(reference for piece in pieces for reference in piece.deleted)
+    work = replace(work, gaps=Gaps(incomplete_types(pieces), deleted))
+    return Found(pieces, work.gaps.incomplete, _evaluate(order, work, runs, progress))
 
 
 def _find_gates(order: Order, work: Work, chunks: Sequence[Chunk], progress: Progress) -> None:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from app.restricted import without_restricted
+from app.screen.lines import reference_of
 from cds_hooks.report import Json, trial_entry
 from cds_hooks.wording import Titles, titles_of
 from mappings.catalogue import Catalogue
@@ -52,6 +53,17 @@ class Question:
         return ZoneInfo(self.timezone)
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """What reading the export has shown: types in which silence says nothing after all, and records that are gone."""
+
+    incomplete: frozenset[str] = frozenset()
+    deleted: frozenset[str] = frozenset()  # "Observation/abc"
+
+
+NO_GAPS = Gaps()
+
+
 @dataclass
 class Answers:
     """The rows of one shard, and how many patients had what become of them."""
@@ -62,13 +74,13 @@ class Answers:
 
 
 def screen_patients(
-    patients: Iterable[tuple[str, Lines]], question: Question, incomplete: frozenset[str], medications: Medications
+    patients: Iterable[tuple[str, Lines]], question: Question, gaps: Gaps, medications: Medications
 ) -> Answers:
-    """Each patient with all their lines, in any order. `incomplete`: types of which something could not be read."""
+    """Each patient with all their lines, in any order."""
     answers = Answers()
     titles = titles_of(question.catalogue)
     for patient, lines in patients:
-        fate = _screen(patient, lines, question, incomplete, medications, titles, answers)
+        fate = _screen(patient, lines, question, gaps, medications, titles, answers)
         answers.patients[fate] += 1
     return answers
 
@@ -77,14 +89,14 @@ def _screen(
     patient: str,
     lines: Lines,
     question: Question,
-    incomplete: frozenset[str],
+    gaps: Gaps,
     medications: Medications,
     titles: Titles,
     answers: Answers,
 ) -> str:
     """What became of the patient, in a word; rows are added to the answers."""
     try:
-        chart = read_chart(patient, lines, question, incomplete, medications)
+        chart = read_chart(patient, lines, question, gaps, medications)
     except ChartError as error:
         return error.code
     facts = facts_of(chart, question.catalogue, question.as_of, question.zone)
@@ -107,16 +119,16 @@ def _screen(
     return "indicated" if shown.trials else "restricted"
 
 
-def read_chart(
-    patient: str, lines: Lines, question: Question, incomplete: frozenset[str], medications: Medications
-) -> Chart:
+def read_chart(patient: str, lines: Lines, question: Question, gaps: Gaps, medications: Medications) -> Chart:
     """The chart of one patient. ChartError where there is no Patient that can be read."""
     builder = ChartBuilder(patient, question.base_url)
+    if gaps.deleted:
+        lines = [line for line in lines if reference_of(line) not in gaps.deleted]
     # In an order of their own, so that the order of the export changes nothing.
     _add(builder, sorted(lines))
     for kind in question.complete:
         builder.add(b"null", kind)
-    for kind in incomplete:
+    for kind in gaps.incomplete:
         builder.fail(kind, "incomplete")
     for reference in builder.missing_medications():
         _add(builder, sorted(medications.get(reference)))

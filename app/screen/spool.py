@@ -18,11 +18,11 @@ from typing import IO
 import msgspec
 
 from app.screen.export import Broken, Chunk, lines_of
-from app.screen.lines import OUTCOME, READ, LineError, LineReader
+from app.screen.lines import OUTCOME, READ, LineError, LineReader, deletions
 
 _RUN = 24 * 1024 * 1024  # bytes that a worker holds before it writes them
 _MOST_TOLD = 200  # places per piece that the report names; all are counted
-_TOLD = READ | {OUTCOME}
+_TOLD = READ | {OUTCOME, "Bundle"}
 MEDICATIONS = -1  # the shard of what belongs to no patient
 _BITS = 26
 
@@ -51,6 +51,7 @@ class Sorted(msgspec.Struct):
     unread: list[Unread] = []
     unread_count: dict[str, int] = {}  # by type of the line, or of its file; "" where neither is known
     outcomes: list[str] = []  # OperationOutcomes that the export came with
+    deleted: list[str] = []  # "Observation/abc": what a delta says is no longer there
     late: list[int] = []  # marks of patients whose gate is opened by what the first pass does not read
 
 
@@ -161,6 +162,8 @@ class Sorter:
         if patient is None or not patient.isprintable():
             if kind == OUTCOME:
                 _heed(line.decode("utf-8", "replace").strip(), found)
+            elif kind == "Bundle":
+                found.deleted += deletions(line)
             elif kind in READ:
                 found.foreign[kind] = found.foreign.get(kind, 0) + 1
             return None

@@ -14,13 +14,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from app.screen.export import Chunk
-from app.screen.lines import LineReader
-from app.screen.shard import Answers, Lines, Question, as_lines, screen_patients
+from app.screen.lines import LineReader, reference_of
+from app.screen.shard import NO_GAPS, Answers, Gaps, Lines, Question, as_lines, screen_patients
 from app.screen.spool import PatientFilter, Segments, Sorted, Sorter, lines_in, open_gates, write_whole
 
 WANTED, WANTED_LATE = "wanted", "wanted-late"
@@ -34,7 +33,7 @@ class Work:
     question: Question
     gates: frozenset[str] | None
     shards: int
-    incomplete: frozenset[str] = frozenset()
+    gaps: Gaps = NO_GAPS
 
 
 _work: Work
@@ -90,7 +89,7 @@ def evaluate(task: tuple[int, Segments]) -> None:
         charts.setdefault(patient, []).append(line)
     patients: list[tuple[str, Lines]] = [(patient, charts[patient]) for patient in sorted(charts)]
     with closing(Medications(_work.folder / "medications.db")) as medications:
-        answers = screen_patients(patients, _work.question, _work.incomplete, medications)
+        answers = screen_patients(patients, _work.question, _work.gaps, medications)
     write_part(_work.folder / "parts", number, answers)
 
 
@@ -110,22 +109,11 @@ def keep_medications(folder: Path, segments: Segments) -> None:
     temporary.unlink(missing_ok=True)
     with closing(sqlite3.connect(temporary)) as db:
         db.execute("CREATE TABLE medication (reference TEXT, line BLOB)")
-        found = ((f"Medication/{_id_of(line)}", line) for _, line in lines_in(segments))
+        found = ((reference_of(line), line) for _, line in lines_in(segments))
         db.executemany("INSERT INTO medication VALUES (?, ?)", found)
         db.execute("CREATE INDEX by_reference ON medication (reference)")
         db.commit()
     temporary.replace(path)
-
-
-class _Identified(msgspec.Struct):
-    id: Any = None
-
-
-def _id_of(line: bytes) -> str:
-    try:
-        return str(msgspec.json.decode(line, type=_Identified).id)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
 
 
 class Medications:

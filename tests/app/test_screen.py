@@ -6,6 +6,9 @@ import csv
 import json
 import random
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
@@ -21,7 +24,7 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.screen.engines import LocalEngine, SparkEngine
 from app.screen.export import ExportError, open_export
-from app.screen.run import ScreenError, screen
+from app.screen.run import ScreenError, moment_of_same, screen
 from app.screen.work import Work
 from benchmarks.synthetic_export import write_export as write_synthetic
 from cds_hooks.report import report_of
@@ -247,6 +250,36 @@ def test_an_unfinished_screen_of_something_else_is_not_mixed_in(
         screen(an_order(other, tmp_path, trials.values(), catalogue))
 
 
+def test_a_killed_command_leaves_no_process_behind_and_goes_on(cohort: Path, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "trialcards"), "screen", str(cohort), "--as-of", "2026-11-01"]
+    whole = subprocess.run([*command, "--out", str(tmp_path / "whole"), "--workers", "2"], capture_output=True)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out"), "--workers", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    begun = tmp_path / "out" / "unfinished" / "lines"
+    while process.poll() is None and not list(begun.glob("*.lines")):
+        time.sleep(0.002)
+    children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    process.kill()
+    process.wait()
+    assert children
+    _wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+    again = subprocess.run([*command, "--out", str(tmp_path / "out"), "--workers", "2"], capture_output=True)
+    assert again.returncode == 0, again.stderr
+    assert everything_in(tmp_path / "out") == everything_in(tmp_path / "whole")
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came about")
+
+
 # What could not be read
 
 
@@ -358,6 +391,33 @@ def test_drugs_are_found_through_the_medications_they_refer_to(
     assert any("MedicationRequest/m1" in str(row[14]) for row in rows_of(tmp_path))
 
 
+def test_what_a_delta_says_is_deleted_no_longer_counts(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    resources = a_patient("p1", catalogue, conditions=LUPUS) + a_patient("p2", catalogue, conditions=LUPUS)
+    export = write_export(tmp_path / "export", resources)
+    gone = {"request": {"method": "DELETE", "url": "Condition/p1-systemic-lupus-erythematosus-0"}}
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [gone]}
+    (export / "deleted.00000.ndjson").write_text(json.dumps(bundle) + "\n")
+    screen(an_order(export, tmp_path, trials.values(), catalogue))
+    assert {patient for patient, *_ in verdicts_of(tmp_path)} == {"Patient/p2"}
+
+
+def test_a_newer_version_in_a_delta_replaces_the_older(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    resources = a_patient("p1", catalogue, conditions=LUPUS)
+    for resource in resources:
+        resource["meta"] = {"versionId": "1"}
+    changed = [{**resources[1], "meta": {"versionId": "2"}, "verificationStatus": {"coding": [{"code": "refuted"}]}}]
+    write_export(tmp_path / "full", resources)
+    write_export(tmp_path / "delta", changed)
+    order = an_order(tmp_path / "full", tmp_path / "out", trials.values(), catalogue)
+    files = open_export([tmp_path / "full", tmp_path / "delta"], everything=True)
+    report = screen(replace(order, export=files))
+    assert report["patients"] == {"not-indicated": 1}
+
+
 # Who may be listed
 
 
@@ -422,6 +482,18 @@ def test_a_changed_definition_is_tried_without_evaluating_the_others_again(
 
 def _amended(trial: Trial) -> Trial:
     return replace(trial, hash="sha256:amended", version=trial.version + 1)
+
+
+def test_an_amendment_is_tried_at_the_moment_of_the_screen_it_is_held_against(
+    cohort: Path, tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    order = an_order(cohort, tmp_path, trials.values(), catalogue)
+    screen(order)
+    assert moment_of_same(tmp_path, order.export, order.question) == AS_OF
+    other = an_order(
+        write_export(tmp_path / "other", a_patient("p", catalogue, conditions=LUPUS)), tmp_path, [], catalogue
+    )
+    assert moment_of_same(tmp_path, other.export, other.question) is None
 
 
 # As a user calls it
