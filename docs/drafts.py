@@ -1,0 +1,69 @@
+"""Writes the table of docs/registry.md: how much of the definitions made by hand the importer's drafts already have.
+
+.venv/bin/python -m docs.drafts [FOLDER]     FOLDER holds the documents that the definitions name
+
+Without FOLDER the documents beside this project are read (`../shared/seeds`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mappings.catalogue import Catalogue, load_catalogue
+from trial_defs.expressions import Trial
+from trial_defs.language import TrialWords, compile_trial
+from trial_defs.loader import OUR_TRIALS, load_trials
+from trial_defs.registry.comparison import Comparison, compare, is_limit
+from trial_defs.registry.draft import Draft, as_words, draft_of
+from trial_defs.registry.record import read_record
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ROOT.parent / "shared" / "seeds"
+PAGE = ROOT / "docs" / "registry.md"
+_HEAD = (
+    "| trial | drafted of what was made by hand | limits, of them | drafted limits | wrong | questions |\n"
+    "|---|---|---|---|---|---|\n"
+)
+
+
+def measured(trial: Trial, document: Path, catalogue: Catalogue) -> tuple[Draft, Comparison]:
+    """The draft from a trial's document, and what it has of the definition."""
+    draft = draft_of(read_record(document.read_bytes()), catalogue)
+    words = as_words(draft, catalogue, trial_id=trial.id, document=document.name, read_on=trial.read_on)
+    drafted = compile_trial(TrialWords.model_validate(words), catalogue, document, "")
+    return draft, compare(drafted, trial)
+
+
+def rows(folder: Path) -> Iterator[str]:
+    catalogue = load_catalogue([ROOT / "mappings" / "concepts"])
+    had = every = limits = wrong = asked = own_limits = had_limits = 0
+    for trial in load_trials([OUR_TRIALS], catalogue).trials.values():
+        draft, found = measured(trial, folder / trial.document, catalogue)
+        by_hand = [piece for piece in found.by_hand if is_limit(piece)]
+        kept = [piece for piece in found.had if is_limit(piece)]
+        yield _row(trial.id, len(found.had), len(found.by_hand), len(kept), len(by_hand), len(found.limits),
+                   len(found.wrong_limits), len(draft.questions))  # fmt: skip
+        had, every = had + len(found.had), every + len(found.by_hand)
+        had_limits, own_limits = had_limits + len(kept), own_limits + len(by_hand)
+        limits, wrong, asked = limits + len(found.limits), wrong + len(found.wrong_limits), asked + len(draft.questions)
+    yield _row("**all**", had, every, had_limits, own_limits, limits, wrong, asked)
+
+
+def _row(name: str, had: int, every: int, kept: int, own: int, limits: int, wrong: int, asked: int) -> str:
+    return f"| {name} | {had} of {every} ({100 * had // every} %) | {kept} of {own} | {limits} | {wrong} | {asked} |\n"
+
+
+def main(arguments: list[str]) -> int:
+    text = PAGE.read_text("utf-8")
+    before, after = text.split(_HEAD)
+    table = "".join(rows(Path(arguments[0]) if arguments else DOCUMENTS))
+    lines = after.splitlines(keepends=True)
+    kept = "".join(line for line in lines if not line.startswith("|"))
+    PAGE.write_text(before + _HEAD + table + kept, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
