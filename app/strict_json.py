@@ -23,7 +23,7 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _NAME = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _JSON_TYPES = re.compile(r"^application/(?:json|fhir\+json)$")
-_NOT_BRACKETS = bytes(set(range(256)) - set(b'{}[]"\\'))
+_NOT_BRACKETS = bytes(set(range(256)) - set(b'{}[]"'))
 _ONE_KIND = bytes.maketrans(b"[]", b"{}")
 _STRING = re.compile(rb'"[^"]*"')
 
@@ -152,9 +152,10 @@ def _skip_space(body: bytes, at: int) -> int:
 
 def is_deeper_than(body: bytes, levels: int) -> bool:
     """Whether valid JSON nests deeper than that. Works on the brackets alone, innermost pairs first."""
+    if b"\\" in body:
+        # While the other characters are still there: in "caf\u00e9" the last quote is not an escaped one.
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     brackets = body.translate(_ONE_KIND, _NOT_BRACKETS)
-    if b"\\" in brackets:
-        brackets = brackets.replace(b"\\\\", b"").replace(b'\\"', b"").replace(b"\\", b"")
     brackets = _STRING.sub(b"", brackets.replace(b'""', b""))
     for _ in range(levels):
         if not brackets:

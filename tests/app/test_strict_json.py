@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.errors import BadJson
 from app.strict_json import DEEPEST, check_envelope, check_whole, is_deeper_than
@@ -49,6 +53,8 @@ def test_a_whole_chart_is_looked_at_in_every_object() -> None:
         b'{"a":1,"b":{"c":[1,2,{"d":"}"}]}}',
         b' { "a\\"b" : "x" , "c" : null } ',
         '{"ä":"ö"}'.encode(),
+        b'{"a":"caf\\u00e9"}',
+        b'{"a":["line\\n"],"b":"\\\\"}',
         b"{}",
         b"[]",
         b"3",
@@ -73,3 +79,21 @@ def test_a_body_nested_too_deep_is_refused(depth: int) -> None:
 def test_depth_counts_brackets_outside_of_text(body: bytes, depth: int) -> None:
     assert not is_deeper_than(body, depth)
     assert depth == 0 or is_deeper_than(body, depth - 1)
+
+
+_texts = st.text(alphabet='ab"\\[]{}é\n', max_size=6)
+_values = st.recursive(_texts, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3))
+
+
+def depth_of(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(depth_of, value.values()), default=0)
+    return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
+
+
+@given(_values)
+def test_depth_is_that_of_the_value_whatever_its_texts_hold(value: object) -> None:
+    for written in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
+        depth = depth_of(value)
+        assert not is_deeper_than(written.encode(), depth)
+        assert depth == 0 or is_deeper_than(written.encode(), depth - 1)
