@@ -26,7 +26,7 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/trialcards trials lint
+	$(BIN)/trialcards trials lint --cases tests/trial_cases
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev

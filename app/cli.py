@@ -19,6 +19,7 @@ from rich.table import Table
 from app.bulk.command import export_command
 from app.definitions import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
+from app.linting import rule_problems
 from app.records import Records, RecordsUnavailable
 from app.registry import add_commands
 from app.replay import Unrepeatable, replay
@@ -31,6 +32,7 @@ from mappings.times import can_be_now, parse_moment
 from mappings.yaml_files import DefinitionError
 from trial_defs.evaluation import match as match_trials
 from trial_defs.findings import Match
+from trial_defs.loader import OUR_TRIALS
 
 cli = typer.Typer(
     name="trialcards",
@@ -287,16 +289,31 @@ def show_trial(
 
 
 @trials_cli.command(name="lint")
-def lint_trials(trials: Folder = None, mappings: Concepts = None) -> None:
+def lint_trials(
+    trials: Folder = None,
+    mappings: Concepts = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="A folder of cases, one file per trial; every computed criterion needs one.")
+    ] = None,
+    record: Annotated[bool, typer.Option(help="Write down the versions of the definitions checked.")] = False,
+) -> None:
     """Check every definition and concept file; print each problem with file and place.
+
+    Besides what the language refuses: criteria that contradict each other, results without a window, silence presumed
+    where it may not be, a cohort that does not ask for its disease, an id with two meanings, a judgement that asks
+    nothing, a definition whose meaning changed without a new version. --cases and --record belong to the site's folder
+    where --trials names one, else to ours.
 
     Exit status 0 when there is none, 1 otherwise.
     """
     served = _read_all(mappings, trials)
-    for problem in served.problems:
+    chosen = trials or OUR_TRIALS
+    problems = [*served.problems]
+    for folder in dict.fromkeys((OUR_TRIALS, chosen)):
+        mine = (cases, record) if folder == chosen else (None, False)
+        problems += map(str, rule_problems(folder, served.catalogue, *mine))
+    for problem in problems:
         typer.echo(problem)
     _name_drafts(served)
-    typer.echo(
-        f"{len(served.trials)} trials, {len(served.catalogue.concepts)} concepts, {len(served.problems)} problems"
-    )
-    raise typer.Exit(1 if served.problems else 0)
+    typer.echo(f"{len(served.trials)} trials, {len(served.catalogue.concepts)} concepts, {len(problems)} problems")
+    raise typer.Exit(1 if problems else 0)

@@ -1,0 +1,48 @@
+"""Holds the definition files on disk against the author's rules, and keeps the record of their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mappings.catalogue import Catalogue
+from mappings.yaml_files import DefinitionError, Problem
+from trial_defs.lint import KnownVersion, Linted, lint_folder, read_versions, versions_text
+from trial_defs.loader import OUR_TRIALS
+
+OUR_VERSIONS = OUR_TRIALS.parent / "versions.yaml"
+
+
+def versions_file(folder: Path) -> Path:
+    """Where the versions of a folder of definitions are recorded: beside it, so that no loader takes it for a trial."""
+    return OUR_VERSIONS if folder == OUR_TRIALS else folder.with_name(f"{folder.name}.versions.yaml")
+
+
+def rule_problems(folder: Path, catalogue: Catalogue, cases: Path | None, record: bool) -> tuple[Problem, ...]:
+    """The problems of one folder; with `record` its versions are written down, unless one changed its meaning only.
+
+    A site that never recorded its versions is not asked for them.
+    """
+    path = versions_file(folder)
+    try:
+        known = read_versions(path)
+    except DefinitionError as error:
+        return error.problems
+    asked = known if path.exists() or folder == OUR_TRIALS else None
+    if not record:
+        return lint_folder(folder, catalogue, asked, cases).problems
+    linted = lint_folder(folder, catalogue, None, cases)
+    return (*linted.problems, *_recorded(path, linted, known))
+
+
+def _recorded(path: Path, linted: Linted, before: Mapping[str, KnownVersion]) -> list[Problem]:
+    refused = [
+        Problem(
+            path, name, f"version {now.version} is recorded with another meaning; raise `version` in the definition"
+        )
+        for name, now in linted.versions.items()
+        if name in before and before[name].version >= now.version and before[name].meaning != now.meaning
+    ]
+    if not refused:
+        path.write_text(versions_text(linted.versions), "utf-8")
+    return refused

@@ -1,0 +1,94 @@
+"""`trialcards trials lint` on a site's folder: the rules, the cases and the record of versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.linting import OUR_VERSIONS, versions_file
+from trial_defs.loader import OUR_TRIALS
+
+TRIAL = """
+id: SITE-1
+version: 1
+title: An invented trial
+short_title: Invented trial
+source: {document: invented, read_on: 2026-11-24}
+recruiting: {status: recruiting}
+cohorts:
+  sle:
+    title: Lupus
+    gate: {condition: {is: systemic-lupus-erythematosus}}
+    criteria:
+      - id: I1.sle
+        source: "Inclusion 1"
+        text: Lupus
+        include: {condition: {is: systemic-lupus-erythematosus}}
+      - id: I2.platelets
+        source: "Inclusion 2"
+        text: Platelets at least 25
+        include: {value: {of: platelets, is: ">= 25 10*9/L"}}
+"""
+
+
+def _lint(folder: Path, *options: str) -> Result:
+    return CliRunner().invoke(cli, ["trials", "lint", "--trials", str(folder), *options])
+
+
+def _site(tmp_path: Path, text: str = TRIAL) -> Path:
+    folder = tmp_path / "my-trials"
+    folder.mkdir(exist_ok=True)
+    (folder / "SITE-1.yaml").write_text(text)
+    return folder
+
+
+def test_a_site_that_records_nothing_is_not_asked_for_versions(tmp_path: Path) -> None:
+    assert _lint(_site(tmp_path)).exit_code == 0
+
+
+def test_a_rule_that_is_broken_is_printed_with_file_and_place(tmp_path: Path) -> None:
+    low = '      - {id: E1.low, source: s, text: t, exclude: {value: {of: platelets, is: ">= 20 10*9/L"}}}\n'
+    result = _lint(_site(tmp_path, TRIAL + low))
+    assert result.exit_code == 1
+    assert "SITE-1.yaml  sle.E1.low  no platelets meets I2.platelets and E1.low at once" in result.output
+
+
+def test_a_recorded_definition_cannot_change_its_meaning_without_a_new_version(tmp_path: Path) -> None:
+    folder = _site(tmp_path)
+    assert _lint(folder, "--record").exit_code == 0
+    assert versions_file(folder).name == "my-trials.versions.yaml"
+    _site(tmp_path, TRIAL.replace(">= 25", ">= 30"))
+    changed = _lint(folder)
+    assert changed.exit_code == 1
+    assert "version  means something else than the recorded version 1; raise `version`" in changed.output
+    refused = _lint(folder, "--record")
+    assert refused.exit_code == 1
+    assert "SITE-1  version 1 is recorded with another meaning" in refused.output
+    _site(tmp_path, TRIAL.replace(">= 25", ">= 30").replace("version: 1", "version: 2"))
+    assert _lint(folder, "--record").exit_code == 0
+    assert _lint(folder).exit_code == 0
+
+
+def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    folder = _site(tmp_path)
+    versions_file(folder).write_text("SITE-1: {version: one}\n")
+    result = _lint(folder)
+    assert result.exit_code == 1
+    assert "my-trials.versions.yaml  version" in result.output
+
+
+def test_cases_are_asked_for_where_their_folder_is_given(tmp_path: Path) -> None:
+    folder = _site(tmp_path)
+    assert "there is no file of cases for SITE-1" in _lint(folder, "--cases", str(tmp_path)).output
+    (tmp_path / "SITE-1.yaml").write_text(
+        "charts: {c: {cohort: sle}}\ncases: [{case: s, chart: c, expect: {I1.sle: met}}]\n"
+    )
+    assert "SITE-1.yaml  I2.platelets  no case says what it comes to" in _lint(folder, "--cases", str(tmp_path)).output
+
+
+def test_our_own_versions_stand_beside_the_trials() -> None:
+    assert versions_file(OUR_TRIALS) == OUR_VERSIONS
+    assert OUR_VERSIONS.exists()
