@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from app.screen.work import Work, begin, pack
+from mappings import units
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -38,7 +40,9 @@ class LocalEngine:
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
         if workers > 1:
-            # A fork inherits what is loaded; it is made before anything here starts a thread.
+            # A fork inherits what is loaded, so load it once; it is made before anything here starts a thread.
+            units.warm(())
+            gc.freeze()
             context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
             self._pool = ProcessPoolExecutor(workers, context, _watch_parent)
             self._pool.submit(os.getpid).result()

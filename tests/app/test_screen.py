@@ -250,16 +250,11 @@ def test_an_unfinished_screen_of_something_else_is_not_mixed_in(
         screen(an_order(other, tmp_path, trials.values(), catalogue))
 
 
-def test_a_killed_command_leaves_no_process_behind_and_goes_on(cohort: Path, tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).parent / "trialcards"), "screen", str(cohort), "--as-of", "2026-11-01"]
-    whole = subprocess.run([*command, "--out", str(tmp_path / "whole"), "--workers", "2"], capture_output=True)
-    assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "out"), "--workers", "2"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    begun = tmp_path / "out" / "unfinished" / "lines"
+def test_a_killed_command_leaves_no_process_behind_and_goes_on(cohort: Path, plain: Path, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "trialcards"), "screen", str(cohort), "--out", str(tmp_path)]
+    command += ["--as-of", "2026-11-01", "--complete", "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    begun = tmp_path / "unfinished" / "lines"
     while process.poll() is None and not list(begun.glob("*.lines")):
         time.sleep(0.002)
     children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
@@ -267,9 +262,9 @@ def test_a_killed_command_leaves_no_process_behind_and_goes_on(cohort: Path, tmp
     process.wait()
     assert children
     _wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
-    again = subprocess.run([*command, "--out", str(tmp_path / "out"), "--workers", "2"], capture_output=True)
+    again = subprocess.run(command, capture_output=True)
     assert again.returncode == 0, again.stderr
-    assert everything_in(tmp_path / "out") == everything_in(tmp_path / "whole")
+    assert everything_in(tmp_path) == everything_in(plain)
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
