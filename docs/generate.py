@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.settings import PREFIX, Settings
 from mappings.catalogue import load_catalogue
-from trial_defs.coverage import Decidable, decidable
+from trial_defs.coverage import Decidable, decidable, why_not_more
 from trial_defs.expressions import Criterion, Trial
 from trial_defs.loader import OUR_TRIALS, load_trials
 
@@ -88,9 +88,11 @@ def coverage(trials: Iterable[Trial]) -> str:
         lines.append(_share(trial.id, counts))
     lines.append(_share("**all**", total))
     for trial in trials:
-        lines += ["", f"## {trial.id}", "", "| criterion | cohorts | text | how | concepts |", "|---|---|---|---|---|"]
+        lines += ["", f"## {trial.id}", "", "| criterion | cohorts | text | how | concepts | why not more |"]
+        lines += ["|---|---|---|---|---|---|"]
         lines += [
-            f"| `{c.id}` | {where} | {_cell(c.text)} | {decidable(c)} | {', '.join(c.concepts)} |"
+            f"| `{c.id}` | {where} | {_cell(c.text)} | {decidable(c)} | {', '.join(c.concepts)} "
+            f"| {_cell(why_not_more(c))} |"
             for where, c in criteria_of(trial)
         ]
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ class Decidable(StrEnum):
 
 def decidable(criterion: x.Criterion) -> Decidable:
     """Which of the four this criterion is."""
-    sides = _sides(criterion.asks)
+    sides = sides_of(criterion.asks)
     if len(sides) == 2:
         return Decidable.COMPUTED
     if sides:
@@ -27,17 +27,40 @@ def decidable(criterion: x.Criterion) -> Decidable:
     return Decidable.EVIDENCE if criterion.concepts else Decidable.HUMAN
 
 
-def _sides(expression: x.Expression) -> frozenset[bool]:
+def why_not_more(criterion: x.Criterion) -> str:
+    """Why data do not decide all of it, told from the pieces that they leave open; empty where they decide."""
+    if decidable(criterion) is Decidable.COMPUTED:
+        return ""
+    found = [reason for leaf in x.leaves_of(criterion.asks) if (reason := _why_open(leaf))]
+    return "; ".join(dict.fromkeys(found))
+
+
+def _why_open(leaf: x.Expression) -> str:
+    match leaf:
+        case x.Consent():
+            return "given in person, not found in a chart"
+        case x.Judgement():
+            asked = "an investigator" if leaf.by == "investigator" else f"the {leaf.by}"
+            return f"no record holds the answer of {asked}: {leaf.question}"
+        case x.Treatment() if leaf.absent == "ask":
+            return "treatment given elsewhere may be missing from the chart, so no record is no proof"
+        case x.Condition() if leaf.absent == "ask" and len(sides_of(leaf)) < 2:
+            return f"no entry of {leaf.concept} is no proof of its absence"
+        case _:
+            return ""
+
+
+def sides_of(expression: x.Expression) -> frozenset[bool]:
     """The truths that data alone can bring about."""
     match expression:
         case x.All():
-            return _all_sides([_sides(part) for part in expression.parts])
+            return _all_sides([sides_of(part) for part in expression.parts])
         case x.AnyOf():
-            return _turned(_all_sides([_turned(_sides(part)) for part in expression.parts]))
+            return _turned(_all_sides([_turned(sides_of(part)) for part in expression.parts]))
         case x.Not():
-            return _turned(_sides(expression.part))
+            return _turned(sides_of(expression.part))
         case x.AtLeast():
-            able = [_sides(part) for part in expression.parts]
+            able = [sides_of(part) for part in expression.parts]
             yes = sum(True in sides for sides in able) >= expression.count
             no = sum(False in sides for sides in able) > len(able) - expression.count
             return frozenset({truth for truth, possible in ((True, yes), (False, no)) if possible})
@@ -46,7 +69,9 @@ def _sides(expression: x.Expression) -> frozenset[bool]:
             return frozenset({True, False}) if expression.absent == "presume" else frozenset({True})
         case x.Condition():
             dated = expression.absent == "presume" or expression.lasting or expression.began_within
-            return frozenset({True, False}) if dated else frozenset({True})
+            # An observation may state that it is not so ("not pregnant", "no effusion"), for as long as it is current.
+            stated = expression.when == "active" and expression.current_for
+            return frozenset({True, False}) if dated or stated else frozenset({True})
         case x.Age() | x.SexIs() | x.Value() | x.Change():
             return frozenset({True, False})
         case x.Judgement() | x.Consent():
