@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from cds_hooks.needs import Need, needs_of
+from cds_hooks.needs import Need, what_next
 from cds_hooks.paraphrase import Phrase, near_miss_words, paraphrase
 from cds_hooks.trends import Trend, limits_of, trend_of
 from cds_hooks.wording import VERDICTS, Titles, counted, definition_words, number_words, titles_of, unit_words
@@ -297,9 +297,9 @@ def _is_of_person(finding: Finding) -> bool:
 
 
 def _needs(trial: str, source: Source) -> tuple[Need, ...]:
-    """The tests that this trial waits for, those that settle the most over all trials first."""
+    """What this trial waits for, chosen over all trials, in the order in which a clinician would do it."""
     assert source.match
-    return tuple(need for need in needs_of(source.match.trials, source.catalogue) if trial in _trials_of(need))
+    return tuple(need for need in what_next(source.match.trials, source.catalogue) if trial in _trials_of(need))
 
 
 def _trials_of(need: Need) -> set[str]:
@@ -326,7 +326,7 @@ class Compared:
 
 
 def side_by_side(cohorts: Sequence[ExplainedCohort]) -> tuple[Compared, ...]:
-    """Every criterion that is not settled well in all cohorts that ask for it, in the order of the text."""
+    """Every criterion that is not met or open in a cohort, or that the cohorts answer differently; decisive ones first."""
     asked: dict[tuple[str, str], dict[str, str]] = {}
     for cohort in cohorts:
         for row in _rows(cohort):
@@ -334,7 +334,11 @@ def side_by_side(cohorts: Sequence[ExplainedCohort]) -> tuple[Compared, ...]:
     lines = [
         Compared(text, tuple(outcomes.get(cohort.id) for cohort in cohorts)) for (_, text), outcomes in asked.items()
     ]
-    return tuple(line for line in lines if set(line.outcomes) - {"met", "not-applicable", None})
+    return tuple(line for line in lines if _is_worth_comparing(set(line.outcomes)))
+
+
+def _is_worth_comparing(outcomes: set[str | None]) -> bool:
+    return bool(outcomes & {"not-met", "unknown"}) or (len(outcomes) > 1 and outcomes != {"met", None})
 
 
 def _rows(cohort: ExplainedCohort) -> Iterable[Row]:

@@ -61,6 +61,14 @@ def test_an_explanation_goes_from_trial_to_trial_without_a_new_address(page: Pag
     expect(page.get_by_role("heading", level=3).first).to_be_visible()
 
 
+def test_two_cohorts_stand_side_by_side(page: Page) -> None:
+    page.goto(explanation_of(page, "demo-lupus-two-cohorts", "CNCT19-AID"))
+    table = page.get_by_role("table", name=re.compile("^Side by side"))
+    expect(table.get_by_role("columnheader")).to_have_count(3)
+    expect(table).to_contain_text("not asked")
+    assert findings(page) == []
+
+
 def test_a_near_miss_that_time_resolves_stands_in_the_calendar(page: Page) -> None:
     page.goto(explanation_of(page, "demo-dermatomyositis", "none"))
     calendar = page.get_by_role("region", name="Calendar: what time alone changes")

@@ -127,11 +127,14 @@ def test_the_calendar_has_the_day_on_which_a_washout_ends(trials: Mapping[str, T
         assert entry.day.isoformat() in {cohort.recheck_on for cohort in trial.cohorts}
 
 
-def test_cohorts_stand_side_by_side_with_what_is_not_settled(trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
-    trial = one(source_of("demo-lupus-nephritis", trials, catalogue), "CNCT19-AID")
-    for line in side_by_side(trial.cohorts):
-        assert len(line.outcomes) == len(trial.cohorts)
-        assert set(line.outcomes) - {"met", "not-applicable", None}
+def test_cohorts_stand_side_by_side_where_they_differ(trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
+    trial = one(source_of("demo-lupus-two-cohorts", trials, catalogue), "CNCT19-AID")
+    assert [cohort.id for cohort in trial.cohorts] == ["sle-ln", "sle-itp"]
+    lines = {line.text: line.outcomes for line in side_by_side(trial.cohorts)}
+    assert lines["Breast-feeding"] == ("unknown", "unknown")
+    assert ("needs-human", None) in lines.values()  # the class of the nephritis, which one cohort asks for
+    assert ("met", "met") not in lines.values()
+    assert ("needs-human", "needs-human") not in lines.values()
 
 
 def test_a_changed_definition_leaves_what_was_said_and_adds_nothing(near_miss: Source) -> None:
