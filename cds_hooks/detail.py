@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from cds_hooks.needs import Need, concepts_of_open, effort_of, needs_of
+from cds_hooks.needs import Need, concepts_of_open, effort_of, needs_of, orderable
 from cds_hooks.safe_text import length, markdown
 from cds_hooks.services import READ_TYPES
 from cds_hooks.wording import (
@@ -140,8 +140,11 @@ def _missing(trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, title
     pieces = _merged(p for f in _unknown(cohort) for p in f.still_open if p.reason)
     by_concept = {concept: piece for piece in reversed(pieces) for concept in concepts_of_open(piece)}
     lines = [_need_line(need, by_concept, titles) for need in needs]
-    covered = {concept for need in needs for concept in need.concepts}
-    asked = [p for p in pieces if not covered.intersection(concepts_of_open(p))]
+    settled = {criterion for need in needs for _, _, criterion in need.settles}
+    asked = _merged(
+        p for f in _unknown(cohort) for p in f.still_open if p.reason
+        if not (f.criterion.id in settled and any(orderable(c, catalogue) for c in concepts_of_open(p)))
+    )  # fmt: skip
     lines += [markdown(open_words(p, titles), _LINE) for p in asked]
     return [Section("Missing, and how to get it", list(dict.fromkeys(lines)))]
 

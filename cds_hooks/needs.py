@@ -1,8 +1,12 @@
-"""What is missing, and the one test that would settle it: grouped by test, counted over all trials and cohorts."""
+"""What to order next: the fewest tests that would settle the most, counted over all trials and cohorts.
+
+Of alternatives ("antinuclear or anti-dsDNA antibodies") only one is ordered, the one that is needed anyway or costs
+the least; where all parts must hold, each is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,6 +46,8 @@ class Need:
 def concepts_of_open(piece: Open) -> tuple[str, ...]:
     """The results that a new test would bring; none for a question about history or for a judgement."""
     match piece.leaf:
+        case x.Change() if piece.reason is Reason.MISSING:
+            return ()  # what lacks is an earlier result, which no test of today brings
         case x.Value() | x.Change() if piece.reason in _A_TEST_HELPS:
             return (piece.leaf.concept,)
         case _:
@@ -53,31 +59,125 @@ def orderable(concept: str, catalogue: Catalogue) -> Orderable | None:
     return entry.order if entry else None
 
 
+Key = tuple[str, str | None, str | None]  # title and codes: one test, however many concepts it measures
+Place = tuple[str, str, str]  # trial, cohort, criterion
+
+
 def needs_of(trials: Iterable[TrialMatch], catalogue: Catalogue) -> tuple[Need, ...]:
-    """Every test that some card-worthy cohort waits for; the one that settles the most criteria first."""
-    needs: dict[tuple[str, str | None, str | None], Need] = {}
+    """The fewest tests that card-worthy cohorts wait for; the one that settles the most criteria first."""
+    return tuple(sorted(_fewest(list(_waiting(trials)), catalogue).values(), key=_most_settled_first))
+
+
+def what_next(trials: Iterable[TrialMatch], catalogue: Catalogue) -> tuple[Need, ...]:
+    """The same tests and the questions about history, in the order in which a clinician would do them.
+
+    Questions come first, then examination, urine and blood, ECG, lung function, imaging, procedures; of one kind the
+    one that settles the most.
+    """
+    waiting = list(_waiting(trials))
+    found = [*_questions(waiting, catalogue), *_fewest(waiting, catalogue).values()]
+    return tuple(sorted(found, key=lambda need: (EFFORT[need.order.how], *_most_settled_first(need))))
+
+
+def _waiting(trials: Iterable[TrialMatch]) -> Iterator[tuple[Place, Finding]]:
     for trial in trials:
         for cohort in worth_a_card(trial):
             for finding in cohort.findings:
                 if finding.outcome is Outcome.UNKNOWN:
-                    _collect(needs, (trial.trial.id, cohort.cohort.id, finding.criterion.id), finding, catalogue)
-    return tuple(sorted(needs.values(), key=_most_settled_first))
+                    yield (trial.trial.id, cohort.cohort.id, finding.criterion.id), finding
 
 
-def _collect(
-    needs: dict[tuple[str, str | None, str | None], Need],
-    place: tuple[str, str, str],
-    finding: Finding,
-    catalogue: Catalogue,
-) -> None:
-    for piece in finding.still_open:
-        for concept in concepts_of_open(piece):
-            order = orderable(concept, catalogue)
-            if order is None:
-                continue
-            need = needs.setdefault((order.title, order.loinc, order.snomed), Need(order))
+def _fewest(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> dict[Key, Need]:
+    """First what has no alternative; then of alternatives what is ordered anyway, or the least effort."""
+    asked = [(place, _Question(finding, catalogue)) for place, finding in waiting]
+    certain = {key for _, question in asked for key in question.orders(None)}
+    needs: dict[Key, Need] = {}
+    for place, question in asked:
+        for key, (order, concept) in question.orders(certain).items():
+            certain.add(key)
+            need = needs.setdefault(key, Need(order))
             need.concepts[concept] = None
             need.settles.add(place)
+    return needs
+
+
+Orders = Mapping[Key, tuple[Orderable, str]]  # with the concept for which it is ordered
+
+
+@dataclass(slots=True)
+class _Question:
+    """An unknown criterion, and the tests that would answer it."""
+
+    finding: Finding
+    catalogue: Catalogue
+
+    def orders(self, planned: Collection[Key] | None) -> Orders:
+        """The tests that answer it, given those that are planned; with None only those without any alternative."""
+        criterion = self.finding.criterion
+        found = dict(self._of(criterion.asks, criterion.kind == "inclusion", planned))
+        # A guard that is open must be known, whichever way it comes out.
+        for leaf in x.leaves_of(criterion.only_if) if criterion.only_if else ():
+            found |= self._of(leaf, True, planned)
+        return found
+
+    def _of(self, expression: x.Expression, wanted: bool, planned: Collection[Key] | None) -> Orders:
+        """What brings `expression` to the wanted truth, if it all comes out well."""
+        match expression:
+            case x.Not():
+                return self._of(expression.part, not wanted, planned)
+            case x.All() | x.AnyOf():
+                waiting = [part for part in expression.parts if self._is_open(part)]
+                parts = [self._of(part, wanted, planned) for part in waiting]
+                one_is_enough = isinstance(expression, x.AnyOf) is wanted
+                return self._one_of(parts, planned) if one_is_enough and len(parts) > 1 else _union(parts)
+            case x.AtLeast():
+                return _union([self._of(part, wanted, planned) for part in expression.parts])
+            case _:
+                return self._of_leaf(expression)
+
+    def _of_leaf(self, leaf: x.Expression) -> Orders:
+        pieces = [piece for piece in self.finding.still_open if piece.leaf == leaf]
+        found: dict[Key, tuple[Orderable, str]] = {}
+        for concept in (c for piece in pieces for c in concepts_of_open(piece)):
+            if order := orderable(concept, self.catalogue):
+                found[_key(order)] = (order, concept)
+        return found
+
+    def _is_open(self, expression: x.Expression) -> bool:
+        open_leaves = {piece.leaf for piece in self.finding.still_open}
+        return not open_leaves.isdisjoint(x.leaves_of(expression))
+
+    def _one_of(self, parts: list[Orders], planned: Collection[Key] | None) -> Orders:
+        able = [part for part in parts if part]
+        if planned is None:
+            return {key: able[0][key] for key in able[0] if all(key in part for part in able)} if able else {}
+        return min(able, key=lambda part: _added_effort(part, planned), default={})
+
+
+def _union(parts: Iterable[Orders]) -> Orders:
+    return {key: order for part in parts for key, order in part.items()}
+
+
+def _added_effort(orders: Orders, planned: Collection[Key]) -> tuple[int, int]:
+    return sum(EFFORT[order.how] for key, (order, _) in orders.items() if key not in planned), len(orders)
+
+
+def _key(order: Orderable) -> Key:
+    return (order.title, order.loinc, order.snomed)
+
+
+def _questions(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> list[Need]:
+    """What only somebody can say: a diagnosis or a treatment of which the chart does not say enough."""
+    needs: dict[str, Need] = {}
+    for place, finding in waiting:
+        for piece in finding.still_open:
+            if piece.reason is None or not isinstance(piece.leaf, x.Condition | x.Treatment):
+                continue
+            for concept in x.concepts_of(piece.leaf)[:1]:
+                title = f"Ask about: {catalogue.concepts[concept].title}"
+                need = needs.setdefault(concept, Need(Orderable(how="ask", title=title), {concept: None}))
+                need.settles.add(place)
+    return list(needs.values())
 
 
 def _most_settled_first(need: Need) -> tuple[int, int, str]:
