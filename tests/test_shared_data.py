@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -205,14 +207,53 @@ async def test_every_file_posted_as_it_is_gets_a_report_or_a_problem(client: htt
     assert statuses[422] > 100
 
 
+HOSTILE: list[Any] = [
+    None, [], {}, "", 0, -1, 1e308, True, [None], [[]], {"a": 1}, "x" * 500, "\x00", "9999-12-31", "0001-01-01",
+    "2026-13-45", "NaN", 10**30, "<script>", {"value": None}, {"coding": [None]}, {"resourceType": "Patient"},
+]  # fmt: skip
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield (*path, key)
+        yield from places_in(item, (*path, key))
+
+
+def damaged(chart: Json, chance: random.Random) -> Json:
+    """The chart with a few members replaced by what no one should send."""
+    content: Json = json.loads(json.dumps(chart))
+    for _ in range(4):
+        *way, last = chance.choice(list(places_in(content)))
+        holder: Any = content
+        for key in way:
+            holder = holder[key]
+        holder[last] = json.loads(json.dumps(chance.choice(HOSTILE)))
+    return content
+
+
+@with_charts
+async def test_a_chart_damaged_anywhere_gets_a_report_or_a_problem(client: httpx.AsyncClient) -> None:
+    chance = random.Random(7)
+    charts = [chart for _, chart in whole_charts() if len(chart["entry"]) < 100]
+    statuses: Counter[int] = Counter()
+    for chart in chance.sample(charts, 80):
+        answer = await client.post(MATCH, content=json.dumps(damaged(as_if_ill(chart), chance)), headers=JSON)
+        statuses[answer.status_code] += 1
+        if answer.status_code == 200:
+            check_report(answer.json())
+        else:
+            check_problem(answer)
+    assert set(statuses) == {200, 422}
+
+
 @with_charts
 async def test_every_chart_sent_by_a_hook_gets_an_answer_with_valid_cards(client: httpx.AsyncClient) -> None:
     cards = 0
-    for _, chart in whole_charts():
-        for offer in OFFERS:
-            call = hook_call(chart, offer)
-            answer = await client.post(f"/cds-services/{offer.id}", json=call)
-            cards += check_hook_answer(answer, f"Patient/{call['context']['patientId']}")
+    for index, ((_, chart), offer) in enumerate(zip(whole_charts(), cycle(OFFERS), strict=False)):
+        call = hook_call(chart if index % 15 else as_if_ill(chart), offer)
+        answer = await client.post(f"/cds-services/{offer.id}", json=call)
+        cards += check_hook_answer(answer, f"Patient/{call['context']['patientId']}")
     assert cards > 0
 
 
