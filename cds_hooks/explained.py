@@ -326,7 +326,7 @@ class Compared:
 
 
 def side_by_side(cohorts: Sequence[ExplainedCohort]) -> tuple[Compared, ...]:
-    """Every criterion that is not met or open in a cohort, or that the cohorts answer differently; decisive ones first."""
+    """Every criterion that is not met or open in a cohort, or answered differently by the cohorts; decisive first."""
     asked: dict[tuple[str, str], dict[str, str]] = {}
     for cohort in cohorts:
         for row in _rows(cohort):
