@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
 import msgspec
 
+from app.audit import AuditedCall, Outcome, definitions_of
+from app.definitions import Served
 from app.ehr import access_for, complete_chart
 from app.ehrs import Caller
 from app.errors import ChartUnavailable, Unavailable, Unusable
 from app.kept import to_keep
+from app.logs import call_id
 from app.records import NewCard, Shown
 from app.reports import signed_address
 from app.restricted import sources_of, without_restricted
@@ -33,6 +38,7 @@ from mappings.orders import Drafts, planned, read_drafts
 from trial_defs.evaluation import match
 from trial_defs.findings import Match, TrialMatch
 
+LONG_CHART = 3000  # records
 KEPT_BACK = 0.15  # of the deadline, for matching and for writing down what was shown
 
 
@@ -52,41 +58,45 @@ async def answer(
     # An order that no trial can ask about changes nothing; then the EHR is spared all but what is always needed.
     parts = offer.prefetch if drafts is None or drafts.may_matter(served.catalogue) else offer.required
     until = started + services.settings.deadline * (1 - KEPT_BACK)
-    chart = await _chart(hook, parts, drafts, caller, services, until)
-    zone = services.zone_of(caller.ehr)
-    if declines_research(chart, Clock(now, zone)):
-        return response(())
-    found = match(served.trials.values(), chart, served.catalogue, now, zone)
-    found = without_restricted(found, restricted_sources(chart, services.settings.labels))
-    call = _Call(Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id), caller, services, base, now)
-    if drafts is None:
-        _count(found, services)
-        cards = await _cards_of_matches(call, found, served.catalogue)
-    else:
-        cards = await _cards_of_orders(call, found, served.catalogue, chart, drafts, zone)
+    shown = Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id)
+    call = _Call(shown, offer, caller, services, served, base, now)
+    try:
+        with services.metrics.phase("chart"):
+            chart = await _chart(hook, parts, drafts, caller, services, until)
+        cards, found = await _cards(call, chart, drafts)
+    except ChartUnavailable:
+        await services.audit.note(call.audited("chart-unavailable"), now)
+        raise
     if not cards:
-        if has_unevaluated(found):
-            raise ChartUnavailable("The patient's conditions could not be read, so no trial could be evaluated.")
+        await services.audit.note(call.audited("no-cards"), now)
         return response(())
-    report = msgspec.json.encode(report_of(found, call.report_id, served.catalogue))
-    content = to_keep(report, chart, str(zone)) if services.settings.retention_days else b""
-    if content:
-        await services.records.remember(served.texts, now)
-    kept = _to_keep(cards, services)
-    await services.records.keep(call.shown, offer.id, call.report_id, content, kept, now)
+    with services.metrics.phase("record"):
+        await _keep(call, chart, found, cards)
     return response([card for card, _ in cards])
 
 
 @dataclass(frozen=True)
 class _Call:
-    """Who is shown what, and under which report."""
+    """Who is shown what, by which definitions, and under which report."""
 
     shown: Shown
+    offer: Offer
     caller: Caller
     services: Services
+    served: Served
     base: str
     now: datetime
     report_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.services.zone_of(self.caller.ehr)
+
+    def audited(self, outcome: Outcome) -> AuditedCall:
+        """The line of the audit trail."""
+        definitions = definitions_of(self.served.trials.values())
+        report = self.report_id if outcome == "cards" else ""
+        return AuditedCall(call_id(), self.offer.id, self.shown, outcome, definitions, report)
 
     def link_to(self, trial: TrialMatch | None) -> Link | None:
         """The way to the full explanation, where reports are kept at all."""
@@ -97,6 +107,48 @@ class _Call:
 
 
 Said = tuple[Card, str]  # a card, and what must be remembered of what it said
+
+
+async def _cards(call: _Call, chart: Chart, drafts: Drafts | None) -> tuple[list[Said], Match | None]:
+    """What is worth showing, and the match behind it; ChartUnavailable where an empty list would be a lie."""
+    services, catalogue = call.services, call.served.catalogue
+    if declines_research(chart, Clock(call.now, call.zone)):
+        return [], None
+    found = await _matched(call, chart)
+    found = without_restricted(found, restricted_sources(chart, services.settings.labels))
+    with services.metrics.phase("cards"):
+        if drafts is None:
+            _count(found, services)
+            cards = await _cards_of_matches(call, found, catalogue)
+        else:
+            cards = await _cards_of_orders(call, found, catalogue, chart, drafts, call.zone)
+    if not cards and has_unevaluated(found):
+        raise ChartUnavailable("The patient's conditions could not be read, so no trial could be evaluated.")
+    return cards, found
+
+
+async def _matched(call: _Call, chart: Chart) -> Match:
+    """The match, one at a time; that of a very long chart is made beside the event loop."""
+    trials = list(call.served.trials.values())
+    work = (trials, chart, call.served.catalogue, call.now, call.zone)
+    async with call.services.turn:
+        with call.services.metrics.phase("match"):
+            if sum(chart.counts.values()) > LONG_CHART:
+                return await asyncio.to_thread(match, *work)
+            return match(*work)
+
+
+async def _keep(call: _Call, chart: Chart, found: Match | None, cards: Sequence[Said]) -> None:
+    """Write down what is about to be shown, with the line of the audit trail, in one transaction."""
+    services, now = call.services, call.now
+    assert found is not None
+    report = msgspec.json.encode(report_of(found, call.report_id, call.served.catalogue))
+    content = to_keep(report, chart, str(call.zone)) if services.settings.retention_days else b""
+    if content:
+        await services.records.remember(call.served.texts, now)
+    kept = _to_keep(cards, services)
+    also = services.audit.statements(call.audited("cards"), now)
+    await services.records.keep(call.shown, call.offer.id, call.report_id, content, kept, now, also)
 
 
 async def _cards_of_matches(call: _Call, found: Match, catalogue: Catalogue) -> list[Said]:
@@ -214,3 +266,6 @@ def _new_card(card: str, found: TrialMatch, said: str) -> NewCard:
 def _count(found: Match, services: Services) -> None:
     for trial in found.trials:
         services.metrics.matches.labels(trial.trial.id, trial.verdict.value).inc()
+    findings = (finding for trial in found.trials for cohort in trial.cohorts for finding in cohort.findings)
+    for reason, count in Counter(finding.reason for finding in findings if finding.reason).items():
+        services.metrics.unknowns.labels(reason.value).inc(count)

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -124,17 +124,21 @@ def _keys_of(raw: bytes) -> dict[str, Key]:
 
 
 class Authenticator:
-    """Decides who may call. `ehrs` is empty in the demo profile: then `anyone` is the caller of every call."""
+    """Decides who may call. In the demo profile `anyone` is the caller of every call.
+
+    `refused` hears of every refusal, for the counters.
+    """
 
     def __init__(
         self, ehrs: Sequence[Ehr], keys: KeySets, ledger: TokenLedger, operator_digests: Collection[str] = (),
-        anyone: Caller | None = None,
+        anyone: Caller | None = None, refused: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._ehrs = ehrs
         self._keys = keys
         self._ledger = ledger
         self._operators = tuple(operator_digests)
         self._anyone = anyone
+        self.refused = refused
 
     async def ehr(self, authorization: Sequence[str], audiences: Collection[str], service: str | None) -> Caller:
         """The EHR that sent these Authorization headers, for a call whose own addresses are `audiences`.
@@ -147,14 +151,18 @@ class Authenticator:
             token = _bearer(authorization)
             ehr, claims = await self._verified(token, audiences)
         except (_Refused, JoseError) as error:
-            log.info("token refused", reason=str(error))
+            self._refuse(str(error) if isinstance(error, _Refused) else "signature")
             raise NotAuthenticated from None
         if service is not None and not ehr.may_call(service):
             raise NotAllowed("This EHR may not call this service.")
         if ehr.replay_guard and not await self._is_first_use(ehr, claims):
-            log.info("token refused", reason="used before")
+            self._refuse("used before")
             raise NotAuthenticated
         return Caller(ehr, claims.get("tenant") or "")
+
+    def _refuse(self, reason: str) -> None:
+        log.info("token refused", reason=reason)
+        self.refused(reason)
 
     def operator(self, authorization: Sequence[str]) -> None:
         """401 unless the header holds the token of an operator."""

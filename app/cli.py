@@ -16,10 +16,12 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+from app.audit_commands import audit_command, purge_command
 from app.bulk.command import export_command
 from app.definitions import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
 from app.linting import rule_problems
+from app.metrics import shared_counters
 from app.records import Records, RecordsUnavailable
 from app.registry import add_commands
 from app.replay import Unrepeatable, replay
@@ -102,6 +104,11 @@ def _settings(profile: Literal["demo", "production"]) -> Settings:
 
 
 def _run(factory: str, settings: Settings) -> None:
+    with shared_counters(settings.workers):
+        _serve(factory, settings)
+
+
+def _serve(factory: str, settings: Settings) -> None:
     try:
         uvicorn.run(
             factory,
@@ -124,6 +131,8 @@ def _run(factory: str, settings: Settings) -> None:
 
 cli.command(name="screen")(screen_command)
 cli.command(name="export-bulk")(export_command)
+cli.command(name="audit")(audit_command)
+cli.command(name="purge")(purge_command)
 
 
 @cli.command()

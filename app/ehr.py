@@ -32,8 +32,9 @@ PAUSE = 0.1  # seconds before the one retry
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a chart may be read: the configured base address, the token for it, and until when (loop time)."""
+    """Where a chart may be read: whose, the configured base address, the token for it, and until when (loop time)."""
 
+    ehr: str
     base: str
     token: str | None
     client: httpx.AsyncClient
@@ -51,7 +52,13 @@ def access_for(hook: HookRequest, ehr: Ehr, outbound: Outbound, deadline: float)
     if authorization and authorization.expires_in is not None and authorization.expires_in <= 0:
         return None
     client = outbound.to(private_network=ehr.private_network)
-    return Access(base, authorization.access_token if authorization else None, client, deadline)
+    return Access(ehr.name, base, authorization.access_token if authorization else None, client, _until(hook, deadline))
+
+
+def _until(hook: HookRequest, deadline: float) -> float:
+    """The deadline, or the end of the token where that comes first: it is never used after it."""
+    lives = hook.fhir_authorization.expires_in if hook.fhir_authorization else None
+    return deadline if lives is None else min(deadline, asyncio.get_running_loop().time() + lives)
 
 
 async def complete_chart(
@@ -120,7 +127,7 @@ class _Reading:
     async def _read_medication(self, reference: str) -> None:
         assert self.access is not None
         try:
-            raw = await self._get(f"{self.access.base}/{reference}")
+            raw = await self._get(f"{self.access.base}/{reference}", "Medication")
         except _NotRead:
             return
         self.builder.add(raw, "Medication")
@@ -133,7 +140,7 @@ class _Reading:
             while more:
                 self._check_page(address, visited)
                 visited.add(address)
-                page = self.builder.add(await self._get(address), resource_type, follows)
+                page = self.builder.add(await self._get(address, resource_type), resource_type, follows)
                 if page.problem:
                     raise _NotRead(page.problem)
                 follows, more = page.next_url, page.next_url is not None
@@ -154,17 +161,28 @@ class _Reading:
         if address in visited or len(visited) >= MOST_PAGES:
             raise _NotRead("too many pages")
 
-    async def _get(self, address: str) -> bytes:
+    async def _get(self, address: str, resource_type: str) -> bytes:
+        """The body of a good answer; every query is timed and counted by what came of it."""
+        assert self.access is not None
+        with self.metrics.query(self.access.ehr, resource_type) as query:
+            try:
+                body = await self._get_in_time(address)
+            except _NotRead as error:
+                query.outcome = error.kind
+                raise
+        return body
+
+    async def _get_in_time(self, address: str) -> bytes:
         assert self.access is not None
         try:
             async with asyncio.timeout_at(self.access.deadline), self.at_once:
                 return await self._get_with_one_retry(self.access, address)
         except TimeoutError:
-            raise _NotRead("not within the time") from None
+            raise _NotRead("not within the time", "timeout") from None
         except BodyTooLarge:
-            raise _NotRead("answer too large") from None
+            raise _NotRead("answer too large", "too-large") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _NotRead(type(error).__name__) from None
+            raise _NotRead(type(error).__name__, "no-connection") from None
 
     async def _get_with_one_retry(self, access: Access, address: str) -> bytes:
         try:
@@ -176,7 +194,7 @@ class _Reading:
             await asyncio.sleep(wait or PAUSE)
             status, _, body = await self._get_once(access, address)
         if status != 200:
-            raise _NotRead(f"status {status}")
+            raise _NotRead(f"status {status}", f"status-{status}")
         return body
 
     async def _get_once(self, access: Access, address: str) -> tuple[int, float | None, bytes]:
@@ -193,7 +211,11 @@ class _Reading:
 
 
 class _NotRead(Exception):
-    """Why a part could not be read, in words without patient data."""
+    """Why a part could not be read, in words without patient data; `kind` is what is counted."""
+
+    def __init__(self, reason: str, kind: str = "not-usable") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 def _retry_after(response: httpx.Response) -> float | None:

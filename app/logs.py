@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+import uuid
 from typing import TextIO
 
 import structlog
@@ -29,6 +30,12 @@ def configure_logs(stream: TextIO | None = None) -> None:
 
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def call_id() -> str:
+    """The id of the call that is being answered, as its lines in the log and its answer have it; as a UUID."""
+    found = structlog.contextvars.get_contextvars().get("request_id")
+    return str(uuid.UUID(found) if found else uuid.uuid4())
 
 
 def where_it_broke(error: BaseException) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -23,11 +23,13 @@ from app.ehrs import Caller, Ehr, demo_ehr, load_ehrs
 from app.errors import ServiceError, Unavailable, Unusable, error_response, from_status
 from app.examples import WHOLE_CHART
 from app.logs import configure_logs, log, where_it_broke
+from app.metrics import Metrics
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
-from app.routes import api, cds, docs, fhir, health, pages, replay, reports
+from app.routes import api, audit, cds, docs, fhir, health, pages, replay, reports
 from app.settings import Settings, read_settings
 from app.signing import Keys
+from app.traces import tracer_for
 from app.wiring import Services
 from cds_hooks import fhir_drafts
 from cds_hooks.cards import cards_for
@@ -62,6 +64,7 @@ def services_from(settings: Settings) -> Services:
     retention, snooze = timedelta(settings.retention_days), timedelta(settings.snooze_days)
     records = Records(settings.database_url, keys, retention, snooze)
     ehrs = _ehrs_of(settings)
+    metrics = Metrics(tracer_for(settings.traces))
     anyone = Caller(ehrs[0]) if settings.is_demo else None
     return Services(
         settings=settings,
@@ -69,10 +72,17 @@ def services_from(settings: Settings) -> Services:
         definitions=Definitions(settings.mappings, settings.trials),
         records=records,
         outbound=outbound,
-        authenticator=Authenticator(ehrs, KeySets(outbound), records, settings.operator_tokens, anyone),
+        authenticator=Authenticator(
+            ehrs, KeySets(outbound), records, settings.operator_tokens, anyone, _counting(metrics)
+        ),
         keys=keys,
         clock=lambda: datetime.now(UTC),
+        metrics=metrics,
     )
+
+
+def _counting(metrics: Metrics) -> Callable[[str], None]:
+    return lambda reason: metrics.refused_tokens.labels(reason).inc()
 
 
 def _ehrs_of(settings: Settings) -> Sequence[Ehr]:
@@ -95,7 +105,16 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = services
-    for router in (cds.router, api.router, fhir.router, health.router, reports.router, replay.router, pages.router):
+    for router in (
+        cds.router,
+        api.router,
+        audit.router,
+        fhir.router,
+        health.router,
+        reports.router,
+        replay.router,
+        pages.router,
+    ):
         app.include_router(router)
     docs.install(app)
     pages.install_assets(app)
@@ -132,6 +151,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await upkeep
     await services.outbound.close()
     await services.records.close()
+    services.metrics.tracer.close()
 
 
 def _warm_up(services: Services) -> None:
@@ -168,6 +188,7 @@ async def _upkeep(services: Services) -> None:
                 await _prepare_records(services)
             elif loop.time() >= purge_at:
                 await services.records.purge(services.clock())
+                await services.audit.purge(services.clock(), timedelta(services.settings.audit_days))
                 purge_at = loop.time() + PURGE_EVERY
         except RecordsUnavailable:
             log.warning("database not reachable")
@@ -191,4 +212,6 @@ async def _say_wrong_parameter(request: Request, _: Exception) -> Response:
 
 
 async def _say_no_database(request: Request, _: Exception) -> Response:
+    services: Services = request.app.state.services
+    services.metrics.no_database.inc()
     return error_response(request.url.path, Unavailable("The database cannot be reached."))

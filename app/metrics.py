@@ -1,32 +1,105 @@
-"""What is counted, for Prometheus. Labels are route templates, statuses, trial ids and verdicts: never a patient's."""
+"""What is counted, for Prometheus. Labels are route templates, statuses, trial ids and verdicts: never a patient's.
+
+One worker counts in memory. Several count in files of a folder that they share (`PROMETHEUS_MULTIPROC_DIR`, made by
+`trialcards serve`), and whichever worker is asked adds them up.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.traces import Tracer
+
+
+@contextmanager
+def shared_counters(workers: int) -> Iterator[None]:
+    """Gives several workers, which are started inside of this, a folder to count in together; it is removed after."""
+    if workers < 2 or os.environ.get(SHARED_FOLDER):
+        yield
+        return
+    with TemporaryDirectory(prefix="trialcards-counters-") as folder:
+        os.environ[SHARED_FOLDER] = folder
+        yield
+
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8)
 
 
-class Metrics:
-    """The counters of one worker."""
+@dataclass
+class Query:
+    """One query to an EHR while it runs."""
 
-    def __init__(self) -> None:
+    outcome: str = "read"
+
+
+class Metrics:
+    """The counters of one worker. `phase` also opens a span where traces are sent."""
+
+    def __init__(self, tracer: Tracer | None = None) -> None:
+        self.tracer = tracer or Tracer()
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "trialcards_requests", "Answered calls", ["route", "method", "status"], registry=self.registry
-        )
-        self.seconds = Histogram(
-            "trialcards_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=self.registry
-        )
-        self.matches = Counter("trialcards_matches", "Verdicts given", ["trial", "verdict"], registry=self.registry)
-        self.cards = Counter("trialcards_cards", "Cards shown", ["trial", "verdict"], registry=self.registry)
-        self.snoozed = Counter("trialcards_cards_snoozed", "Cards held back after an override", registry=self.registry)
-        self.feedback = Counter("trialcards_feedback", "Feedback received", ["outcome"], registry=self.registry)
-        self.ehr_reads = Counter(
-            "trialcards_ehr_reads", "Queries to EHRs", ["resource_type", "result"], registry=self.registry
-        )
-        self.trials = Gauge("trialcards_trials", "Trial definitions served", registry=self.registry)
-        self.problems = Gauge("trialcards_definition_problems", "Problems of definition files", registry=self.registry)
+        self.requests = self._counter("requests", "Answered calls", "route", "method", "status")
+        self.seconds = self._histogram("request_seconds", "Time to answer", "route")
+        self.phases = self._histogram("phase_seconds", "Time that one part of answering took", "phase")
+        self.matches = self._counter("matches", "Verdicts given", "trial", "verdict")
+        self.unknowns = self._counter("unknown_criteria", "Criteria left open, by cause", "reason")
+        self.cards = self._counter("cards", "Cards shown", "trial", "verdict")
+        self.snoozed = self._counter("cards_snoozed", "Cards held back after an override")
+        self.feedback = self._counter("feedback", "Feedback received", "outcome")
+        self.ehr_reads = self._counter("ehr_reads", "Parts of charts read from EHRs", "resource_type", "result")
+        self.ehr_queries = self._counter("ehr_queries", "Single queries to EHRs", "ehr", "outcome")
+        self.ehr_seconds = self._histogram("ehr_query_seconds", "Time of single queries to EHRs", "ehr")
+        self.refused_tokens = self._counter("refused_tokens", "Tokens refused, by cause", "reason")
+        self.no_database = self._counter("database_failures", "Calls that the database failed")
+        self.overloads = self._counter("overloads", "Calls refused because too many were being answered")
+        self.open_calls = self._gauge("open_calls", "Hook calls being answered", "livesum")
+        self.trials = self._gauge("trials", "Trial definitions served", "mostrecent")
+        self.problems = self._gauge("definition_problems", "Problems of definition files", "mostrecent")
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"trialcards_{name}", about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, *labels: str) -> Histogram:
+        return Histogram(f"trialcards_{name}", about, labels, buckets=_SECONDS, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, among_workers: str) -> Gauge:
+        return Gauge(f"trialcards_{name}", about, registry=self.registry, multiprocess_mode=among_workers)  # type: ignore[arg-type]
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time one part of answering a call."""
+        started = time.perf_counter()
+        try:
+            with self.tracer.span(name):
+                yield
+        finally:
+            self.phases.labels(name).observe(time.perf_counter() - started)
+
+    @contextmanager
+    def query(self, ehr: str, resource_type: str) -> Iterator[Query]:
+        """Time one query to an EHR, and count it by the outcome that the caller sets."""
+        query = Query()
+        started = time.perf_counter()
+        try:
+            with self.tracer.span("EHR query", resource_type=resource_type):
+                yield query
+        finally:
+            self.ehr_queries.labels(ehr, query.outcome).inc()
+            self.ehr_seconds.labels(ehr).observe(time.perf_counter() - started)
 
     def text(self) -> bytes:
-        return generate_latest(self.registry)
+        """Everything counted, by all workers where they share a folder."""
+        if not os.environ.get(SHARED_FOLDER):
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

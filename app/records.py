@@ -6,7 +6,9 @@ facts is encrypted and has an end date.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -55,7 +57,7 @@ class IssuedCard(SQLModel, table=True):
     definition_hash: str
     verdict: str
     said: str  # verdict and open criteria: what must change before an overridden card comes back
-    evidence: str  # JSON list of references ("Observation/abc")
+    evidence: str  # JSON list of references ("Observation/abc"), encrypted, in Base64
     shown_at: datetime = _instant()
 
 
@@ -78,12 +80,12 @@ class KeptFeedback(SQLModel, table=True):
     ehr: str
     tenant: str
     service: str
-    card: str = Field(index=True)
+    card: str = Field(index=True)  # as we named it; a keyed hash of what else was sent
     trial: str | None = Field(default=None, index=True)  # None: no card of ours, or another EHR's
     outcome: str
     reason: str | None
     comment: bytes | None  # encrypted
-    suggestions: str  # JSON list of the accepted suggestions' ids
+    suggestions: str  # JSON list of the accepted suggestions' ids, likewise
     happened_at: datetime = _instant()
     received_at: datetime = _instant()
 
@@ -122,6 +124,23 @@ class DefinitionText(SQLModel, table=True):
     first_used_at: datetime = _instant()
 
 
+class CallRow(SQLModel, table=True):
+    """One call about one patient, whatever came of it. Written and read by `audit.py`."""
+
+    __tablename__ = "audited_call"
+
+    id: str = Field(primary_key=True)
+    at: datetime = _instant(index=True)
+    action: str  # the hook service's id, or "match"
+    ehr: str
+    tenant: str
+    patient: str = Field(index=True)  # keyed hash
+    user: str  # keyed hash; empty where nobody was named
+    outcome: str
+    report: str  # id of the report behind the cards; empty without cards
+    definitions: str  # JSON object: trial -> version and hash of the definition that answered
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Whose chart was open where: what dismissals are kept by."""
@@ -144,6 +163,8 @@ class NewCard:
     said: str
     evidence: tuple[str, ...]
 
+
+_UUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 
 # Reasons that say something about the patient, and so hold for everyone; the others are one user's choice.
 FOR_ALL_USERS = frozenset({"patient-declined", "already-enrolled", "not-appropriate", "data-wrong"})
@@ -191,7 +212,7 @@ class Records:
 
     async def is_reachable(self) -> bool:
         try:
-            async with self._transaction() as connection:
+            async with self.transaction() as connection:
                 await connection.execute(sa.select(1))
         except RecordsUnavailable:
             return False
@@ -203,8 +224,8 @@ class Records:
         self, shown: Shown, now: datetime, *, for_everyone: bool = False
     ) -> Mapping[str, tuple[str, ...]]:
         """For each trial that was dismissed here: what its cards had said; or only what holds for all users."""
-        hashes = self._patient(shown)
-        users = self._user(shown)
+        hashes = self.patient_hashes(shown)
+        users = self.user_hashes(shown)
         query = sa.select(col(Dismissal.trial), col(Dismissal.said), col(Dismissal.patient)).where(
             col(Dismissal.ehr) == shown.ehr,
             col(Dismissal.tenant) == shown.tenant,
@@ -213,7 +234,7 @@ class Records:
             sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(() if for_everyone else users)),
         )
         found: dict[str, list[str]] = {}
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             rows = (await connection.execute(query)).all()
             if any(row.patient != hashes[0] for row in rows):
                 await self._rewrite(connection, hashes, users)
@@ -228,21 +249,30 @@ class Records:
                 await connection.execute(sa.update(table).where(column.in_(hashes[1:])).values({column: hashes[0]}))
 
     async def keep(
-        self, shown: Shown, service: str, report: str, content: bytes, cards: Sequence[NewCard], now: datetime
+        self,
+        shown: Shown,
+        service: str,
+        report: str,
+        content: bytes,
+        cards: Sequence[NewCard],
+        now: datetime,
+        also: Sequence[sa.Executable] = (),
     ) -> None:
-        """The cards of one answer, and what stands behind them (`content`, see `kept.py`) where that is kept."""
+        """The cards of one answer, with `also`; and `content`, which stands behind them (see `kept.py`), if any."""
         common = {
             "report": report,
             "ehr": shown.ehr,
             "tenant": shown.tenant,
-            "patient": self._patient(shown)[0],
-            "user": self._user(shown)[0],
+            "patient": self.patient_hashes(shown)[0],
+            "user": self.user_hashes(shown)[0],
             "service": service,
             "shown_at": now,
         }
-        rows = [common | _row(card) for card in cards]
-        async with self._transaction() as connection:
+        rows = [common | self._row(card) for card in cards]
+        async with self.transaction() as connection:
             await connection.execute(sa.insert(IssuedCard), rows)
+            for statement in also:
+                await connection.execute(statement)
             if self._retention:
                 kept = {"id": report, "sealed": self._keys.seal(content), "expires_at": now + self._retention}
                 await connection.execute(sa.insert(KeptReport), [kept])
@@ -256,7 +286,7 @@ class Records:
             {"hash": digest, "content": zlib.compress(texts[digest]), "first_used_at": now} for digest in sorted(new)
         ]
         insert = sqlite.insert if self._url.drivername.startswith("sqlite") else postgresql.insert
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             await connection.execute(insert(DefinitionText).on_conflict_do_nothing(), rows)
         self._remembered |= new
 
@@ -265,21 +295,21 @@ class Records:
         query = sa.select(col(DefinitionText.hash), col(DefinitionText.content)).where(
             col(DefinitionText.hash).in_(hashes)
         )
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             rows = (await connection.execute(query)).all()
         return {row.hash: zlib.decompress(row.content) for row in rows}
 
     async def shown_at(self, report: str) -> datetime | None:
         """When the cards of this report were shown; None where there was no such answer."""
         query = sa.select(sa.func.min(col(IssuedCard.shown_at))).where(col(IssuedCard.report) == report)
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             found: datetime | None = (await connection.execute(query)).scalar_one_or_none()
         return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
     async def is_sealed(self, report: str, now: datetime) -> bool:
         """Whether something is kept under this id, readable or not."""
         query = sa.select(col(KeptReport.id)).where(col(KeptReport.id) == report, col(KeptReport.expires_at) > now)
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             return (await connection.execute(query)).first() is not None
 
     def keeps_facts_of(self, shown_at: datetime, now: datetime) -> bool:
@@ -289,7 +319,7 @@ class Records:
     async def report(self, report: str, now: datetime) -> bytes | None:
         """What was kept under this id (see `kept.py`), if it still is."""
         query = sa.select(col(KeptReport.sealed)).where(col(KeptReport.id) == report, col(KeptReport.expires_at) > now)
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             sealed = (await connection.execute(query)).scalar_one_or_none()
         return self._keys.unseal(sealed) if sealed is not None else None
 
@@ -297,7 +327,7 @@ class Records:
 
     async def add_feedback(self, caller: Caller, service: str, items: Sequence[Feedback], now: datetime) -> int:
         """Store these items, all or none; how many were new. A repeated item changes nothing."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             return sum([await self._add_item(connection, caller, service, item, now) for item in items])
 
     async def _add_item(
@@ -315,12 +345,12 @@ class Records:
             "ehr": caller.ehr.name,
             "tenant": caller.tenant,
             "service": service,
-            "card": item.card,
+            "card": item.card if card else self._opaque(item.card),
             "trial": card["trial"] if card else None,
             "outcome": item.outcome,
             "reason": reason if reason in OVERRIDE_REASONS else reason and "other",
             "comment": self._keys.seal(comment.encode("utf-8", "replace")) if comment else None,
-            "suggestions": msgspec.json.encode(sorted(item.accepted)).decode(),
+            "suggestions": msgspec.json.encode(sorted(map(self._opaque, item.accepted))).decode(),
             "happened_at": at,
             "received_at": now,
         }
@@ -362,7 +392,7 @@ class Records:
         """Accepted and overridden by trial and reason, in a fixed order. Unmatched feedback has no trial."""
         columns = (col(KeptFeedback.trial), col(KeptFeedback.outcome), col(KeptFeedback.reason))
         query = sa.select(*columns, sa.func.count().label("count")).group_by(*columns)
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return sorted((dict(row) for row in rows), key=lambda row: [str(row[name] or "") for name in row])
 
@@ -371,27 +401,44 @@ class Records:
     async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool:
         """Remember a token; False when it was used before, by whichever worker."""
         row = {"id": _hashed(issuer, jti), "expires_at": expires_at}
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             return await self._insert_once(connection, UsedToken, row)
 
     async def forget_dismissals(self, ehr: str) -> None:
         """Every card that was dismissed in this EHR may come back; for the demo."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             await connection.execute(sa.delete(Dismissal).where(col(Dismissal.ehr) == ehr))
 
     async def purge(self, now: datetime) -> None:
         """Delete what has reached its end."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             await connection.execute(sa.delete(UsedToken).where(col(UsedToken.expires_at) <= now))
             await connection.execute(sa.delete(KeptReport).where(col(KeptReport.expires_at) <= now))
             await connection.execute(sa.delete(Dismissal).where(col(Dismissal.until) <= now))
 
     # -- plumbing
 
-    def _patient(self, shown: Shown) -> tuple[str, ...]:
+    def _row(self, card: NewCard) -> dict[str, object]:
+        sealed = self._keys.seal(msgspec.json.encode(card.evidence))
+        return {
+            "id": card.id,
+            "trial": card.trial,
+            "definition_version": card.definition_version,
+            "definition_hash": card.definition_hash,
+            "verdict": card.verdict,
+            "said": card.said,
+            "evidence": base64.b64encode(sealed).decode(),
+        }
+
+    def _opaque(self, name: str) -> str:
+        """An id as it may be stored: a UUID says nothing, anything else may be a name that a sender chose."""
+        return name if _UUID.match(name) else self._keys.keyed_hashes("id", name)[0]
+
+    def patient_hashes(self, shown: Shown) -> tuple[str, ...]:
+        """Under which the patient may stand in the tables, the current one first."""
         return self._keys.keyed_hashes("patient", shown.ehr, shown.tenant, shown.patient)
 
-    def _user(self, shown: Shown) -> tuple[str, ...]:
+    def user_hashes(self, shown: Shown) -> tuple[str, ...]:
         return self._keys.keyed_hashes("user", shown.ehr, shown.tenant, shown.user)
 
     async def _insert_once(self, connection: AsyncConnection, table: type[SQLModel], row: Mapping[str, object]) -> bool:
@@ -401,7 +448,7 @@ class Records:
         return done.rowcount == 1
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction; the ways in which a database can be gone told as one."""
         if not self._ready:
             raise RecordsUnavailable
@@ -434,18 +481,6 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     (command.upgrade if to == "head" else command.downgrade)(config, to)
-
-
-def _row(card: NewCard) -> dict[str, object]:
-    return {
-        "id": card.id,
-        "trial": card.trial,
-        "definition_version": card.definition_version,
-        "definition_hash": card.definition_hash,
-        "verdict": card.verdict,
-        "said": card.said,
-        "evidence": msgspec.json.encode(card.evidence).decode(),
-    }
 
 
 def _hashed(*parts: str) -> str:

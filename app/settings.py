@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.traces import NEEDS_EXTRA
 
 PREFIX = "TRIALCARDS_"
 MIB = 1024 * 1024
@@ -97,6 +100,12 @@ class Settings(BaseSettings):
     max_hook_bytes: int = Field(default=16 * MIB, ge=1024, description="Largest body of a hook call, in bytes.")
     max_match_bytes: int = Field(default=64 * MIB, ge=1024, description="Largest body of a match call, in bytes.")
     max_concurrent: int = Field(default=64, ge=1, description="Hook calls answered at once; more get 503 at once.")
+    audit_days: int = Field(
+        default=2192, ge=1, le=36_500, description="Days that the audit trail, the cards and the feedback are kept."
+    )
+    traces: str | None = Field(
+        default=None, description="Address of an OpenTelemetry collector (OTLP over HTTP); needs the extra otel."
+    )
     demo_fhir: str | None = Field(default=None, description="Demo profile: a FHIR server in the demo EHR's place.")
 
     @property
@@ -123,7 +132,7 @@ class Settings(BaseSettings):
             raise ValueError("is not a time zone; write it like Europe/Berlin") from error
         return value
 
-    @field_validator("public_url", "demo_fhir")
+    @field_validator("public_url", "demo_fhir", "traces")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
         if value is None:
@@ -160,6 +169,12 @@ class Settings(BaseSettings):
         if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
             raise ValueError("starts with sqlite+aiosqlite:// or postgresql+asyncpg://")
         return value
+
+    @model_validator(mode="after")
+    def _traces_can_be_sent(self) -> Self:
+        if self.traces and find_spec("opentelemetry.exporter") is None:
+            raise ValueError(f"{PREFIX}TRACES: {NEEDS_EXTRA}")
+        return self
 
     @model_validator(mode="after")
     def _folders_are_there(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
+from app.audit import Audit
 from app.auth import Authenticator
 from app.definitions import Definitions
 from app.ehrs import Ehr
@@ -25,15 +27,23 @@ class Slots:
     """How many hook calls are being answered; one too many is told so at once, so that the others stay quick."""
 
     most: int
+    metrics: Metrics
     taken: int = 0
 
-    def __enter__(self) -> None:
+    def check(self) -> None:
+        """503 when all are taken; asked before anything is spent on a call."""
         if self.taken >= self.most:
+            self.metrics.overloads.inc()
             raise Unavailable("Too many calls at once.", retry_after=1)
+
+    def __enter__(self) -> None:
+        self.check()
         self.taken += 1
+        self.metrics.open_calls.set(self.taken)
 
     def __exit__(self, *_: object) -> None:
         self.taken -= 1
+        self.metrics.open_calls.set(self.taken)
 
 
 @dataclass
@@ -50,9 +60,15 @@ class Services:
     clock: Callable[[], datetime]
     metrics: Metrics = field(default_factory=Metrics)
     slots: Slots = field(init=False)
+    # One match at a time: between two, the event loop sees to health checks, refusals and answers of EHRs.
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.slots = Slots(self.settings.max_concurrent)
+        self.slots = Slots(self.settings.max_concurrent, self.metrics)
+
+    @property
+    def audit(self) -> Audit:
+        return Audit(self.records)
 
     def zone_of(self, ehr: Ehr) -> ZoneInfo:
         return ZoneInfo(ehr.timezone) if ehr.timezone else self.settings.zone

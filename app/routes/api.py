@@ -13,13 +13,17 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.audit import AuditedCall, definitions_of
 from app.definitions import Served
+from app.ehrs import Caller
 from app.errors import NotHere, Unusable
 from app.examples import AS_OF, TRIAL, WHOLE_CHART
+from app.logs import call_id
 from app.media_types import FHIR_TYPE, prefers_fhir
 from app.parameters import chosen, moment_of
+from app.records import Shown
 from app.strict_json import check_whole, read_body
-from app.wiring import services_of
+from app.wiring import Services, services_of
 from cds_hooks.fhir_study import study_of
 from cds_hooks.report import report_of
 from mappings.chart import ChartBuilder, ChartError
@@ -105,11 +109,20 @@ async def match_chart(
     trials = chosen(served, trial)
     body = await read_body(request, services.settings.max_match_bytes)
     work = (body, trials, served, moment, zone)
-    report = await asyncio.to_thread(_match, *work) if len(body) > _BIG else _match(*work)
+    report, patient = await asyncio.to_thread(_match, *work) if len(body) > _BIG else _match(*work)
+    await audit_match(services, caller, patient, trials)
     return Response(report, media_type="application/json")
 
 
-def _match(body: bytes, trials: Sequence[Trial], served: Served, moment: datetime, zone: tzinfo) -> bytes:
+async def audit_match(services: Services, caller: Caller, patient: str, trials: Sequence[Trial]) -> None:
+    """Write down that a whole chart was matched. `patient` is its Patient ("Patient/123")."""
+    whose = Shown(caller.ehr.name, caller.tenant, patient.removeprefix("Patient/"), "")
+    call = AuditedCall(call_id(), "match", whose, "report", definitions_of(trials))
+    await services.audit.note(call, services.clock())
+
+
+def _match(body: bytes, trials: Sequence[Trial], served: Served, moment: datetime, zone: tzinfo) -> tuple[bytes, str]:
+    """The report, and whose it is."""
     check_whole(body)
     builder = ChartBuilder(None)
     try:
@@ -118,7 +131,7 @@ def _match(body: bytes, trials: Sequence[Trial], served: Served, moment: datetim
         found = match(trials, builder.build(), served.catalogue, moment, zone)
     except ChartError as error:
         raise Unusable(error.message) from None
-    return msgspec.json.encode(report_of(found, str(uuid.uuid4()), served.catalogue))
+    return msgspec.json.encode(report_of(found, str(uuid.uuid4()), served.catalogue)), found.patient
 
 
 @router.get("/feedback/summary", summary="What users said about cards")

@@ -14,7 +14,7 @@ from app.errors import Unusable
 from app.examples import FEEDBACK, context_of, hook_call
 from app.strict_json import check_envelope, check_whole, read_body
 from app.wiring import services_of
-from cds_hooks.models import InvalidRequest, read_feedback, read_request
+from cds_hooks.models import HookRequest, InvalidRequest, read_feedback, read_request
 from cds_hooks.services import OFFERS, Offer, discovery
 
 router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"])
@@ -76,17 +76,24 @@ async def _call(request: Request, offer: Offer) -> Response:
     """One hook call: the patient's chart against every trial, as cards. An empty list says that none is worth one."""
     started = asyncio.get_running_loop().time()
     services = services_of(request)
+    services.slots.check()
     own = services.public_address(request)
-    caller = await services.authenticator.ehr(request.headers.getlist("authorization"), {own}, offer.id)
+    with services.metrics.phase("authenticate"):
+        caller = await services.authenticator.ehr(request.headers.getlist("authorization"), {own}, offer.id)
     with services.slots:
-        body = await read_body(request, services.settings.max_hook_bytes)
-        check_envelope(body)
-        try:
-            hook = read_request(body, offer.hook)
-        except InvalidRequest as error:
-            raise Unusable(str(error)) from None
+        with services.metrics.phase("read"):
+            hook = await _read(request, offer, services.settings.max_hook_bytes)
         base = own.removesuffix(request.url.path)
         return Response(await answer(hook, offer, caller, services, base, started), media_type=_JSON)
+
+
+async def _read(request: Request, offer: Offer, most: int) -> HookRequest:
+    body = await read_body(request, most)
+    check_envelope(body)
+    try:
+        return read_request(body, offer.hook)
+    except InvalidRequest as error:
+        raise Unusable(str(error)) from None
 
 
 async def _take_feedback(request: Request, offer: Offer) -> Response:

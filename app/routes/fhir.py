@@ -21,6 +21,7 @@ from app.examples import AS_OF, TRIAL, WHOLE_CHART
 from app.media_types import FHIR_TYPE, takes_fhir
 from app.parameters import chosen, moment_of
 from app.restricted import without_restricted
+from app.routes.api import audit_match
 from app.strict_json import check_whole, read_body
 from app.wiring import Services, services_of
 from cds_hooks.fhir_capabilities import MATCH_ID, capabilities, match_operation
@@ -261,7 +262,8 @@ async def match_as_fhir(
     asked = as_of if asked is None else asked
     moment = services.clock() if asked is None else moment_of(asked, zone)
     work = (chart, trials, services, moment, zone, _base(request))
-    answer = await asyncio.to_thread(_matched, *work) if len(body) > _BIG else _matched(*work)
+    answer, patient = await asyncio.to_thread(_matched, *work) if len(body) > _BIG else _matched(*work)
+    await audit_match(services, caller, patient, trials)
     return Response(answer, media_type=FHIR_TYPE)
 
 
@@ -295,7 +297,8 @@ def _taken_apart(body: bytes) -> tuple[bytes, str | None]:
 
 def _matched(
     body: bytes, trials: Sequence[Trial], services: Services, moment: datetime, zone: tzinfo, base: str
-) -> bytes:
+) -> tuple[bytes, str]:
+    """The answer, and whose it is."""
     catalogue = services.definitions.now.catalogue
     builder = ChartBuilder(None)
     try:
@@ -307,4 +310,4 @@ def _matched(
         raise Unusable(error.message) from None
     found = without_restricted(found, restricted_sources(chart, services.settings.labels))
     ranked = replace(found, trials=tuple(sorted(found.trials, key=lambda trial: RANK[trial.verdict])))
-    return msgspec.json.encode(bundle_of(ranked, catalogue, base, str(uuid.uuid4())))
+    return msgspec.json.encode(bundle_of(ranked, catalogue, base, str(uuid.uuid4()))), found.patient

@@ -217,6 +217,8 @@ async def test_without_the_results_the_cards_say_so(client: httpx.AsyncClient) -
     answer = await client.post(SERVICE, json=without("observations"))
     assert answer.status_code == 200
     for card in answer.json()["cards"]:
+        if "extension" not in card:  # the card that counts the others
+            continue
         found = card["extension"]["org.trialcards.match"]["cohorts"][0]["criteria"]
         hemoglobin = [criterion for criterion in found if criterion["concepts"] == ["hemoglobin"]]
         assert {(c["outcome"], c["reason"]) for c in hemoglobin} <= {("unknown", "not-readable")}

@@ -53,6 +53,7 @@ async def criteria(client: httpx.AsyncClient, request: dict[str, Any]) -> dict[s
     return {
         f"{card['source']['topic']['code']} {criterion['id']}": (criterion["outcome"], criterion["reason"])
         for card in answer.json()["cards"]
+        if "extension" in card  # not so the card that counts the others
         for cohort in card["extension"]["org.trialcards.match"]["cohorts"]
         for criterion in cohort["criteria"]
     }

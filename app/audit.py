@@ -1,0 +1,233 @@
+"""The audit trail: who asked, when, about which patient, which definitions answered, what was shown.
+
+A patient and a user stand in it as keyed hashes. To look a patient up, an auditor gives the id, which is hashed and
+never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+from sqlmodel import col
+
+from app.records import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport, Records, Shown
+from trial_defs.expressions import Trial
+
+AUDITED = "https://trialcards.org/fhir/CodeSystem/audited-action"
+_EVENT_TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
+_HASHES = "https://trialcards.org/fhir/NamingSystem/keyed-hash"
+_TRIALS = "https://trialcards.org/fhir/CodeSystem/trial"
+
+Outcome = Literal["cards", "no-cards", "report", "chart-unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedCall:
+    """A call to be written down. `shown` says whose chart, where and by whom; its user may be empty."""
+
+    id: str
+    action: str
+    shown: Shown
+    outcome: Outcome
+    definitions: Mapping[str, str]
+    report: str = ""
+
+
+def definitions_of(trials: Iterable[Trial]) -> dict[str, str]:
+    """Each trial with version and hash of its definition, as the trail names them."""
+    return {trial.id: f"version {trial.version}, {trial.hash}" for trial in trials}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an auditor asks for. A patient is given as the EHR names it, with its EHR and tenant."""
+
+    patient: str | None = None
+    ehr: str | None = None
+    tenant: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    most: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit trail, with the cards that were shown."""
+
+    id: str
+    at: datetime
+    action: str
+    ehr: str
+    tenant: str
+    patient: str
+    user: str
+    outcome: str
+    report: str
+    definitions: Mapping[str, str]
+    cards: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "at": _instant(self.at),
+            "action": self.action,
+            "ehr": self.ehr,
+            "tenant": self.tenant,
+            "patient": self.patient,
+            "user": self.user,
+            "outcome": self.outcome,
+            "report": self.report or None,
+            "definitions": dict(self.definitions),
+            "cards": list(self.cards),
+        }
+
+
+class Audit:
+    """Writes and reads the audit trail in the tables of `records`."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def note(self, call: AuditedCall, now: datetime) -> None:
+        """Write one call down; committed when this returns."""
+        async with self._records.transaction() as connection:
+            for statement in self.statements(call, now):
+                await connection.execute(statement)
+
+    def statements(self, call: AuditedCall, now: datetime) -> list[sa.Executable]:
+        """What writes one call down; while secrets rotate, the patient's earlier lines move under the current one."""
+        row = self._row(call, now)
+        current, *older = self._records.patient_hashes(call.shown)
+        moved = sa.update(CallRow).where(col(CallRow.patient).in_(older)).values(patient=current)
+        return [*([moved] if older else []), sa.insert(CallRow).values(row)]
+
+    def _row(self, call: AuditedCall, now: datetime) -> dict[str, object]:
+        shown = call.shown
+        return {
+            "id": call.id,
+            "at": now,
+            "action": call.action,
+            "ehr": shown.ehr,
+            "tenant": shown.tenant,
+            "patient": self._records.patient_hashes(shown)[0],
+            "user": self._records.user_hashes(shown)[0] if shown.user else "",
+            "outcome": call.outcome,
+            "report": call.report,
+            "definitions": msgspec.json.encode(dict(call.definitions)).decode(),
+        }
+
+    async def entries(self, question: Question) -> list[Entry]:
+        """What was asked for, oldest first."""
+        query = sa.select(CallRow.__table__).where(*self._conditions(question))  # type: ignore[attr-defined]
+        query = query.order_by(col(CallRow.at), col(CallRow.id)).limit(question.most)
+        async with self._records.transaction() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            reports = [row["report"] for row in rows if row["report"]]
+            cards = (await connection.execute(_cards_of(reports))).mappings().all() if reports else ()
+        by_report: dict[str, list[Mapping[str, str]]] = {}
+        for card in cards:
+            shown = {"card": card["id"], "trial": card["trial"], "verdict": card["verdict"]}
+            by_report.setdefault(card["report"], []).append(shown)
+        return [_entry(row, by_report.get(row["report"], [])) for row in rows]
+
+    def _conditions(self, question: Question) -> Iterator[sa.ColumnElement[bool]]:
+        if question.patient is not None and question.ehr is not None:
+            whose = Shown(question.ehr, question.tenant, question.patient, "")
+            yield col(CallRow.patient).in_(self._records.patient_hashes(whose))
+        if question.ehr is not None:
+            yield col(CallRow.ehr) == question.ehr
+        if question.since is not None:
+            yield col(CallRow.at) >= question.since.astimezone(UTC)
+        if question.until is not None:
+            yield col(CallRow.at) < question.until.astimezone(UTC)
+
+    async def purge(self, now: datetime, keep: timedelta) -> int:
+        """Delete the trail older than `keep`, with the cards and the feedback of that time; how many calls."""
+        before = now - keep
+        async with self._records.transaction() as connection:
+            done = await connection.execute(sa.delete(CallRow).where(col(CallRow.at) < before))
+            await connection.execute(sa.delete(IssuedCard).where(col(IssuedCard.shown_at) < before))
+            await connection.execute(sa.delete(KeptFeedback).where(col(KeptFeedback.received_at) < before))
+        return int(done.rowcount)
+
+    async def forget(self, whose: Shown) -> int:
+        """Delete the facts kept of one patient: reports, dismissals, comments. The trail itself stays.
+
+        How many reports. What is left holds no fact but that cards were shown, under a keyed hash.
+        """
+        hashes = self._records.patient_hashes(whose)
+        reports = sa.select(col(IssuedCard.report)).where(col(IssuedCard.patient).in_(hashes))
+        cards = sa.select(col(IssuedCard.id)).where(col(IssuedCard.patient).in_(hashes))
+        async with self._records.transaction() as connection:
+            done = await connection.execute(sa.delete(KeptReport).where(col(KeptReport.id).in_(reports)))
+            await connection.execute(sa.delete(Dismissal).where(col(Dismissal.patient).in_(hashes)))
+            await connection.execute(
+                sa.update(KeptFeedback).where(col(KeptFeedback.card).in_(cards)).values(comment=None)
+            )
+        return int(done.rowcount)
+
+
+def _cards_of(reports: Sequence[str]) -> sa.Select[str, str, str, str]:
+    columns = (col(IssuedCard.id), col(IssuedCard.report), col(IssuedCard.trial), col(IssuedCard.verdict))
+    return sa.select(*columns).where(col(IssuedCard.report).in_(reports)).order_by(col(IssuedCard.id))
+
+
+def _entry(row: Mapping[Any, Any], cards: Sequence[Mapping[str, str]]) -> Entry:
+    content = dict(row) | {"definitions": msgspec.json.decode(row["definitions"]), "cards": tuple(cards)}
+    if content["at"].tzinfo is None:  # SQLite keeps no offset; every instant was written in UTC
+        content["at"] = content["at"].replace(tzinfo=UTC)
+    return Entry(**content)
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# -- as FHIR
+
+
+def audit_bundle(entries: Sequence[Entry]) -> dict[str, Any]:
+    """The entries as a FHIR R4 collection of AuditEvents."""
+    found = [{"fullUrl": f"urn:uuid:{entry.id}", "resource": audit_event(entry)} for entry in entries]
+    return {"resourceType": "Bundle", "type": "collection"} | ({"entry": found} if found else {})
+
+
+def audit_event(entry: Entry) -> dict[str, Any]:
+    """One entry as a FHIR R4 AuditEvent. Patient and user are named by their keyed hashes only."""
+    user = [_agent(entry.user, requestor=True)] if entry.user else []
+    return {
+        "resourceType": "AuditEvent",
+        "id": entry.id,
+        "type": {"system": _EVENT_TYPES, "code": "rest", "display": "RESTful Operation"},
+        "subtype": [{"system": AUDITED, "code": entry.action}],
+        "action": "E",
+        "recorded": _instant(entry.at),
+        "outcome": "4" if entry.outcome == "chart-unavailable" else "0",
+        "outcomeDesc": entry.outcome,
+        "agent": [*user, _agent(entry.ehr, requestor=not user)],
+        "source": {"observer": {"display": "TrialCards"}},
+        "entity": [_patient_entity(entry), *_trial_entities(entry)],
+    }
+
+
+def _agent(name: str, *, requestor: bool) -> dict[str, Any]:
+    return {"who": {"identifier": {"system": _HASHES, "value": name}}, "requestor": requestor}
+
+
+def _patient_entity(entry: Entry) -> dict[str, Any]:
+    what = {"identifier": {"system": _HASHES, "value": entry.patient}, "type": "Patient"}
+    return {"what": what, "role": {"system": "http://terminology.hl7.org/CodeSystem/object-role", "code": "1"}}
+
+
+def _trial_entities(entry: Entry) -> Iterator[dict[str, Any]]:
+    verdicts = {card["trial"]: card["verdict"] for card in entry.cards}
+    for trial, definition in entry.definitions.items():
+        detail = [{"type": "definition", "valueString": definition}]
+        if trial in verdicts:
+            detail.append({"type": "shown", "valueString": verdicts[trial]})
+        yield {"what": {"identifier": {"system": _TRIALS, "value": trial}}, "detail": detail}
