@@ -93,7 +93,7 @@ class SparkMissing(Exception):
         super().__init__("--engine spark needs PySpark and Java; install it with: pip install 'trialcards[spark]'")
 
 
-@dataclass(frozen=True)
+@dataclass
 class SparkEngine:
     """The executors of a cluster. They need this package, and the same paths as the driver.
 
@@ -102,6 +102,7 @@ class SparkEngine:
 
     master: str | None = None
     batch: int = 512  # tasks of one Spark job: between two, progress is told
+    _session: Any = None
 
     def each(self, work: Work, task: Callable[[P], T], todo: Iterable[P]) -> Iterator[tuple[P, T]]:
         context = self._context()
@@ -116,7 +117,8 @@ class SparkEngine:
             yield from context.parallelize(batch, len(batch)).mapPartitions(run).collect()
 
     def close(self) -> None:
-        """The cluster goes on."""
+        if self._session is not None:
+            self._session.stop()
 
     def _context(self) -> Any:
         try:
@@ -127,4 +129,5 @@ class SparkEngine:
         builder = SparkSession.builder.appName("trialcards screen").config("spark.ui.showConsoleProgress", "false")
         if self.master:
             builder = builder.master(self.master)
-        return builder.getOrCreate().sparkContext
+        self._session = builder.getOrCreate()
+        return self._session.sparkContext

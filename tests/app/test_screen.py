@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ pytest.importorskip("duckdb", reason="the screen needs DuckDB: pip install 'tria
 from typer.testing import CliRunner
 
 from app.cli import cli
-from app.screen.engines import LocalEngine, SparkEngine
+from app.screen.engines import LocalEngine
 from app.screen.export import ExportError, open_export
 from app.screen.run import ScreenError, moment_of_same, screen
 from app.screen.work import Work
@@ -30,6 +31,7 @@ from benchmarks.synthetic_export import write_export as write_synthetic
 from cds_hooks.report import report_of
 from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
+from tests.conftest import ROOT
 from tests.exports import AS_OF, Json, a_patient, an_order, rows_of, verdicts_of, write_export
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
@@ -164,17 +166,21 @@ def test_no_row_is_written_for_a_cohort_that_is_not_indicated(
     assert cohorts == {("Patient/p1", "sle")}
 
 
-def test_spark_gives_the_same_tables(
-    cohort: Path, plain: Path, tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
-) -> None:
+def test_a_spark_cluster_gives_the_same_tables(cohort: Path, plain: Path, tmp_path: Path) -> None:
+    """The documented job, on two executors that are processes of their own."""
     pytest.importorskip("pyspark", reason="the Spark engine needs PySpark: pip install 'trialcards[spark]'")
     if shutil.which("java") is None:
         pytest.skip("the Spark engine needs Java")
-    engine = SparkEngine("local[2]")
-    try:
-        screen(an_order(cohort, tmp_path, trials.values(), catalogue, engine=engine, chunk=200_000))
-    finally:
-        engine._context().stop()
+    submit = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local-cluster[2,1,1024]"]
+    job = [str(ROOT / "app" / "screen" / "job.py"), str(cohort), "--out", str(tmp_path), "--engine", "spark"]
+    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    done = subprocess.run(
+        [*submit, *job, "--as-of", "2026-11-01", "--complete"],
+        env=os.environ | python,
+        capture_output=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
     assert everything_in(tmp_path) == everything_in(plain)
 
 

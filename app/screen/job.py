@@ -1,0 +1,8 @@
+"""The screen as a job: `spark-submit app/screen/job.py EXPORT --out DIR --engine spark`, on the cluster of spark-submit."""
+
+import typer
+
+from app.screen.command import screen_command
+
+if __name__ == "__main__":
+    typer.run(screen_command)
