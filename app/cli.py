@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -28,7 +29,9 @@ from app.replay import Unrepeatable, replay
 from app.screen.command import screen_command
 from app.settings import Settings, SettingsError, read_settings
 from app.signing import Keys
+from cds_hooks.needs import Need, what_next
 from cds_hooks.report import report_of
+from cds_hooks.wording import counted
 from mappings.chart import ChartBuilder, ChartError
 from mappings.times import can_be_now, parse_moment
 from mappings.yaml_files import DefinitionError
@@ -121,6 +124,7 @@ def _serve(factory: str, settings: Settings) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=10,
+            timeout_worker_healthcheck=60,  # a worker that starts or works on a busy machine is not dead
         )
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
@@ -165,6 +169,7 @@ def match(
         typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
         _print_match(found)
+        _print_next(what_next(found.trials, served.catalogue))
 
 
 def _matched(raw: bytes, served: Served, wanted: list[str] | None, moment: datetime, zone: tzinfo) -> Match:
@@ -208,6 +213,17 @@ def _print_match(found: Match) -> None:
             outcomes = [finding.outcome.value for finding in cohort.findings]
             counts = [str(outcomes.count(each)) for each in ("met", "not-met", "unknown", "needs-human")]
             table.add_row(trial.trial.id, cohort.cohort.id, cohort.verdict.value, *counts)
+    out.print(table)
+
+
+def _print_next(needs: Sequence[Need]) -> None:
+    """What would settle the most, in the order in which a clinician would do it."""
+    if not needs:
+        return
+    table = Table("What to do next", "How", "Settles", box=None, header_style="bold")
+    for need in needs:
+        table.add_row(need.order.title, need.order.how.replace("-", " "), counted(len(need.settles), "criterion"))
+    out.print()
     out.print(table)
 
 
