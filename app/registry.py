@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -17,6 +18,7 @@ from cds_hooks.fhir_study import group_of, study_of
 from cds_hooks.fhir_terms import value_set_of
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError, problems_of, read_yaml
+from trial_defs.cql import library_of
 from trial_defs.expressions import Trial
 from trial_defs.language import TrialWords
 from trial_defs.registry.draft import as_yaml, draft_of
@@ -121,16 +123,32 @@ def _tell(found: Refreshed) -> None:
         typer.echo("nothing has changed")
 
 
+class Form(StrEnum):
+    """In which a trial is printed."""
+
+    FHIR = "fhir"
+    CQL = "cql"
+
+
 def export_trial(
     trial_id: Annotated[str, typer.Argument(help="Id of the trial, as `trials list` shows it.")],
+    form: Annotated[Form, typer.Option("--as", help="A FHIR Bundle, or the computed criteria as a CQL library.")] = (
+        Form.FHIR
+    ),
     trials: Annotated[Path | None, typer.Option("--trials", help="A folder with the site's own definitions.")] = None,
     mappings: Mappings = None,
 ) -> None:
-    """Print a trial as a FHIR R4 Bundle: its ResearchStudy, a Group per cohort, the ValueSets of its concepts."""
+    """Print a trial as a FHIR R4 Bundle: its ResearchStudy, a Group per cohort, the ValueSets of its concepts.
+
+    With `--as cql` its computed criteria as a library of the Clinical Quality Language, one define a criterion.
+    """
     served = _served(trials, mappings)
     trial = served.trials.get(trial_id)
     if trial is None:
         _stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
+    if form is Form.CQL:
+        typer.echo(library_of(trial, served.catalogue).text, nl=False)
+        return
     typer.echo(msgspec.json.format(msgspec.json.encode(_bundle(trial, served.catalogue)), indent=2).decode())
 
 

@@ -142,3 +142,11 @@ def test_a_trial_is_exported_whole_as_fhir() -> None:
     assert kinds[:2] == ["ResearchStudy", "Group"]
     assert "platelets" in [each["resource"]["id"] for each in bundle["entry"]]
     assert run("export", "nothing").exit_code == 2
+
+
+def test_the_computed_criteria_are_exported_as_cql() -> None:
+    found = run("export", "NCT06711146", "--as", "cql")
+    assert found.exit_code == 0
+    assert 'library "NCT06711146"' in found.stdout
+    assert 'define "I9.platelets":' in found.stdout
+    assert run("export", "NCT06711146", "--as", "pdf").exit_code == 2

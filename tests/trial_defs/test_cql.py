@@ -1,0 +1,66 @@
+"""Criteria as CQL: all of them, or left out with the cause; what the text says is tried in `tests/oracle_cql`."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.definitions import Definitions, Served
+from trial_defs.cql import library_of
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    return Definitions().now
+
+
+def define(text: str, name: str) -> str:
+    """One define, without its comments."""
+    found = re.search(rf'^define "{re.escape(name)}": (.*?)\n(?:\n|\Z|//)', text, re.S | re.M)
+    assert found, name
+    return found[1]
+
+
+def test_every_criterion_is_said_or_left_out_with_its_cause(served: Served) -> None:
+    for trial in served.trials.values():
+        library = library_of(trial, served.catalogue)
+        ids = {criterion.id for cohort in trial.cohorts for criterion in cohort.criteria}
+        assert set(library.criteria) | library.left_out.keys() == ids
+        assert not set(library.criteria) & library.left_out.keys()
+        assert len(library.criteria) > 2 * len(library.left_out)
+        for name in library.criteria:
+            assert library.text.count(f'define "{name}":') == 1
+        for name, why in library.left_out.items():
+            assert f"// Not in this library: {name} ({why})" in library.text
+
+
+def test_the_library_names_the_definition_that_it_was_made_from_and_is_the_same_every_time(served: Served) -> None:
+    trial = served.trials["NCT06711146"]
+    text = library_of(trial, served.catalogue).text
+    assert trial.hash in text
+    assert f"library \"NCT06711146\" version '{trial.version}'" in text
+    assert library_of(trial, served.catalogue).text == text
+
+
+def test_a_limit_stands_in_the_unit_of_the_text_with_its_window(served: Served) -> None:
+    said = define(library_of(served.trials["NCT06711146"], served.catalogue).text, "I9.platelets")
+    assert "\"At least\"(R, 25.0 '10*9/L')" in said
+    assert '("Today" - 90 days)' in said
+
+
+def test_an_exclusion_is_turned_and_its_silence_is_presumed_where_the_definition_says_so(served: Served) -> None:
+    said = define(library_of(served.trials["NCT06680388"], served.catalogue).text, "E17.live-vaccine")
+    assert said.startswith("not ")
+    assert said.endswith("false)")
+    assert '("Today" - 6 weeks)' in said
+
+
+def test_a_multiple_of_the_upper_limit_is_one(served: Served) -> None:
+    text = library_of(served.trials["NCT06711146"], served.catalogue).text
+    assert re.search(r'"At most"\(R, \(\d+\.\d+ \* "High"\(R\)\)\)', text)
+
+
+def test_what_a_person_judges_is_open(served: Served) -> None:
+    text = library_of(served.trials["CNCT19-AID"], served.catalogue).text
+    assert define(text, "I1.consent") == "(null as System.Boolean)"

@@ -1,0 +1,514 @@
+"""A trial's computed criteria as CQL (Clinical Quality Language 1.5, on FHIR 4.0.1): one define a criterion.
+
+Each define is three-valued like a finding: `true` is met, for exclusions too; `false` is not met; `null` is open, as is
+what a person has to judge. The library says of itself what it leaves out. An engine that was written elsewhere can be
+asked the same questions with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from mappings.catalogue import OUR_SYSTEM, PREFIX_SYSTEMS, SYSTEMS, Catalogue
+from mappings.derived import DERIVATIONS
+from mappings.facts import Polarity
+from mappings.times import Period
+from trial_defs import expressions as x
+
+HEAD = """\
+using FHIR version '4.0.1'
+include FHIRHelpers version '4.0.1'
+
+parameter "Today" System.Date
+
+context Patient
+
+// A FHIR dateTime as a calendar day; one that is known to the month only leaves comparisons open.
+define function "Day"(at FHIR.dateTime): date from FHIRHelpers.ToDateTime(at)
+
+define function "Day of"(result FHIR.Observation):
+  Coalesce("Day"(result.effective as FHIR.dateTime), "Day"((result.effective as FHIR.Period)."end"))
+
+define function "Newest"(found List<FHIR.Observation>):
+  (found) R where "Day of"(R) = Max((found) F return "Day of"(F))
+
+define function "Quantity"(value FHIR.Quantity):
+  if value is null then null
+  else System.Quantity { value: value.value.value, unit: Coalesce(value.code.value, value.unit.value, '1') }
+
+define function "Amount"(result FHIR.Observation): "Quantity"(result.value as FHIR.Quantity)
+
+define function "Sign"(result FHIR.Observation): Coalesce((result.value as FHIR.Quantity).comparator.value, '')
+
+define function "High"(result FHIR.Observation): "Quantity"(First((result.referenceRange) R return R.high))
+
+define function "Low"(result FHIR.Observation): "Quantity"(First((result.referenceRange) R return R.low))
+
+// A result that is known from one side only (< 5) settles a limit that lies on its other side, and no other.
+define function "At least"(result FHIR.Observation, edge System.Quantity):
+  case "Sign"(result)
+    when '' then "Amount"(result) >= edge
+    when '>' then if "Amount"(result) >= edge then true else null
+    when '>=' then if "Amount"(result) >= edge then true else null
+    when '<' then if "Amount"(result) <= edge then false else null
+    when '<=' then if "Amount"(result) < edge then false else null
+    else null
+  end
+
+define function "Above"(result FHIR.Observation, edge System.Quantity):
+  case "Sign"(result)
+    when '' then "Amount"(result) > edge
+    when '>' then if "Amount"(result) >= edge then true else null
+    when '>=' then if "Amount"(result) > edge then true else null
+    when '<' then if "Amount"(result) <= edge then false else null
+    when '<=' then if "Amount"(result) <= edge then false else null
+    else null
+  end
+
+define function "At most"(result FHIR.Observation, edge System.Quantity): not "Above"(result, edge)
+
+define function "Below"(result FHIR.Observation, edge System.Quantity): not "At least"(result, edge)
+
+define function "Positive"(result FHIR.Observation):
+  case
+    when exists (((result.value as FHIR.CodeableConcept).coding) C where C.code.value in {POSITIVE}) then true
+    when exists (((result.value as FHIR.CodeableConcept).coding) C where C.code.value in {NEGATIVE}) then false
+    else null
+  end
+
+// Results of one day speak together: if they disagree, or one cannot be used, the answer is open.
+define function "Agreed"(found System.Integer, passing System.Integer, failing System.Integer):
+  case
+    when found > 0 and passing = found then true
+    when found > 0 and failing = found then false
+    else null
+  end
+
+define function "Any"(found System.Integer, passing System.Integer, failing System.Integer):
+  case
+    when passing > 0 then true
+    when found > 0 and failing = found then false
+    else null
+  end
+
+define function "Is counted"(entry FHIR.Condition):
+  not exists ((entry.verificationStatus.coding) C where C.code.value in { 'refuted', 'entered-in-error' })
+    and not exists ((entry.clinicalStatus.coding) C where C.code.value = 'entered-in-error')
+    and ("Onset"(entry) is null or "Onset"(entry) on or before "Today")
+
+define function "Is confirmed"(entry FHIR.Condition):
+  not exists (
+    (entry.verificationStatus.coding) C
+      where C.code.value in { 'provisional', 'differential', 'unconfirmed', 'unknown' }
+  )
+
+define function "Onset"(entry FHIR.Condition):
+  Coalesce("Day"(entry.onset as FHIR.dateTime), "Day"((entry.onset as FHIR.Period)."start"))
+
+define function "Ended"(entry FHIR.Condition):
+  Coalesce("Day"(entry.abatement as FHIR.dateTime), "Day"((entry.abatement as FHIR.Period)."end"))
+
+define function "Goes on"(entry FHIR.Condition):
+  if "Ended"(entry) is not null then "Ended"(entry) after "Today"
+  else not exists ((entry.clinicalStatus.coding) C where C.code.value = 'resolved')
+
+define function "Present since"(entry FHIR.Condition, edge System.Date):
+  case
+    when "Ended"(entry) is not null then "Ended"(entry) on or after edge
+    when "Goes on"(entry) then true
+    when "Onset"(entry) on or after edge then true
+    else null
+  end
+
+define function "Began since"(entry FHIR.Condition, edge System.Date):
+  case
+    when "Onset"(entry) is not null then "Onset"(entry) on or after edge
+    when "Day"(entry.recordedDate) before edge then false
+    else null
+  end
+
+// Nothing that fits: what might fit leaves it open; else silence is what the definition says that it means.
+define function "Recorded"(fitting System.Integer, doubtful System.Integer, otherwise System.Boolean):
+  case when fitting > 0 then true when doubtful > 0 then null else otherwise end
+
+define function "At least so many"(
+  needed System.Integer, passing System.Integer, failing System.Integer, parts System.Integer
+):
+  case when passing >= needed then true when parts - failing < needed then false else null end
+"""
+
+_POSITIVE = ("10828004", "52101004", "260373001", "LA6576-8", "LA11882-0")
+_NEGATIVE = ("260385009", "2667000", "260415000", "LA6577-6", "LA11883-8")
+_FUNCTIONS = {">=": "At least", ">": "Above", "<=": "At most", "<": "Below"}
+_UNITS = {"d": "days", "wk": "weeks", "mo": "months", "a": "years", "h": "hours"}
+_FINAL = "{ 'final', 'amended', 'corrected', 'appended' }"
+_NULL = "(null as System.Boolean)"
+
+
+class NotSaid(Exception):
+    """Something that this rendering does not say in CQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class CqlLibrary:
+    """The text, and the criteria in it and not in it (with the cause)."""
+
+    name: str
+    text: str
+    criteria: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+
+def library_of(trial: x.Trial, catalogue: Catalogue) -> CqlLibrary:
+    """The computed criteria of a trial, each once, whatever cohorts it belongs to."""
+    writer = _Writer(catalogue)
+    criteria = {criterion.id: criterion for cohort in trial.cohorts for criterion in cohort.criteria}
+    defines: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    for criterion in criteria.values():
+        try:
+            defines[criterion.id] = writer.criterion(criterion)
+        except NotSaid as reason:
+            left_out[criterion.id] = str(reason)
+    head = HEAD.replace("{POSITIVE}", _texts(_POSITIVE)).replace("{NEGATIVE}", _texts(_NEGATIVE))
+    notes = [f"// Not in this library: {name} ({_comment(why)})" for name, why in left_out.items()]
+    parts = (
+        f"// {_comment(trial.title)}\n// Definition version {trial.version}, {trial.hash}",
+        f"library {_name(trial.id)} version '{trial.version}'\n{head}",
+        *writer.shared.values(),
+        *defines.values(),
+        *notes,
+    )
+    return CqlLibrary(trial.id, "\n\n".join(part.strip() for part in parts) + "\n", tuple(defines), left_out)
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace("\\", "").replace('"', "'") + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _texts(texts: tuple[str, ...]) -> str:
+    return "{ " + ", ".join(map(_text, texts)) + " }"
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.replace("*/", "* /").split())
+
+
+def _ago(period: Period) -> str:
+    if period.unit == "h":
+        raise NotSaid("a window of hours")
+    return f'("Today" - {period.count} {_UNITS[period.unit]})'
+
+
+@dataclass
+class _Writer:
+    """Writes one library: what several criteria need is written once, in `shared`."""
+
+    catalogue: Catalogue
+    shared: dict[str, str] = field(default_factory=dict)
+
+    def criterion(self, criterion: x.Criterion) -> str:
+        name = criterion.id
+        asked = self.expression(criterion.asks)
+        if criterion.kind == "exclusion":
+            asked = f"not {asked}"
+        lines = [f"// {criterion.kind}: {_comment(criterion.text)}"]
+        if criterion.only_if is None:
+            return "\n".join([*lines, f"define {_name(name)}: {asked}"])
+        applies = _name(f"{name}: applies")
+        # While it is open whether it applies, only "met" can be said.
+        undecided = f"{applies} is false or ({applies} is null and not ({asked}))"
+        body = f"if {undecided} then null else {asked}"
+        guard = f"define {applies}: {self.expression(criterion.only_if)}"
+        return "\n".join([*lines, guard, f"define {_name(name)}: {body}"])
+
+    def expression(self, expression: x.Expression) -> str:
+        match expression:
+            case x.All():
+                return self._joined(" and ", expression.parts)
+            case x.AnyOf():
+                return self._joined(" or ", expression.parts)
+            case x.Not():
+                return f"(not {self.expression(expression.part)})"
+            case x.AtLeast():
+                return self._at_least(expression)
+            case x.Age():
+                years = 'CalculateAgeInYearsAt(FHIRHelpers.ToDate(Patient.birthDate), "Today")'
+                tests = (f"{years} {b.comparator} {int(b.canonical)}" for b in _bounds(expression.test))
+                return f"({' and '.join(tests)})"
+            case x.SexIs():
+                known = "Patient.gender.value in { 'female', 'male' }"
+                return f"(if {known} then Patient.gender.value = {_text(expression.sex)} else null)"
+            case x.Value():
+                return self._value(expression)
+            case x.Condition():
+                return self._condition(expression)
+            case x.Treatment():
+                return self._treatment(expression)
+            case x.Judgement() | x.Consent():
+                return _NULL
+            case _:
+                raise NotSaid("a change over time")
+
+    def _joined(self, word: str, parts: tuple[x.Expression, ...]) -> str:
+        return f"({word.join(self.expression(part) for part in parts)})"
+
+    def _at_least(self, expression: x.AtLeast) -> str:
+        parts = [self.expression(part) for part in expression.parts]
+        passing = " + ".join(f"(if {part} then 1 else 0)" for part in parts)
+        failing = " + ".join(f"(if {part} is false then 1 else 0)" for part in parts)
+        return f'"At least so many"({expression.count}, {passing}, {failing}, {len(parts)})'
+
+    # By code
+
+    def _is(self, concept: str) -> str:
+        """The function that says whether a CodeableConcept stands for the concept; written when first asked for."""
+        name = f"Is {concept}"
+        if name not in self.shared:
+            tests = []
+            for number, (addresses, exact, starts) in enumerate(_codes_of(concept, self.catalogue), start=1):
+                # Lists are defines of their own, so that an engine builds them once and not for every record.
+                codes = f"{concept}: codes {number}"
+                self.shared[codes] = f"define {_name(codes)}: {_texts(exact)}"
+                parts = [f"C.code.value in {_name(codes)}"] if exact else []
+                parts += [f"StartsWith(C.code.value, {_text(start)})" for start in starts]
+                systems = f"C.system.value in {_texts(addresses)}"
+                tests.append(f"({systems} and ({' or '.join(parts)}))")
+            self.shared[name] = (
+                f"define function {_name(name)}(code FHIR.CodeableConcept):\n"
+                f"  exists ((code.coding) C where {' or '.join(tests)})"
+            )
+        return _name(name)
+
+    def _codings(self, concept: str) -> str:
+        """Every coding of a concept as a list, to retrieve by; none of a concept whose codes are beginnings."""
+        name = f"{concept}: codings"
+        if name not in self.shared:
+            found = list(_codes_of(concept, self.catalogue))
+            if any(starts for _, _, starts in found):
+                raise NotSaid(f"{concept} is found by the beginning of a code")
+            codes = (
+                f"Code {{ system: {_text(address)}, code: {_text(code)} }}"
+                for addresses, exact, _ in found
+                for address in addresses
+                for code in exact
+            )
+            joined = ",\n  ".join(codes)
+            self.shared[name] = f"define {_name(name)}: Concept {{ codes: {{\n  {joined}\n}} }}"
+        return _name(name)
+
+    # Results
+
+    def _value(self, leaf: x.Value) -> str:
+        if leaf.concept in DERIVATIONS:
+            raise NotSaid(f"{leaf.concept} may be calculated from other records")
+        if leaf.runs > 1 or leaf.stable_for:
+            raise NotSaid("several results in a row")
+        concept = self.catalogue.concepts[leaf.concept]
+        if isinstance(leaf.test, Polarity) and (concept.positive_from is not None or concept.panel):
+            raise NotSaid(f"{leaf.concept} is read from a number or from a panel")
+        found = self._results(leaf.concept)
+        if leaf.pick == "latest":
+            found = f'("Newest"({found}))'
+        window = leaf.within or leaf.current_for
+        inside = f'({found} R where "Day of"(R) on or after {_ago(window)})' if window else f"({found})"
+        test = self._test(leaf.test)
+        decide = "Agreed" if leaf.pick == "latest" else "Any"
+        counts = f"Count(G), Count((G) R where {test}), Count((G) R where not ({test}))"
+        # One element, so that what is inside the window is looked for once.
+        answer = f"First(({{ 1 }}) N let G: {inside} return all {_name(decide)}({counts}))"
+        if leaf.absent == "presume":
+            silent = "true" if _holds_for_nothing(leaf.test) else "false"
+            answer = f"(if not exists {self._results(leaf.concept)} then {silent} else {answer})"
+        return self._with_diagnosis(leaf, answer) if isinstance(leaf.test, Polarity) else answer
+
+    def _results(self, concept: str) -> str:
+        name = f"{concept}: results"
+        if name not in self.shared:
+            codings = self._codings(concept)
+            self.shared[name] = (
+                f"define {_name(name)}:\n  [Observation: code ~ {codings}] R\n    where R.status.value in {_FINAL}\n"
+                '      and R.value is not null and "Day of"(R) on or before "Today"'
+            )
+        return _name(name)
+
+    def _test(self, test: x.Test) -> str:
+        match test:
+            case Polarity():
+                return '"Positive"(R)' if test is Polarity.POSITIVE else 'not "Positive"(R)'
+            case x.Between():
+                return f"{self._test(test.low)} and {self._test(test.high)}"
+            case x.Bound():
+                return f"{_name(_FUNCTIONS[test.comparator])}(R, {_limit(test)})"
+
+    def _with_diagnosis(self, leaf: x.Value, answer: str) -> str:
+        """A diagnosis says positive where no result speaks, and leaves open what contradicts it."""
+        says = "true" if leaf.test is Polarity.POSITIVE else "false"
+        other = "false" if says == "true" else "true"
+        present = f'exists ({self._diagnoses(leaf.concept)} D where "Is confirmed"(D) and "Goes on"(D))'
+        return f"(if {present} then (if {answer} is {other} then null else {says}) else {answer})"
+
+    # Diagnoses
+
+    def _diagnoses(self, concept: str) -> str:
+        name = f"{concept}: diagnoses"
+        if name not in self.shared:
+            is_concept = self._is(concept)
+            self.shared[name] = f'define {_name(name)}:\n  [Condition] D where {is_concept}(D.code) and "Is counted"(D)'
+        return _name(name)
+
+    def _condition(self, leaf: x.Condition) -> str:
+        if leaf.lasting:
+            raise NotSaid("how long a diagnosis has lasted")
+        if leaf.excepting:
+            raise NotSaid("a diagnosis with exceptions")
+        found = self._diagnoses(leaf.concept)
+        tests = ['"Goes on"(D)'] if leaf.when == "active" else []
+        tests += [f'"Present since"(D, {_ago(leaf.within)})'] if leaf.within else []
+        tests += [f'"Began since"(D, {_ago(leaf.began_within)})'] if leaf.began_within else []
+        test = " and ".join(tests) or "true"
+        fitting = f'Count({found} D where "Is confirmed"(D) and ({test}))'
+        doubtful = f'Count({found} D where (({test}) is null) or (not "Is confirmed"(D) and not (({test}) is false)))'
+        return f'"Recorded"({fitting}, {doubtful}, {_silence(leaf.absent)})'
+
+    # Treatments
+
+    def _treatment(self, leaf: x.Treatment) -> str:
+        if leaf.lasting or leaf.different > 1:
+            raise NotSaid("how long a treatment was given")
+        courses = [self._courses(concept) for concept in leaf.concepts]
+        test = "true"
+        if leaf.when == "current":
+            test = "T.goesOn"
+        elif leaf.within:
+            edge = _ago(leaf.within)
+            test = (
+                f"case when T.last is not null then T.last on or after {edge} when T.goesOn then true "
+                f"when T.first on or after {edge} then true else null end"
+            )
+        fitting = " + ".join(f"Count({found} T where {test})" for found in courses)
+        doubtful = " + ".join(f"Count({found} T where ({test}) is null)" for found in courses)
+        return f'"Recorded"({fitting}, {doubtful}, {_silence(leaf.absent)})'
+
+    def _courses(self, concept: str) -> str:
+        """Everything on record for a treatment as first and last day and whether it goes on."""
+        name = f"{concept}: courses"
+        if name not in self.shared:
+            is_concept = self._is(concept)
+            parts = [
+                _COURSES[kind].replace("IS", is_concept) for kind in self.catalogue.where(concept) if kind in _COURSES
+            ]
+            if len(parts) < len(self.catalogue.where(concept)):
+                raise NotSaid(f"{concept} is recorded in other resources too")
+            self.shared[name] = f"define {_name(name)}:\n  " + "\n  union ".join(f"({part})" for part in parts)
+        return _name(name)
+
+
+# Each: what counts, and when it was. `first` and `last` are days, null where the record does not say. IS is the
+# function that knows the concept.
+_NOT_TAKEN = "{ 'entered-in-error', 'cancelled', 'draft', 'not-done', 'intended', 'not-taken' }"
+_COURSES: Mapping[str, str] = {
+    "MedicationStatement": f"""\
+[MedicationStatement] M
+      let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start")),
+        last: "Day"((M.effective as FHIR.Period)."end")
+      where IS(M.medication as FHIR.CodeableConcept) and not (M.status.value in {_NOT_TAKEN})
+        and (first is null or first on or before "Today")
+      return all Tuple {{ first: first, last: last, goesOn: case
+        when last before "Today" then false
+        when last after "Today" then true
+        when M.status.value in {{ 'completed', 'stopped', 'on-hold' }} then false
+        when M.status.value = 'active' then true
+        else null end }}""",
+    "MedicationRequest": f"""\
+[MedicationRequest] M
+      where IS(M.medication as FHIR.CodeableConcept) and not (M.status.value in {_NOT_TAKEN})
+        and not Coalesce(M.intent.value in {{ 'proposal', 'plan', 'option' }}, false)
+        and not Coalesce(M.doNotPerform.value, false)
+        and (M.authoredOn is null or "Day"(M.authoredOn) on or before "Today")
+      return all Tuple {{ first: "Day"(M.authoredOn), last: (null as System.Date), goesOn: case
+        when M.status.value in {{ 'completed', 'stopped', 'on-hold', 'ended' }} then false
+        when M.status.value = 'active' then true
+        else null end }}""",
+    "MedicationAdministration": f"""\
+[MedicationAdministration] M
+      let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start"))
+      where IS(M.medication as FHIR.CodeableConcept) and not (M.status.value in {_NOT_TAKEN})
+        and (first is null or first on or before "Today")
+      return all Tuple {{ first: first, last: Coalesce("Day"((M.effective as FHIR.Period)."end"), first),
+        goesOn: M.status.value = 'in-progress' }}""",
+    "Procedure": """\
+[Procedure] M
+      let first: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."start"))
+      where IS(M.code) and M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }
+        and (first is null or first on or before "Today")
+      return all Tuple { first: first,
+        last: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."end")),
+        goesOn: M.status.value = 'in-progress' }""",
+    "Immunization": """\
+[Immunization] M
+      let first: "Day"(M.occurrence as FHIR.dateTime)
+      where IS(M.vaccineCode) and M.status.value = 'completed' and (first is null or first on or before "Today")
+      return all Tuple { first: first, last: first, goesOn: false }""",
+}
+
+
+def _silence(absent: str) -> str:
+    return "false" if absent == "presume" else "null"
+
+
+def _bounds(test: x.Bound | x.Between) -> tuple[x.Bound, ...]:
+    return (test.low, test.high) if isinstance(test, x.Between) else (test,)
+
+
+def _limit(bound: x.Bound) -> str:
+    if bound.times is None:
+        return f"{_number(bound.number)} {_text(bound.unit)}"
+    edge = '"High"(R)' if bound.times == "ULN" else '"Low"(R)'
+    limit = edge if bound.number == 1 else f"({_number(bound.number)} * {edge})"
+    return f"({limit} + {_number(bound.plus)} {_text(bound.plus_unit)})" if bound.plus else limit
+
+
+def _number(number: Decimal) -> str:
+    text = format(number, "f")
+    return text if "." in text else f"{text}.0"
+
+
+def _holds_for_nothing(test: x.Test) -> bool:
+    """What presumed silence comes to: no amount is an amount of 0, and what was not found is negative."""
+    match test:
+        case Polarity():
+            return test is Polarity.NEGATIVE
+        case x.Between():
+            return _holds_for_nothing(test.low) and _holds_for_nothing(test.high)
+        case x.Bound():
+            limit = test.canonical
+            return {">": limit < 0, ">=": limit <= 0, "<": limit > 0, "<=": limit >= 0}[test.comparator]
+
+
+def _codes_of(concept: str, catalogue: Catalogue) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+    """By code system: its addresses, the codes of the concept and of all below it, and the beginnings of codes."""
+    names = tuple(_family(concept, catalogue))
+    yield (OUR_SYSTEM,), names, ()
+    for system in dict.fromkeys(system for name in names for system in catalogue.concepts[name].codes):
+        codes = dict.fromkeys(code for name in names for code in catalogue.concepts[name].codes.get(system, {}))
+        starts = tuple(code[:-1] for code in codes if code.endswith("*") and system in PREFIX_SYSTEMS)
+        yield SYSTEMS[system], tuple(code for code in codes if not code.endswith("*")), starts
+
+
+def _family(concept: str, catalogue: Catalogue) -> Iterator[str]:
+    """The concept and everything below it, each once."""
+    seen: dict[str, None] = {}
+    waiting = [concept]
+    while waiting:
+        name = waiting.pop(0)
+        if name not in seen:
+            seen[name] = None
+            waiting += catalogue.concepts[name].includes
+    yield from seen
