@@ -86,7 +86,7 @@ class BulkExport:
 
     def run(self) -> Json:
         """The manifest, when every file is there. BulkError when that cannot be."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if (self.folder / MANIFEST).exists():
             raise BulkError(f"--out: holds a finished export ({MANIFEST}); choose another folder")
         self._state = self._read_state() or self._kick_off()

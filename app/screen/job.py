@@ -1,4 +1,4 @@
-"""The screen as a job: `spark-submit app/screen/job.py EXPORT --out DIR --engine spark`, on the cluster of spark-submit."""
+"""The screen as a job: `spark-submit app/screen/job.py EXPORT --out DIR --engine spark`, on its cluster."""
 
 import typer
 

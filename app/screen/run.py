@@ -89,10 +89,13 @@ def screen(order: Order, progress: Progress | None = None) -> dict[str, Any]:
     tables.require_duckdb()
     started = time.monotonic()
     progress = progress or Silent()
-    order.out.mkdir(parents=True, exist_ok=True)
+    order.out.mkdir(parents=True, exist_ok=True, mode=0o700)  # charts will be in it
+    if order.since and order.since.resolve() == order.out.resolve():
+        raise ScreenError("--since: is the folder of --out; the earlier screen would be overwritten")
     with _alone(order.out):
         plan, reused = plan_of(order), reusable(order)
         folder, order = _unfinished(order, plan, reused)
+        (order.out / REPORT).unlink(missing_ok=True)  # it says that the tables beside it are whole
         found = _judged(order, reused, folder, progress)
         progress.stage("Writing tables", 1, "steps")
         figures = tables.assemble(folder / "parts", order.out, order.workers, order.since, reused)

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from app.screen.spool import write_whole
 
 if TYPE_CHECKING:
     import duckdb
@@ -150,18 +147,16 @@ def _literal_tuple(values: Sequence[str]) -> str:
     return "(" + ", ".join(map(_literal, values)) + ")"
 
 
-def _write_csv(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
-    """A CSV file that a spreadsheet shows as text: no cell begins a formula. How many rows it has."""
-    text = io.StringIO()
+def _write_csv(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    """A CSV file that a spreadsheet shows as text: no cell begins a formula."""
     found = db.execute(query)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column[0] for column in found.description or ()])
-    rows = 0
-    while batch := found.fetchmany(10_000):
-        writer.writerows([_cell(value) for value in row] for row in batch)
-        rows += len(batch)
-    write_whole(path, text.getvalue().encode("utf-8", "replace"))
-    return rows
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([column[0] for column in found.description or ()])
+        while batch := found.fetchmany(10_000):
+            writer.writerows([_cell(value) for value in row] for row in batch)
+    temporary.replace(path)
 
 
 def _cell(value: object) -> object:

@@ -497,6 +497,22 @@ def test_an_amendment_is_tried_at_the_moment_of_the_screen_it_is_held_against(
     assert moment_of_same(tmp_path, other.export, other.question) is None
 
 
+def test_the_earlier_screen_is_not_overwritten(
+    cohort: Path, tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    with pytest.raises(ScreenError, match="is the folder of --out"):
+        screen(an_order(cohort, tmp_path, trials.values(), catalogue, since=tmp_path))
+
+
+def test_a_cell_that_would_be_a_formula_is_text(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    resources = a_patient("p1", catalogue, conditions=LUPUS)
+    trial = replace(trials["NCT06711146"], id="=NCT06711146")
+    screen(an_order(write_export(tmp_path / "export", resources), tmp_path, [trial], catalogue))
+    assert [row["trial"] for row in csv_rows(tmp_path / "candidates.csv")] == ["'=NCT06711146"]
+
+
 # As a user calls it
 
 
