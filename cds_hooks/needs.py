@@ -22,6 +22,8 @@ EFFORT: Mapping[str, int] = {
     "ask": 1, "examination": 2, "urine-test": 3, "blood-test": 3, "ecg": 4, "lung-function": 5, "imaging": 6,
     "procedure": 10,
 }  # fmt: skip
+# The order in which a clinician works: the cheap and near before the dear and far.
+_WHEN: Mapping[str, int] = {how: place for place, how in enumerate(EFFORT)}
 WORTH_A_CARD = (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS)
 
 # A new result settles these. A pending result, one that the EHR withholds and one without unit or range are not
@@ -71,12 +73,16 @@ def needs_of(trials: Iterable[TrialMatch], catalogue: Catalogue) -> tuple[Need, 
 def what_next(trials: Iterable[TrialMatch], catalogue: Catalogue) -> tuple[Need, ...]:
     """The same tests and the questions about history, in the order in which a clinician would do them.
 
-    Questions come first, then examination, urine and blood, ECG, lung function, imaging, procedures; of one kind the
-    one that settles the most.
+    Questions come first, then examination, urine, blood, ECG, lung function, imaging, procedures; of one kind the one
+    that settles the most.
     """
     waiting = list(_waiting(trials))
-    found = [*_questions(waiting, catalogue), *_fewest(waiting, catalogue).values()]
-    return tuple(sorted(found, key=lambda need: (EFFORT[need.order.how], *_most_settled_first(need))))
+    found: dict[str, Need] = {}
+    for need in (*_fewest(waiting, catalogue).values(), *_of_history(waiting, catalogue)):
+        one = found.setdefault(need.order.title, Need(need.order))
+        one.concepts |= need.concepts
+        one.settles |= need.settles
+    return tuple(sorted(found.values(), key=lambda need: (_WHEN[need.order.how], *_most_settled_first(need))))
 
 
 def _waiting(trials: Iterable[TrialMatch]) -> Iterator[tuple[Place, Finding]]:
@@ -166,18 +172,22 @@ def _key(order: Orderable) -> Key:
     return (order.title, order.loinc, order.snomed)
 
 
-def _questions(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> list[Need]:
-    """What only somebody can say: a diagnosis or a treatment of which the chart does not say enough."""
-    needs: dict[str, Need] = {}
+def _of_history(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> Iterator[Need]:
+    """A diagnosis or a treatment of which the chart does not say enough: what finds it, else the question."""
     for place, finding in waiting:
         for piece in finding.still_open:
             if piece.reason is None or not isinstance(piece.leaf, x.Condition | x.Treatment):
                 continue
             for concept in x.concepts_of(piece.leaf)[:1]:
-                title = f"Ask about: {catalogue.concepts[concept].title}"
-                need = needs.setdefault(concept, Need(Orderable(how="ask", title=title), {concept: None}))
-                need.settles.add(place)
-    return list(needs.values())
+                yield Need(_finds(concept, catalogue), {concept: None}, {place})
+
+
+def _finds(concept: str, catalogue: Catalogue) -> Orderable:
+    """The test that finds it, its own or that of a result which is a sign of it (hCG of pregnancy); else a question."""
+    entry = catalogue.concepts[concept]
+    signs = [name for name in entry.includes if catalogue.concepts[name].kind == "result"]
+    tests = [order for name in (concept, *signs) if (order := orderable(name, catalogue))]
+    return tests[0] if tests else Orderable(how="ask", title=f"Ask about: {entry.title}")
 
 
 def _most_settled_first(need: Need) -> tuple[int, int, str]:

@@ -27,6 +27,13 @@ def test_a_match_is_a_line_for_each_cohort(chart: str) -> None:
     assert "possibly-eligible" in result.output
 
 
+def test_a_match_says_what_to_do_next_questions_first(chart: str) -> None:
+    result = run(cli, ["match", chart, "--as-of", "2026-11-01", "--trial", TRIAL])
+    steps = result.output.split("What to do next")[1].splitlines()[1:]
+    assert "Ask about" in steps[0]
+    assert any("Complete blood count" in step or "blood test" in step for step in steps)
+
+
 def test_a_match_as_json_is_the_report(chart: str) -> None:
     result = run(cli, ["match", chart, "--as-of", "2026-11-01", "--json"])
     assert json.loads(result.stdout)["asOf"] == "2026-11-01T00:00:00Z"

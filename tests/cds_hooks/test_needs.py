@@ -75,6 +75,7 @@ def test_a_clinician_asks_first_and_takes_a_biopsy_last(catalogue: Catalogue) ->
     trial = a_trial(
         catalogue,
         "ALL",
+        {"include": {"condition": {"is": "lupus-nephritis", "lasting": "6 mo"}}},
         {"include": value("lvef", ">= 45 %")},
         {"include": value("fvc-percent-predicted", ">= 50 %")},
         {"include": value("qtc", "<= 470 ms")},
@@ -85,9 +86,29 @@ def test_a_clinician_asks_first_and_takes_a_biopsy_last(catalogue: Catalogue) ->
     )
     needs = what_next(matched(catalogue, trial).trials, catalogue)
     hows = [need.order.how for need in needs]
-    assert hows == ["ask", "examination", "blood-test", "urine-test", "ecg", "lung-function", "imaging"]
+    assert hows == [
+        "ask", "examination", "urine-test", "blood-test", "ecg", "lung-function", "imaging", "procedure",
+    ]  # fmt: skip
     assert needs[0].order.title.startswith("Ask about: ")
+    assert "biopsy" in needs[-1].order.title
     assert [EFFORT[how] for how in hows] == sorted(EFFORT[how] for how in hows)
+
+
+def test_a_diagnosis_that_a_test_finds_is_not_asked_about(catalogue: Catalogue) -> None:
+    trial = a_trial(
+        catalogue,
+        "T",
+        {"exclude": {"condition": {"is": "pregnancy"}}},
+        {"exclude": value("hcg", "positive")},
+    )
+    (need,) = what_next(matched(catalogue, trial).trials, catalogue)
+    assert (need.order.how, len(need.settles)) == ("blood-test", 2)
+
+
+def test_one_draw_of_blood_is_told_once_however_many_codes_it_has(catalogue: Catalogue) -> None:
+    values = [value(name, ">= 1 g/L") for name in ("igg", "iga", "igm")]
+    trial = a_trial(catalogue, "T", *({"include": each} for each in values))
+    assert titles(catalogue, trial) == ["Immunoglobulins G, A, M"]
 
 
 def test_of_alternatives_only_the_cheapest_is_ordered(catalogue: Catalogue) -> None:
