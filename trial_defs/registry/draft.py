@@ -444,7 +444,12 @@ class _Drafter:
         if _CONSENT.search(low):
             asks: Words = {"consent": quote}
         else:
-            asks = {"judgement": {"ask": quote, **({"evidence": list(dict.fromkeys(helps))} if helps else {})}}
+            asks = {
+                "judgement": {
+                    "ask": f"Is this so: “{quote}”?",
+                    **({"evidence": list(dict.fromkeys(helps))} if helps else {}),
+                }
+            }
         self._add(clause.side, clause.about, clause.place, asks, quote, (clause.start, clause.end), "text", "low")
 
     def _quote(self, clause: Clause) -> str:
