@@ -211,9 +211,11 @@ class Records:
         await self._engine.dispose()
 
     async def is_reachable(self) -> bool:
+        """Whether the tables answer, and not only the server."""
         try:
             async with self.transaction() as connection:
-                await connection.execute(sa.select(1))
+                for table in SQLModel.metadata.sorted_tables:
+                    await connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1))
         except RecordsUnavailable:
             return False
         return True

@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey, RSAKey
 from app.definitions import Definitions
 from app.examples import hook_call
 from app.settings import Settings, read_settings
+from tests import fhir_server
 from tests.app.conftest import SECRET, services_with, serving
 from tests.fhir_server import FhirServer, body, drip, status
 
@@ -263,6 +264,12 @@ async def test_known_keys_stay_good_while_their_address_is_down(client: httpx.As
 
 BROKEN = {
     "slow": drip,
+    "silent": fhir_server.silent,
+    "reset": fhir_server.reset,
+    "truncated": fhir_server.truncated,
+    "compressed": fhir_server.compressed,
+    "refusing": status(403),
+    "failing": status(500),
     "redirecting": status(302, Location="http://127.0.0.1:1/"),
     "large": body(b" " * 300_000),
     "no JSON": body(b"<html>"),
