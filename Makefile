@@ -27,6 +27,7 @@ test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/trialcards trials lint --cases tests/trial_cases
+	$(BIN)/python -m docs.generate --check
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev
