@@ -320,7 +320,7 @@ def lint_folder(
 ) -> Linted:
     """Hold every readable definition of a folder against the rules; `known` None: its versions are not recorded.
 
-    A file that cannot be read is the loader's to report, and is passed over here.
+    A file that cannot be read is the loader's to report, and is passed over here; so is a draft, until it is signed.
     """
     problems: list[Problem] = []
     versions: dict[str, KnownVersion] = {}
@@ -329,6 +329,8 @@ def lint_folder(
             words = TrialWords.model_validate(read_yaml(path.read_bytes(), path))
             trial = compile_trial(words, catalogue, path, "")
         except (DefinitionError, ValidationError, OSError):
+            continue
+        if words.is_draft:
             continue
         found: Iterable[tuple[str, str]] = lint_trial(trial, catalogue)
         versions[trial.id] = meaning_of(words)

@@ -55,6 +55,14 @@ def test_a_rule_that_is_broken_is_printed_with_file_and_place(tmp_path: Path) ->
     assert "SITE-1.yaml  sle.E1.low  no platelets meets I2.platelets and E1.low at once" in result.output
 
 
+def test_a_draft_is_held_against_the_rules_once_it_is_signed(tmp_path: Path) -> None:
+    low = '      - {id: E1.low, source: s, text: t, exclude: {value: {of: platelets, is: ">= 20 10*9/L"}}}\n'
+    draft = TRIAL.replace("read_on: 2026-11-24}", "read_on: 2026-11-24, imported: true}") + low
+    assert _lint(_site(tmp_path, draft)).exit_code == 0
+    signed = draft.replace("version: 1", "version: 1\nsigned_off: {by: Study team, on: 2026-11-24}")
+    assert _lint(_site(tmp_path, signed)).exit_code == 1
+
+
 def test_a_recorded_definition_cannot_change_its_meaning_without_a_new_version(tmp_path: Path) -> None:
     folder = _site(tmp_path)
     assert _lint(folder, "--record").exit_code == 0
