@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.screen.export import open_export
-from app.screen.run import Order
+from app.screen.order import Order
 from app.screen.shard import Question
 from mappings.catalogue import Catalogue
 from tests.builders import bundle_of

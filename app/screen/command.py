@@ -20,7 +20,8 @@ from rich.table import Table
 from app.definitions import Definitions, Served
 from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
 from app.screen.export import ExportError, open_export
-from app.screen.run import UNFINISHED, UNREAD, Order, ScreenError, moment_of_same, planned_as_of, screen
+from app.screen.order import UNFINISHED, UNREAD, Order, ScreenError, moment_of_same, planned_as_of
+from app.screen.run import screen
 from app.screen.shard import Question
 from app.screen.tables import CANDIDATES, CHANGES, DuckDbMissing
 from mappings.times import can_be_now, parse_moment

@@ -7,17 +7,13 @@ where it was when the same command is given again. What was finished is not done
 from __future__ import annotations
 
 import csv
-import fcntl
-import hashlib
 import io
 import itertools
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -25,9 +21,9 @@ import msgspec
 
 from app.screen import tables
 from app.screen import work as work_of
-from app.screen.engines import Engine, LocalEngine
-from app.screen.export import Chunk, Export
-from app.screen.shard import Gaps, Question
+from app.screen.export import MIB, Chunk
+from app.screen.order import REPORT, UNREAD, Order, ScreenError, alone, plan_of, reusable, unfinished
+from app.screen.shard import Gaps
 from app.screen.spool import (
     PatientFilter,
     Runs,
@@ -37,20 +33,12 @@ from app.screen.spool import (
     write_whole,
 )
 from app.screen.work import WANTED, WANTED_LATE, Work, keep_medications
-from cds_hooks.report import VERSION, instant
 from mappings.chart import RESOURCE_TYPES, ChartBuilder
-from mappings.times import parse_moment
 from trial_defs.gates import needed_for
 
-UNFINISHED, REPORT, UNREAD = "unfinished", "report.json", "unread.csv"
-MIB = 1024 * 1024
 _SHARD = 48 * MIB  # what a shard holds where every patient is evaluated, about
 _MOST_SHARDS = 2048
 _MOST_PLACES = 1000
-
-
-class ScreenError(Exception):
-    """The screen cannot start; the message says what to do."""
 
 
 class Progress(Protocol):
@@ -67,20 +55,6 @@ class Silent:
     def advance(self, done: int) -> None: ...
 
 
-@dataclass(frozen=True)
-class Order:
-    """What is to be screened, and how."""
-
-    export: Export
-    question: Question
-    out: Path
-    workers: int = 1
-    engine: Engine = field(default_factory=lambda: LocalEngine(1))
-    since: Path | None = None  # an earlier screen to compare with
-    prefilter: bool = True  # False: every patient is evaluated, also those whose gates are closed
-    chunk: int = 64 * MIB
-
-
 def screen(order: Order, progress: Progress | None = None) -> dict[str, Any]:
     """Run or go on with a screen; the report, which is also in `report.json`.
 
@@ -92,9 +66,9 @@ def screen(order: Order, progress: Progress | None = None) -> dict[str, Any]:
     order.out.mkdir(parents=True, exist_ok=True, mode=0o700)  # charts will be in it
     if order.since and order.since.resolve() == order.out.resolve():
         raise ScreenError("--since: is the folder of --out; the earlier screen would be overwritten")
-    with _alone(order.out):
+    with alone(order.out):
         plan, reused = plan_of(order), reusable(order)
-        folder, order = _unfinished(order, plan, reused)
+        folder, order = unfinished(order, plan, reused)
         (order.out / REPORT).unlink(missing_ok=True)  # it says that the tables beside it are whole
         found = _judged(order, reused, folder, progress)
         progress.stage("Writing tables", 1, "steps")
@@ -147,105 +121,6 @@ def write_unread(path: Path, found: Found) -> None:
     for place in itertools.islice(places, _MOST_PLACES):
         writer.writerow((place.file, place.byte, place.resource_type or "", place.problem))
     write_whole(path, text.getvalue().encode("utf-8", "replace"))
-
-
-# Where it goes on
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Two screens into one folder would write over each other."""
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ScreenError("--out: another screen is writing there") from None
-        yield
-    (out / ".lock").unlink(missing_ok=True)
-
-
-def plan_of(order: Order) -> dict[str, Any]:
-    """What makes two screens the same: the files, the definitions, the moment."""
-    question = order.question
-    return {
-        "engine": VERSION,
-        "asOf": instant(question.as_of),
-        "timezone": question.timezone,
-        "concepts": question.catalogue.hash,
-        "trials": {trial.id: trial.hash for trial in question.trials},
-        "export": digest_of(order.export, question),
-        "labels": hashlib.sha256(repr(sorted(question.labels)).encode()).hexdigest(),
-    }
-
-
-def digest_of(export: Export, question: Question) -> str:
-    """Names, sizes and times of the files, and how they are to be read."""
-    files = [(str(file.path), file.size, file.changed) for file in export.files]
-    content = repr((files, sorted(question.complete), question.base_url))
-    return "sha256:" + hashlib.sha256(content.encode()).hexdigest()
-
-
-def planned_as_of(out: Path) -> datetime | None:
-    """The moment of the screen that was not finished there: going on means going on at the same moment."""
-    plan = _read_plan(out / UNFINISHED / "plan.json")
-    moment = parse_moment(plan["plan"]["asOf"], UTC) if plan else None
-    return moment.earliest if moment else None
-
-
-def _read_plan(path: Path) -> dict[str, Any] | None:
-    try:
-        found = msgspec.json.decode(path.read_bytes())
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-    return found if isinstance(found, dict) and "plan" in found else None
-
-
-def _unfinished(order: Order, plan: dict[str, Any], reused: Sequence[str]) -> tuple[Path, Order]:
-    """The folder of work in progress, new or found; with how it was cut up then."""
-    folder = order.out / UNFINISHED
-    here = _read_plan(folder / "plan.json")
-    plan = plan | {"since": list(reused)}  # what is taken from there is not in the parts
-    cut = {"chunk": order.chunk, "prefilter": order.prefilter, "engine": type(order.engine).__name__}
-    if here is None:
-        if folder.exists():
-            shutil.rmtree(folder)
-        for name in ("", "gates", "lines", "late", "parts"):
-            (folder / name).mkdir(exist_ok=True)
-        write_whole(folder / "plan.json", msgspec.json.encode({"plan": plan, "cut": cut}))
-        return folder, order
-    if here["plan"] != plan:
-        told = ", ".join(sorted(name for name in plan if here["plan"].get(name) != plan[name]))
-        raise ScreenError(
-            f"--out: holds an unfinished screen of something else (other {told}); choose another folder, or --restart"
-        )
-    cut = here["cut"]
-    return folder, replace(order, chunk=cut["chunk"], prefilter=cut["prefilter"])
-
-
-def reusable(order: Order) -> tuple[str, ...]:
-    """The trials whose rows in the earlier screen cannot have changed: same files, moment, concepts and definition."""
-    if order.since is None:
-        return ()
-    then = _finished_plan(order.since)
-    now = plan_of(order)
-    same = all(then.get(name) == now[name] for name in now if name != "trials")
-    return tuple(name for name, digest in now["trials"].items() if same and then["trials"].get(name) == digest)
-
-
-def moment_of_same(since: Path | None, export: Export, question: Question) -> datetime | None:
-    """The moment of the earlier screen, where it was one of the same export: then only definitions can have changed."""
-    if since is None:
-        return None
-    then = _finished_plan(since)
-    moment = parse_moment(str(then.get("asOf")), UTC)
-    return moment.earliest if moment and then.get("export") == digest_of(export, question) else None
-
-
-def _finished_plan(since: Path) -> dict[str, Any]:
-    try:
-        return dict(msgspec.json.decode((since / REPORT).read_bytes())["plan"])
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
-        raise ScreenError("--since: is not the folder of a finished screen") from None
 
 
 # The passes

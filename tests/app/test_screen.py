@@ -25,7 +25,8 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.screen.engines import LocalEngine
 from app.screen.export import ExportError, open_export
-from app.screen.run import ScreenError, moment_of_same, screen
+from app.screen.order import ScreenError, moment_of_same
+from app.screen.run import screen
 from app.screen.work import Work
 from benchmarks.synthetic_export import write_export as write_synthetic
 from cds_hooks.report import report_of
