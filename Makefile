@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench bench-check format lock docs mutants
+.PHONY: run test bench bench-check format lock docs mutants sbom
 .DEFAULT_GOAL := run
 
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -46,6 +46,13 @@ mutants: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
+
+# A bill of materials of what runs, from the locked dependencies; the same bytes for the same lock.
+sbom: $(VENV)/.dev
+	@mkdir -p dist
+	@grep -v '^ *#' requirements.lock | $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --of JSON -o dist/sbom.json -
+	@echo "dist/sbom.json"
 
 # The option leaves the package index out of the file, so that it names none.
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra postgres --extra batch --extra build
