@@ -124,6 +124,8 @@ def main(patients: int, rounds: int) -> None:
         Figure("patients whose gates may be open", sum(done["patients"].values()), ""),
         Figure("DuckDB reads and groups the columns", floor, "s"),
         Figure("screen, NDJSON to Parquet", seconds, "s"),
+        Figure("DuckDB, all processors", floor_cpu, "s"),
+        Figure("screen, all processors", seconds_cpu, "s"),
         Figure("screen / DuckDB, clock", seconds / floor, "x", LIMIT),
         Figure("screen / DuckDB, processors", seconds_cpu / floor_cpu, "x", LIMIT),
         Figure("peak memory, all processes", memory, "MiB", MEMORY),
