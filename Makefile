@@ -55,7 +55,9 @@ sbom: $(VENV)/.dev
 	@echo "dist/sbom.json"
 
 # The option leaves the package index out of the file, so that it names none.
-LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra postgres --extra batch --extra build
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra postgres \
+	--extra batch --extra otel --extra build
 lock:
 	$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	$(LOCK) --constraint requirements-dev.lock pyproject.toml -o requirements.lock
+	$(LOCK) --extra spark --constraint requirements-dev.lock pyproject.toml -o requirements-spark.lock
