@@ -6,12 +6,13 @@ facts is encrypted and has an end date.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlmodel import Field, SQLModel, col
 
 from app.ehrs import Caller
+from app.logs import log
 from app.signing import Keys
 from cds_hooks.dismissals import of_the_order_alone
 from cds_hooks.models import Feedback
@@ -185,6 +187,9 @@ class Records:
         self._snooze = snooze
         self._engine = _engine(self._url)
         self._ready = False
+        # SQLite lets one writer in at a time and the others poll, so that one may starve; within a worker they queue.
+        is_sqlite = self._url.drivername.startswith("sqlite")
+        self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if is_sqlite else nullcontext()
         self._remembered: set[str] = set()
 
     async def prepare(self) -> None:
@@ -455,9 +460,13 @@ class Records:
         if not self._ready:
             raise RecordsUnavailable
         try:
-            async with self._engine.begin() as connection:
+            async with self._turn, self._engine.begin() as connection:
                 yield connection
         except (DBAPIError, PoolTimeout, OSError) as error:
+            # The kind only: the message of a database quotes rows.
+            cause = getattr(error, "orig", None) or error
+            kind = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+            log.warning("database failed", error=type(cause).__name__, kind=kind)
             raise RecordsUnavailable from error
 
 

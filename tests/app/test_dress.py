@@ -1,4 +1,4 @@
-"""The same chart in the dress of the EHRs that call: Epic-shaped, Oracle-Health-shaped, the public sandbox. Equal answers.
+"""The same chart in the dress of different EHRs, Epic-shaped, Oracle-Health-shaped and the sandbox: equal answers.
 
 The profile of each is an entry of the file of trusted EHRs; see docs/connect.md.
 """

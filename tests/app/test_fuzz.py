@@ -43,6 +43,9 @@ class Door:
         headers = {"content-type": "application/json"}
         return self._runner.run(self._client.post(path, content=content, headers=headers))
 
+    def request(self, method: str, url: str, **more: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, url, **more))
+
     def close(self) -> None:
         self._runner.run(self._serving.__aexit__(None, None, None))
         self._runner.close()

@@ -168,6 +168,11 @@ async def test_a_token_is_used_once_whichever_worker_sees_it(database: str) -> N
         await worker.close()
 
 
+async def test_many_writers_at_once_all_come_through(records: Records) -> None:
+    uses = await asyncio.gather(*(records.use_token("issuer", f"jti-{n}", NOW) for n in range(100)))
+    assert uses == [True] * 100
+
+
 async def test_what_has_ended_is_deleted(records: Records, database: str) -> None:
     await show(records)
     await records.add_feedback(CALLER, SERVICE, [overridden("ask-later")], NOW)
