@@ -9,6 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis.core.result import Ok
 
 from app.definitions import Definitions
 from tests.app.test_fuzz import Door
@@ -29,7 +30,7 @@ def door(tmp_path_factory: pytest.TempPathFactory, definitions: Definitions) -> 
 def test_every_operation_answers_as_it_is_described(door: Door) -> None:
     described: dict[str, Any] = door.request("GET", "/openapi.json").json()
     schema = schemathesis.openapi.from_dict(described)
-    found = [operation.ok() for operation in schema.get_all_operations()]
+    found: list[Any] = [each.ok() for each in schema.get_all_operations() if isinstance(each, Ok)]
     assert len(found) >= 15
     for operation in found:
         responses = described["paths"][operation.path][operation.method]["responses"]
