@@ -31,6 +31,26 @@ define function "Day"(at FHIR.dateTime): date from FHIRHelpers.ToDateTime(at)
 define function "Day of"(result FHIR.Observation):
   Coalesce("Day"(result.effective as FHIR.dateTime), "Day"((result.effective as FHIR.Period)."end"))
 
+// The addresses under which a code system arrives, as one name.
+define function "System"(address System.String):
+  case
+{SYSTEMS}
+    else address
+  end
+
+define function "Codes"(code FHIR.CodeableConcept):
+  (code.coding) C return all "System"(C.system.value) + '|' + C.code.value
+
+// Read once; what is asked about a concept is looked for in these.
+define "Results":
+  [Observation] R
+    where R.status.value in { 'final', 'amended', 'corrected', 'appended' }
+      and R.value is not null and "Day of"(R) on or before "Today"
+    return all Tuple { entry: R, codes: "Codes"(R.code) }
+
+define "Entries":
+  [Condition] D where "Is counted"(D) return all Tuple { entry: D, codes: "Codes"(D.code) }
+
 define function "Newest"(found List<FHIR.Observation>):
   (found) R where "Day of"(R) = Max((found) F return "Day of"(F))
 
@@ -111,7 +131,7 @@ define function "Ended"(entry FHIR.Condition):
   Coalesce("Day"(entry.abatement as FHIR.dateTime), "Day"((entry.abatement as FHIR.Period)."end"))
 
 define function "Goes on"(entry FHIR.Condition):
-  if "Ended"(entry) is not null then "Ended"(entry) after "Today"
+  if "Ended"(entry) is not null then "Ended"(entry) on or after "Today"
   else not exists ((entry.clinicalStatus.coding) C where C.code.value = 'resolved')
 
 define function "Present since"(entry FHIR.Condition, edge System.Date):
@@ -143,7 +163,6 @@ _POSITIVE = ("10828004", "52101004", "260373001", "LA6576-8", "LA11882-0")
 _NEGATIVE = ("260385009", "2667000", "260415000", "LA6577-6", "LA11883-8")
 _FUNCTIONS = {">=": "At least", ">": "Above", "<=": "At most", "<": "Below"}
 _UNITS = {"d": "days", "wk": "weeks", "mo": "months", "a": "years", "h": "hours"}
-_FINAL = "{ 'final', 'amended', 'corrected', 'appended' }"
 _NULL = "(null as System.Boolean)"
 
 
@@ -172,7 +191,12 @@ def library_of(trial: x.Trial, catalogue: Catalogue) -> CqlLibrary:
             defines[criterion.id] = writer.criterion(criterion)
         except NotSaid as reason:
             left_out[criterion.id] = str(reason)
-    head = HEAD.replace("{POSITIVE}", _texts(_POSITIVE)).replace("{NEGATIVE}", _texts(_NEGATIVE))
+    systems = (f"    when address in {_texts(addresses)} then {_text(name)}" for name, addresses in SYSTEMS.items())
+    head = (
+        HEAD.replace("{SYSTEMS}", "\n".join(systems))
+        .replace("{POSITIVE}", _texts(_POSITIVE))
+        .replace("{NEGATIVE}", _texts(_NEGATIVE))
+    )
     notes = [f"// Not in this library: {name} ({_comment(why)})" for name, why in left_out.items()]
     parts = (
         f"// {_comment(trial.title)}\n// Definition version {trial.version}, {trial.hash}",
@@ -268,39 +292,19 @@ class _Writer:
     # By code
 
     def _is(self, concept: str) -> str:
-        """The function that says whether a CodeableConcept stands for the concept; written when first asked for."""
+        """The function that says whether a record's codes stand for the concept; written when first asked for."""
         name = f"Is {concept}"
         if name not in self.shared:
-            tests = []
-            for number, (addresses, exact, starts) in enumerate(_codes_of(concept, self.catalogue), start=1):
-                # Lists are defines of their own, so that an engine builds them once and not for every record.
-                codes = f"{concept}: codes {number}"
-                self.shared[codes] = f"define {_name(codes)}: {_texts(exact)}"
-                parts = [f"C.code.value in {_name(codes)}"] if exact else []
-                parts += [f"StartsWith(C.code.value, {_text(start)})" for start in starts]
-                systems = f"C.system.value in {_texts(addresses)}"
-                tests.append(f"({systems} and ({' or '.join(parts)}))")
+            exact, starts = _codes_of(concept, self.catalogue)
+            # The list is a define of its own, so that an engine builds it once and not for every record.
+            codes = f"{concept}: codes"
+            self.shared[codes] = f"define {_name(codes)}: {_texts(exact)}"
+            begins = " or ".join(f"StartsWith(S, {_text(start)})" for start in starts)
+            more = f" or exists ((codes) S where {begins})" if begins else ""
             self.shared[name] = (
-                f"define function {_name(name)}(code FHIR.CodeableConcept):\n"
-                f"  exists ((code.coding) C where {' or '.join(tests)})"
+                f"define function {_name(name)}(codes List<System.String>):\n"
+                f"  exists (codes intersect {_name(codes)}){more}"
             )
-        return _name(name)
-
-    def _codings(self, concept: str) -> str:
-        """Every coding of a concept as a list, to retrieve by; none of a concept whose codes are beginnings."""
-        name = f"{concept}: codings"
-        if name not in self.shared:
-            found = list(_codes_of(concept, self.catalogue))
-            if any(starts for _, _, starts in found):
-                raise NotSaid(f"{concept} is found by the beginning of a code")
-            codes = (
-                f"Code {{ system: {_text(address)}, code: {_text(code)} }}"
-                for addresses, exact, _ in found
-                for address in addresses
-                for code in exact
-            )
-            joined = ",\n  ".join(codes)
-            self.shared[name] = f"define {_name(name)}: Concept {{ codes: {{\n  {joined}\n}} }}"
         return _name(name)
 
     # Results
@@ -331,10 +335,8 @@ class _Writer:
     def _results(self, concept: str) -> str:
         name = f"{concept}: results"
         if name not in self.shared:
-            codings = self._codings(concept)
             self.shared[name] = (
-                f"define {_name(name)}:\n  [Observation: code ~ {codings}] R\n    where R.status.value in {_FINAL}\n"
-                '      and R.value is not null and "Day of"(R) on or before "Today"'
+                f'define {_name(name)}: ("Results") T where {self._is(concept)}(T.codes) return all T.entry'
             )
         return _name(name)
 
@@ -359,8 +361,9 @@ class _Writer:
     def _diagnoses(self, concept: str) -> str:
         name = f"{concept}: diagnoses"
         if name not in self.shared:
-            is_concept = self._is(concept)
-            self.shared[name] = f'define {_name(name)}:\n  [Condition] D where {is_concept}(D.code) and "Is counted"(D)'
+            self.shared[name] = (
+                f'define {_name(name)}: ("Entries") T where {self._is(concept)}(T.codes) return all T.entry'
+            )
         return _name(name)
 
     def _condition(self, leaf: x.Condition) -> str:
@@ -368,6 +371,8 @@ class _Writer:
             raise NotSaid("how long a diagnosis has lasted")
         if leaf.excepting:
             raise NotSaid("a diagnosis with exceptions")
+        if "Observation" in self.catalogue.where(leaf.concept) or leaf.current_for:
+            raise NotSaid(f"{leaf.concept} may be stated or denied by a result")
         found = self._diagnoses(leaf.concept)
         tests = ['"Goes on"(D)'] if leaf.when == "active" else []
         tests += [f'"Present since"(D, {_ago(leaf.within)})'] if leaf.within else []
@@ -400,27 +405,26 @@ class _Writer:
         """Everything on record for a treatment as first and last day and whether it goes on."""
         name = f"{concept}: courses"
         if name not in self.shared:
-            is_concept = self._is(concept)
-            parts = [
-                _COURSES[kind].replace("IS", is_concept) for kind in self.catalogue.where(concept) if kind in _COURSES
-            ]
-            if len(parts) < len(self.catalogue.where(concept)):
+            kinds = self.catalogue.where(concept)
+            if not _COURSES.keys() >= set(kinds):
                 raise NotSaid(f"{concept} is recorded in other resources too")
-            self.shared[name] = f"define {_name(name)}:\n  " + "\n  union ".join(f"({part})" for part in parts)
+            for kind in kinds:
+                self.shared[f"All {kind}"] = f'define "All {kind}":\n  {_COURSES[kind]}'
+            parts = (f'(("All {kind}") T where {self._is(concept)}(T.codes))' for kind in kinds)
+            self.shared[name] = f"define {_name(name)}: flatten {{ {', '.join(parts)} }}"
         return _name(name)
 
 
-# Each: what counts, and when it was. `first` and `last` are days, null where the record does not say. IS is the
-# function that knows the concept.
+# Each: what counts, and when it was. `first` and `last` are days, null where the record does not say.
 _NOT_TAKEN = "{ 'entered-in-error', 'cancelled', 'draft', 'not-done', 'intended', 'not-taken' }"
 _COURSES: Mapping[str, str] = {
     "MedicationStatement": f"""\
 [MedicationStatement] M
       let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start")),
         last: "Day"((M.effective as FHIR.Period)."end")
-      where IS(M.medication as FHIR.CodeableConcept) and not (M.status.value in {_NOT_TAKEN})
+      where not (M.status.value in {_NOT_TAKEN})
         and (first is null or first on or before "Today")
-      return all Tuple {{ first: first, last: last, goesOn: case
+      return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept), first: first, last: last, goesOn: case
         when last before "Today" then false
         when last after "Today" then true
         when M.status.value in {{ 'completed', 'stopped', 'on-hold' }} then false
@@ -428,34 +432,36 @@ _COURSES: Mapping[str, str] = {
         else null end }}""",
     "MedicationRequest": f"""\
 [MedicationRequest] M
-      where IS(M.medication as FHIR.CodeableConcept) and not (M.status.value in {_NOT_TAKEN})
+      where not (M.status.value in {_NOT_TAKEN})
         and not Coalesce(M.intent.value in {{ 'proposal', 'plan', 'option' }}, false)
         and not Coalesce(M.doNotPerform.value, false)
         and (M.authoredOn is null or "Day"(M.authoredOn) on or before "Today")
-      return all Tuple {{ first: "Day"(M.authoredOn), last: (null as System.Date), goesOn: case
+      return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept),
+        first: "Day"(M.authoredOn), last: (null as System.Date), goesOn: case
         when M.status.value in {{ 'completed', 'stopped', 'on-hold', 'ended' }} then false
         when M.status.value = 'active' then true
         else null end }}""",
     "MedicationAdministration": f"""\
 [MedicationAdministration] M
       let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start"))
-      where IS(M.medication as FHIR.CodeableConcept) and not (M.status.value in {_NOT_TAKEN})
+      where not (M.status.value in {_NOT_TAKEN})
         and (first is null or first on or before "Today")
-      return all Tuple {{ first: first, last: Coalesce("Day"((M.effective as FHIR.Period)."end"), first),
+      return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept),
+        first: first, last: Coalesce("Day"((M.effective as FHIR.Period)."end"), first),
         goesOn: M.status.value = 'in-progress' }}""",
     "Procedure": """\
 [Procedure] M
       let first: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."start"))
-      where IS(M.code) and M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }
+      where M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }
         and (first is null or first on or before "Today")
-      return all Tuple { first: first,
+      return all Tuple { codes: "Codes"(M.code), first: first,
         last: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."end")),
         goesOn: M.status.value = 'in-progress' }""",
     "Immunization": """\
 [Immunization] M
       let first: "Day"(M.occurrence as FHIR.dateTime)
-      where IS(M.vaccineCode) and M.status.value = 'completed' and (first is null or first on or before "Today")
-      return all Tuple { first: first, last: first, goesOn: false }""",
+      where M.status.value = 'completed' and (first is null or first on or before "Today")
+      return all Tuple { codes: "Codes"(M.vaccineCode), first: first, last: first, goesOn: false }""",
 }
 
 
@@ -492,14 +498,16 @@ def _holds_for_nothing(test: x.Test) -> bool:
             return {">": limit < 0, ">=": limit <= 0, "<": limit > 0, "<=": limit >= 0}[test.comparator]
 
 
-def _codes_of(concept: str, catalogue: Catalogue) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
-    """By code system: its addresses, the codes of the concept and of all below it, and the beginnings of codes."""
+def _codes_of(concept: str, catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The codings of the concept and of all below it as "system|code", and the beginnings of codings."""
     names = tuple(_family(concept, catalogue))
-    yield (OUR_SYSTEM,), names, ()
-    for system in dict.fromkeys(system for name in names for system in catalogue.concepts[name].codes):
-        codes = dict.fromkeys(code for name in names for code in catalogue.concepts[name].codes.get(system, {}))
-        starts = tuple(code[:-1] for code in codes if code.endswith("*") and system in PREFIX_SYSTEMS)
-        yield SYSTEMS[system], tuple(code for code in codes if not code.endswith("*")), starts
+    exact = [f"{OUR_SYSTEM}|{name}" for name in names]
+    starts = []
+    for name in names:
+        for system, codes in catalogue.concepts[name].codes.items():
+            exact += [f"{system}|{code}" for code in codes if not code.endswith("*")]
+            starts += [f"{system}|{code[:-1]}" for code in codes if code.endswith("*") and system in PREFIX_SYSTEMS]
+    return tuple(dict.fromkeys(exact)), tuple(dict.fromkeys(starts))
 
 
 def _family(concept: str, catalogue: Catalogue) -> Iterator[str]:
