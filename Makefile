@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench bench-check format lock docs mutants sbom
+.PHONY: run test bench bench-check format lock docs oracle mutants sbom
 .DEFAULT_GOAL := run
 
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -43,6 +43,10 @@ format: $(VENV)/.dev
 # Says what survives, and writes docs/mutation.md; CHECK=--check fails where that is out of date.
 mutants: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation.prove $(CHECK)
+
+# Another engine is asked the same questions; needs java, mvn, node and npm (docs/oracle.md).
+oracle: $(VENV)/.dev
+	$(BIN)/python -m tests.oracle_cql.oracle --charts $(or $(ORACLE_CHARTS),2000)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate

@@ -116,7 +116,7 @@ define function "Any"(found System.Integer, passing System.Integer, failing Syst
 define function "Is counted"(entry FHIR.Condition):
   not exists ((entry.verificationStatus.coding) C where C.code.value in { 'refuted', 'entered-in-error' })
     and not exists ((entry.clinicalStatus.coding) C where C.code.value = 'entered-in-error')
-    and ("Onset"(entry) is null or "Onset"(entry) on or before "Today")
+    and not Coalesce("Onset"(entry) after "Today", false)
 
 define function "Is confirmed"(entry FHIR.Condition):
   not exists (
@@ -315,7 +315,9 @@ class _Writer:
         if leaf.runs > 1 or leaf.stable_for:
             raise NotSaid("several results in a row")
         concept = self.catalogue.concepts[leaf.concept]
-        if isinstance(leaf.test, Polarity) and (concept.positive_from is not None or concept.panel):
+        if isinstance(leaf.test, Polarity) and (
+            concept.positive_from is not None or concept.panel or concept.detection
+        ):
             raise NotSaid(f"{leaf.concept} is read from a number or from a panel")
         found = self._results(leaf.concept)
         if leaf.pick == "latest":
@@ -423,7 +425,7 @@ _COURSES: Mapping[str, str] = {
       let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start")),
         last: "Day"((M.effective as FHIR.Period)."end")
       where not (M.status.value in {_NOT_TAKEN})
-        and (first is null or first on or before "Today")
+        and not Coalesce(first after "Today", false)
       return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept), first: first, last: last, goesOn: case
         when last before "Today" then false
         when last after "Today" then true
@@ -445,7 +447,7 @@ _COURSES: Mapping[str, str] = {
 [MedicationAdministration] M
       let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start"))
       where not (M.status.value in {_NOT_TAKEN})
-        and (first is null or first on or before "Today")
+        and not Coalesce(first after "Today", false)
       return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept),
         first: first, last: Coalesce("Day"((M.effective as FHIR.Period)."end"), first),
         goesOn: M.status.value = 'in-progress' }}""",
@@ -453,14 +455,14 @@ _COURSES: Mapping[str, str] = {
 [Procedure] M
       let first: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."start"))
       where M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }
-        and (first is null or first on or before "Today")
+        and not Coalesce(first after "Today", false)
       return all Tuple { codes: "Codes"(M.code), first: first,
         last: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."end")),
         goesOn: M.status.value = 'in-progress' }""",
     "Immunization": """\
 [Immunization] M
       let first: "Day"(M.occurrence as FHIR.dateTime)
-      where M.status.value = 'completed' and (first is null or first on or before "Today")
+      where M.status.value = 'completed' and not Coalesce(first after "Today", false)
       return all Tuple { codes: "Codes"(M.vaccineCode), first: first, last: first, goesOn: false }""",
 }
 

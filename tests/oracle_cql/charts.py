@@ -1,0 +1,109 @@
+"""Charts made at random around what a trial asks: values beside limits, days beside windows, records missing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from mappings.catalogue import Catalogue
+from mappings.facts import Polarity
+from mappings.times import Period
+from tests.builders import bundle_of
+from trial_defs import expressions as x
+
+Json = dict[str, Any]
+_STATUSES = ("final",) * 8 + ("amended", "preliminary", "entered-in-error")
+
+
+def generated(seed: str, trial: x.Trial, today: date, catalogue: Catalogue) -> Json:
+    """A Bundle of one patient; the same for the same seed and definition."""
+    dice = random.Random(f"{seed} {trial.id}")
+    return bundle_of(_Maker(dice, today, catalogue).spec(trial), today, catalogue)
+
+
+class _Maker:
+    def __init__(self, dice: random.Random, today: date, catalogue: Catalogue) -> None:
+        self.dice, self.today, self.catalogue = dice, today, catalogue
+
+    def spec(self, trial: x.Trial) -> Json:
+        found: Json = {"patient": self._patient(), "results": {}, "conditions": {}, "treatments": {}}
+        fullness = self.dice.choice((0.2, 0.5, 0.9))
+        for leaf in _leaves(trial):
+            if self.dice.random() > fullness:
+                continue
+            match leaf:
+                case x.Value():
+                    found["results"].setdefault(leaf.concept, []).append(self._result(leaf))
+                case x.Condition():
+                    found["conditions"].setdefault(leaf.concept, []).append(self._diagnosis(leaf))
+                case x.Treatment():
+                    concept = self.dice.choice(leaf.concepts)
+                    if self._can_be_given(concept):
+                        found["treatments"].setdefault(concept, []).append(self._course(leaf))
+                case _:
+                    pass
+        return found
+
+    def _can_be_given(self, concept: str) -> bool:
+        return "ResearchSubject" not in self.catalogue.where(concept)
+
+    def _patient(self) -> Json:
+        age = self.dice.choice((17, 18, 30, 45, 59, 60, 61, 65, 66, 70, 71))
+        born = self.today.replace(year=self.today.year - age) + timedelta(days=self.dice.choice((-1, 0, 1, 100)))
+        spec = {"sex": self.dice.choice(("female", "male", "female", "male", "other")), "born": born.isoformat()}
+        return {name: value for name, value in spec.items() if self.dice.random() < 0.95}
+
+    def _day(self, periods: Iterable[Period | None]) -> str:
+        """A day in the past, often beside the edge of a window."""
+        edges = [period.before(self.today) for period in periods if period]
+        edge = self.dice.choice([*edges, self.today]) if edges else self.today
+        beside = edge + timedelta(days=self.dice.choice((-1, 0, 1)))
+        anywhere = self.today - timedelta(days=self.dice.randrange(0, 900))
+        return min(self.today, self.dice.choice((beside, anywhere))).isoformat()
+
+    def _result(self, leaf: x.Value) -> Json:
+        unit = self.catalogue.concepts[leaf.concept].unit
+        spec: Json = {"status": self.dice.choice(_STATUSES), "taken": self._day((leaf.within, leaf.current_for))}
+        if isinstance(leaf.test, Polarity) or not unit:
+            return spec | {"value": self.dice.choice(("positive", "negative", "indeterminate"))}
+        bound = self.dice.choice((leaf.test.low, leaf.test.high)) if isinstance(leaf.test, x.Between) else leaf.test
+        low, high = self.catalogue.concepts[leaf.concept].plausible or (Decimal(0), Decimal(400))
+        upper = low + (high - low) * Decimal(self.dice.choice(("0.02", "0.05", "0.1")))
+        edge = bound.canonical if bound.times is None else bound.number * upper + bound.plus
+        number = edge * self.dice.choice([Decimal(f) for f in ("0.5", "0.99", "1", "1", "1.01", "2")])
+        number = min(max(number, low), high)  # an implausible value is open here, and CQL knows no such thing
+        sign = self.dice.choice(("",) * 12 + ("< ", "> ", "<= ", ">= "))
+        if bound.times and self.dice.random() < 0.85:
+            spec["range"] = f"{upper / 4}..{upper}"
+        return spec | {"value": f"{sign}{format(number.quantize(Decimal('0.001')), 'f')} {unit}"}
+
+    def _diagnosis(self, leaf: x.Condition) -> Json:
+        periods = (leaf.within, leaf.began_within, leaf.lasting)
+        onset, other = sorted((self._day(periods), self._day(periods)))
+        spec: Json = {
+            "onset": self.dice.choice((onset, onset, onset, "none")),
+            "status": self.dice.choice(("active", "active", "active", "inactive", "remission", "resolved")),
+            "verification": self.dice.choice(("confirmed",) * 6 + ("provisional", "refuted", "entered-in-error")),
+        }
+        if self.dice.random() < 0.3:
+            spec["abated"] = other
+        if self.dice.random() < 0.3:
+            spec["recorded"] = other
+        return spec
+
+    def _course(self, leaf: x.Treatment) -> Json:
+        since, until = sorted((self._day((leaf.within,)), self._day((leaf.within,))))
+        spec: Json = {"since": self.dice.choice((since, since, since, "none"))}
+        if self.dice.random() < 0.6:
+            spec["until"] = until
+        return spec
+
+
+def _leaves(trial: x.Trial) -> list[x.Expression]:
+    """Every leaf of every criterion and gate, each once, in a fixed order."""
+    criteria = {c.id: c for cohort in trial.cohorts for c in cohort.criteria}.values()
+    asked = [e for c in criteria for e in (c.asks, c.only_if) if e] + [cohort.gate for cohort in trial.cohorts]
+    return list(dict.fromkeys(leaf for expression in asked for leaf in x.leaves_of(expression)))

@@ -1,0 +1,232 @@
+"""Asks another engine the same questions: the reference CQL translator (Java) and `cql-execution` (JavaScript).
+
+    python -m tests.oracle_cql.oracle --charts 5000     says where the two disagree, and counts
+
+Both tools are installed into `.cache/` on first use by Maven and npm, at the versions that the files here name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date
+from pathlib import Path
+from typing import Any
+
+from app.definitions import Definitions, Served
+from mappings.chart import ChartBuilder
+from mappings.read import facts_of
+from mappings.times import start_of_day
+from mappings.yaml_files import read_yaml
+from tests.builders import bundle_of
+from tests.case_files import all_cases
+from tests.oracle_cql.charts import generated
+from trial_defs import expressions as x
+from trial_defs.cql import CqlLibrary, library_of
+from trial_defs.evaluation import evaluate
+from trial_defs.findings import Outcome
+
+HERE = Path(__file__).parent
+CACHE = HERE.parents[1] / ".cache" / "oracle_cql"
+NEEDED = {"java": "a JDK 17", "mvn": "Maven 3", "node": "Node.js 20", "npm": "npm"}
+Json = dict[str, Any]
+TRUTHS = {Outcome.MET: True, Outcome.NOT_MET: False, Outcome.UNKNOWN: None, Outcome.NEEDS_HUMAN: None}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One chart to be held against one trial on one day. `name` says which chart."""
+
+    name: str
+    trial: str
+    today: date
+    bundle: Json
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    question: Question
+    criterion: str
+    ours: bool | None
+    theirs: bool | None
+
+    def __str__(self) -> str:
+        return f"{self.question.trial} {self.criterion}: ours {self.ours}, theirs {self.theirs} ({self.question.name})"
+
+
+def missing_tools() -> list[str]:
+    """What is not on this machine."""
+    return [f"{name} ({what})" for name, what in NEEDED.items() if shutil.which(name) is None]
+
+
+def install() -> None:
+    """Fetch both tools, once for each version of the files that name them."""
+    wanted = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in ("pom.xml", "package-lock.json")))
+    mark = CACHE / "installed"
+    if mark.exists() and mark.read_text() == wanted.hexdigest():
+        return
+    CACHE.mkdir(parents=True, exist_ok=True)
+    _run(
+        "mvn", "-q", "-B", "-f", HERE / "pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={CACHE / 'lib'}"
+    )
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / name, CACHE)
+    _run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", CACHE)
+    mark.write_text(wanted.hexdigest())
+
+
+def _run(*command: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **more)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return done
+
+
+def translated(libraries: Iterable[CqlLibrary]) -> Path:
+    """The folder with the ELM of these libraries; what was translated before is not translated again."""
+    libraries = list(libraries)
+    digest = hashlib.sha256((HERE / "Translate.java").read_bytes())
+    for library in libraries:
+        digest.update(library.text.encode())
+    folder = CACHE / "elm" / digest.hexdigest()[:16]
+    if not (folder / "FHIRHelpers.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for library in libraries:
+            (folder / f"{library.name}.cql").write_text(library.text)
+        files = [folder / f"{library.name}.cql" for library in libraries]
+        _run("java", "-cp", f"{CACHE / 'lib'}/*", HERE / "Translate.java", *files)
+    return folder
+
+
+def their_answers(questions: Sequence[Question], elm: Path) -> list[dict[str, bool | None]]:
+    calls = (
+        json.dumps({"library": q.trial, "today": q.today.isoformat(), "bundle": q.bundle}) + "\n" for q in questions
+    )
+    done = _run("node", HERE / "run.js", elm, CACHE / "node_modules", input="".join(calls))
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def our_answers(question: Question, trial: x.Trial, served: Served) -> dict[str, Outcome]:
+    """The outcome of every criterion, whatever the gates of its cohorts say."""
+    builder = ChartBuilder(None)
+    builder.add(json.dumps(question.bundle).encode(), None)
+    builder.whole_chart()
+    facts = facts_of(builder.build(), served.catalogue, start_of_day(question.today, UTC), UTC)
+    opened = tuple(replace(cohort, gate=x.All(())) for cohort in trial.cohorts)
+    found = evaluate(replace(trial, cohorts=opened), facts)
+    return {f.criterion.id: f.outcome for cohort in found.cohorts for f in cohort.findings}
+
+
+def compare(
+    question: Question, criteria: Iterable[str], ours: dict[str, Outcome], theirs: dict[str, bool | None]
+) -> Iterator[Disagreement]:
+    for name in criteria:
+        outcome, said = ours[name], theirs[name]
+        applies = theirs.get(f"{name}: applies", True)
+        if outcome is Outcome.NOT_APPLICABLE:
+            if applies is not False:
+                yield Disagreement(question, f"{name}: applies", False, applies)
+        elif applies is False:
+            yield Disagreement(question, f"{name}: applies", None, False)
+        elif TRUTHS[outcome] is not said:
+            yield Disagreement(question, name, TRUTHS[outcome], said)
+
+
+def from_case_files(served: Served) -> list[Question]:
+    """The charts of the case files; but for those that were not read completely, which CQL cannot tell."""
+    found = (
+        Question(case.sentence, case.trial, case.as_of, bundle_of(case.chart, case.as_of, served.catalogue))
+        for case in all_cases()
+    )
+    return [question for question in found if "OperationOutcome" not in _types(question.bundle)]
+
+
+def _types(bundle: Json) -> set[str]:
+    return {entry["resource"]["resourceType"] for entry in bundle["entry"]}
+
+
+def from_generator(count: int, served: Served, seed: int = 1) -> list[Question]:
+    trials = sorted(served.trials)
+    today = date(2026, 11, 1)
+    return [
+        Question(
+            f"chart {seed}.{n}", trial, today, generated(f"{seed}.{n}", served.trials[trial], today, served.catalogue)
+        )
+        for n, trial in ((n, trials[n % len(trials)]) for n in range(count))
+    ]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a run came to: how many answers were compared, and where they differ."""
+
+    compared: int
+    settled: int  # of them, those that are true or false on our side
+    disagreements: tuple[Disagreement, ...]
+
+
+def ask_both(questions: Sequence[Question], served: Served) -> Outcomes:
+    libraries = {trial.id: library_of(trial, served.catalogue) for trial in served.trials.values()}
+    elm = translated(libraries.values())
+    compared = settled = 0
+    found: list[Disagreement] = []
+    for question, theirs in zip(questions, their_answers(questions, elm), strict=True):
+        criteria = libraries[question.trial].criteria
+        ours = our_answers(question, served.trials[question.trial], served)
+        compared += len(criteria)
+        settled += sum(ours[name] in (Outcome.MET, Outcome.NOT_MET) for name in criteria)
+        found += compare(question, criteria, ours, theirs)
+    return Outcomes(compared, settled, tuple(found))
+
+
+def explained() -> dict[str, str]:
+    """Trial and criterion -> why the other engine, or the rendering, says something else."""
+    content: Any = read_yaml((HERE / "explained.yaml").read_bytes(), HERE / "explained.yaml")
+    return {f"{entry['trial']} {name}": entry["why"] for entry in content["differences"] for name in entry["criteria"]}
+
+
+def unexplained(found: Iterable[Disagreement]) -> list[Disagreement]:
+    known = explained()
+    return [each for each in found if f"{each.question.trial} {each.criterion}" not in known]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--charts", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    if missing := missing_tools():
+        sys.exit(f"Needed and not found: {', '.join(missing)}")
+    install()
+    served = Definitions().now
+    failed = False
+    for name, questions in (
+        ("case files", from_case_files(served)),
+        ("generated charts", from_generator(given.charts, served, given.seed)),
+    ):
+        outcomes = ask_both(questions, served)
+        left = unexplained(outcomes.disagreements)
+        say(f"{name}: {len(questions)} charts, {outcomes.compared} answers compared, {outcomes.settled} settled,")
+        say(f"  {len(outcomes.disagreements)} differ, {len(left)} unexplained")
+        kinds = Counter(f"{d.question.trial} {d.criterion}: ours {d.ours}, theirs {d.theirs}" for d in left)
+        for kind, count in kinds.most_common(60):
+            example = next(str(d) for d in left if str(d).startswith(kind))
+            say(f"  {count:5}  {example}")
+        failed = failed or bool(left)
+    return failed
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
