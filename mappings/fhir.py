@@ -453,7 +453,7 @@ def decode(raw: bytes | Raw) -> Any:
 
 class _LooseEntry(_Part, frozen=True):
     full_url: Any = None
-    resource: Raw | None = None
+    resource: Raw = Raw(b"null")  # not optional: msgspec reads a union with None as null alone
     search: Any = None
 
 
@@ -484,9 +484,7 @@ def _decode_loosely(raw: bytes | Raw) -> Any:
     return _bundle(loose.id, loose.type, loose.total, loose.link, entries)
 
 
-def _decode_entry(raw: Raw | None) -> Any:
-    if raw is None:
-        return None
+def _decode_entry(raw: Raw) -> Any:
     try:
         return _typed.decode(raw)
     except msgspec.ValidationError:

@@ -1,0 +1,25 @@
+"""One resource that is off does not send a whole Bundle down the slow path."""
+
+from __future__ import annotations
+
+from mappings import fhir
+
+BUNDLE = b"""{"resourceType": "Bundle", "type": "collection", "entry": [
+  {"resource": {"resourceType": "Patient", "id": "1"}},
+  {"resource": {"resourceType": "Observation", "id": "o", "status": ["final"], "code": 3}},
+  {"fullUrl": "urn:uuid:1"}
+]}"""
+
+
+def test_the_entries_are_taken_apart_before_they_are_read() -> None:
+    entries = fhir._loose.decode(BUNDLE).entry
+    assert bytes(entries[0].resource).startswith(b'{"resourceType": "Patient"')
+    assert bytes(entries[2].resource) == b"null"
+
+
+def test_the_good_resource_is_read_and_the_bad_one_is_named() -> None:
+    bundle = fhir._decode_loosely(BUNDLE)
+    read = [entry.resource for entry in bundle.entry]
+    assert isinstance(read[0], fhir.Patient)
+    assert isinstance(read[1], fhir.Unreadable | fhir.Observation)
+    assert read[2] is None
