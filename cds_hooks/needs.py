@@ -175,11 +175,21 @@ def _key(order: Orderable) -> Key:
 def _of_history(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> Iterator[Need]:
     """A diagnosis or a treatment of which the chart does not say enough: what finds it, else the question."""
     for place, finding in waiting:
+        if _a_test_is_enough(finding.criterion):
+            continue
         for piece in finding.still_open:
             if piece.reason is None or not isinstance(piece.leaf, x.Condition | x.Treatment):
                 continue
             for concept in x.concepts_of(piece.leaf)[:1]:
                 yield Need(_finds(concept, catalogue), {concept: None}, {place})
+
+
+def _a_test_is_enough(criterion: x.Criterion) -> bool:
+    """Whether a test alone may settle it, so that nobody is asked before its result: bilirubin before Gilbert."""
+    asks, wanted = criterion.asks, criterion.kind == "inclusion"
+    if isinstance(asks, x.AnyOf) is not wanted or not isinstance(asks, x.AnyOf | x.All):
+        return False
+    return any(isinstance(part, x.Value) for part in asks.parts)
 
 
 def _finds(concept: str, catalogue: Catalogue) -> Orderable:

@@ -27,10 +27,11 @@ def test_a_match_is_a_line_for_each_cohort(chart: str) -> None:
     assert "possibly-eligible" in result.output
 
 
-def test_a_match_says_what_to_do_next_questions_first(chart: str) -> None:
+def test_a_match_says_what_to_do_next_the_nearest_first(chart: str) -> None:
     result = run(cli, ["match", chart, "--as-of", "2026-11-01", "--trial", TRIAL])
     steps = result.output.split("What to do next")[1].splitlines()[1:]
-    assert "Ask about" in steps[0]
+    assert "Pulse oximetry" in steps[0]  # examination before blood; nobody asks about Gilbert before bilirubin is known
+    assert not any("Gilbert" in step for step in steps)
     assert any("Complete blood count" in step or "blood test" in step for step in steps)
 
 
