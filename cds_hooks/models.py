@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -323,8 +323,8 @@ def _instant(sent: _Members) -> datetime | None:
     form = "an instant with offset, as in RFC 3339"
     text = sent.needed_text("outcomeTimestamp", _RFC3339, form)
     try:
-        return datetime.fromisoformat(text.upper()) if text else None
-    except ValueError:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC) if text else None
+    except (ValueError, OverflowError):  # a first or last day that in UTC lies beyond all years
         sent.blame("outcomeTimestamp", form)
         return None
 

@@ -254,6 +254,7 @@ def test_an_acceptance_lists_its_suggestions_once_and_sorted() -> None:
         ("outcomeTimestamp", "2026-11-01"),
         ("outcomeTimestamp", "2026-11-01T10:05:31"),
         ("outcomeTimestamp", "2026-13-01T10:05:31Z"),
+        ("outcomeTimestamp", "0001-01-01T00:00:00+14:00"),
         ("overrideReason", {"userComment": ""}),
         ("overrideReason", {"zzz": 1}),
         ("overrideReason", CANARY),
