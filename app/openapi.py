@@ -31,7 +31,7 @@ from app.errors import (
     error_response,
     speaks_fhir,
 )
-from app.examples import AS_OF, TRIAL, context_of
+from app.examples import AS_OF, FEEDBACK_SUMMARY, TRIAL, context_of
 from cds_hooks.cards import cards_for, response
 from cds_hooks.report import report_of
 from cds_hooks.services import CHART, OFFERS, Offer
@@ -87,6 +87,7 @@ def _add_examples(paths: dict[str, Any], served: Served, today: date) -> None:
     as_of = date.fromisoformat(AS_OF)
     _set_body(operation, chart_example(as_of))
     _set_answer(operation, _report(served, as_of))
+    _set_answer(paths["/api/v1/feedback/summary"]["get"], FEEDBACK_SUMMARY)
 
 
 def _set_body(operation: dict[str, Any], example: Json) -> None:

@@ -11,10 +11,11 @@ import base64
 import hashlib
 import re
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -395,13 +396,21 @@ class Records:
             "until": since + self._snooze,
         }
 
-    async def feedback_summary(self) -> list[dict[str, object]]:
-        """Accepted and overridden by trial and reason, in a fixed order. Unmatched feedback has no trial."""
+    async def feedback_summary(self) -> dict[str, list[dict[str, object]]]:
+        """Accepted and overridden, counted by trial and reason (`feedback`) and within each week (`byWeek`).
+
+        Unmatched feedback has no trial. A week is an ISO week ("2026-W44") of the day, in UTC, on which it happened.
+        """
+        moment = col(KeptFeedback.happened_at)
+        in_utc = moment if self._url.drivername.startswith("sqlite") else sa.func.timezone("UTC", moment)
         columns = (col(KeptFeedback.trial), col(KeptFeedback.outcome), col(KeptFeedback.reason))
-        query = sa.select(*columns, sa.func.count().label("count")).group_by(*columns)
+        day = sa.func.date(in_utc, type_=sa.Date).label("day")
+        query = sa.select(*columns, day, sa.func.count().label("count")).group_by(*columns, "day")
         async with self.transaction() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        return sorted((dict(row) for row in rows), key=lambda row: [str(row[name] or "") for name in row])
+        weekly = [dict(row) | {"week": _week(row["day"])} for row in rows]
+        by_reason = ("trial", "outcome", "reason")
+        return {"feedback": _counted(rows, by_reason), "byWeek": _counted(weekly, ("week", *by_reason))}
 
     # -- tokens
 
@@ -492,6 +501,20 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     (command.upgrade if to == "head" else command.downgrade)(config, to)
+
+
+def _week(day: date) -> str:
+    year, week, _ = day.isocalendar()
+    return f"{year:04}-W{week:02}"
+
+
+def _counted(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> list[dict[str, object]]:
+    """The counts of these rows summed by what stands under `names`, in a fixed order."""
+    counts: Counter[tuple[Any, ...]] = Counter()
+    for row in rows:
+        counts[tuple(row[name] for name in names)] += row["count"]
+    ordered = sorted(counts, key=lambda key: [part or "" for part in key])
+    return [dict(zip(names, key, strict=True)) | {"count": counts[key]} for key in ordered]
 
 
 def _hashed(*parts: str) -> str:

@@ -136,10 +136,13 @@ def _match(body: bytes, trials: Sequence[Trial], served: Served, moment: datetim
 
 @router.get("/feedback/summary", summary="What users said about cards")
 async def feedback_summary(request: Request) -> Response:
-    """Accepted and overridden, counted by trial and reason. Feedback on cards that we do not know has no trial."""
+    """Accepted and overridden, counted by trial and reason; `byWeek` counts the same within each week.
+
+    Feedback on cards that we do not know has no trial. A week is the ISO week, in UTC, of the outcome's timestamp.
+    """
     services = services_of(request)
     services.authenticator.operator(request.headers.getlist("authorization"))
-    return _json({"feedback": await services.records.feedback_summary()})
+    return _json(await services.records.feedback_summary())
 
 
 def _json(content: object) -> Response:

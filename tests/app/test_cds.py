@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
@@ -303,12 +305,47 @@ async def test_feedback_is_counted_by_trial_and_reason(client: httpx.AsyncClient
     ]
 
 
+async def test_feedback_is_counted_by_the_week_in_utc_on_either_database(
+    tmp_path: Path, database: str, definitions: Definitions
+) -> None:
+    await _far_east_of_utc(database)
+    async with serving(services_with(demo_settings(tmp_path, database_url=database), definitions)) as client:
+        card = (await topics(client))["NCT06711146"]
+        sunday = ["2026-11-01T23:59:59.999Z", "2026-11-02T00:30:00+01:00", "2026-10-26T00:00:00Z"]
+        monday = ["2026-11-02T00:00:00Z", "2026-11-01T23:30:00-01:00"]
+        early = "0001-01-01T00:00:00Z"
+        sent = [override(card, "ask-later", at) for at in [*sunday, *monday, "2027-01-01T12:00:00Z", early]]
+        accepted: dict[str, Any] = {"card": card, "outcome": "accepted", "outcomeTimestamp": sunday[0]}
+        accepted["acceptedSuggestions"] = [{"id": "s"}]
+        assert (await send(client, *sent, accepted)).status_code == 200
+        summary = (await client.get("/api/v1/feedback/summary")).json()
+    said = [(row["week"], row["trial"], row["outcome"], row["reason"], row["count"]) for row in summary["byWeek"]]
+    assert said == [
+        ("0001-W01", "NCT06711146", "overridden", "ask-later", 1),
+        ("2026-W44", "NCT06711146", "accepted", None, 1),
+        ("2026-W44", "NCT06711146", "overridden", "ask-later", 3),
+        ("2026-W45", "NCT06711146", "overridden", "ask-later", 2),
+        ("2026-W53", "NCT06711146", "overridden", "ask-later", 1),
+    ]
+    assert [(row["outcome"], row["count"]) for row in summary["feedback"]] == [("accepted", 1), ("overridden", 7)]
+
+
+async def _far_east_of_utc(database: str) -> None:
+    """The days of a PostgreSQL database begin hours before those of UTC; SQLite has none of its own."""
+    if not database.startswith("sqlite"):
+        engine = create_async_engine(database)
+        async with engine.begin() as connection:
+            name = make_url(database).database
+            await connection.exec_driver_sql(f"ALTER DATABASE {name} SET timezone = 'Pacific/Kiritimati'")
+        await engine.dispose()
+
+
 async def test_one_bad_item_stores_nothing_of_the_batch(client: httpx.AsyncClient) -> None:
     answer = await send(client, override("a"), {"card": CANARY, "outcome": "liked"})
     assert answer.status_code == 422
     assert "feedback[1].outcome" in _diagnostics(answer)
     assert CANARY not in answer.text
-    assert (await client.get("/api/v1/feedback/summary")).json() == {"feedback": []}
+    assert (await client.get("/api/v1/feedback/summary")).json() == {"feedback": [], "byWeek": []}
 
 
 async def test_the_explanation_opens_by_its_signed_address_and_says_nothing_of_the_patient(

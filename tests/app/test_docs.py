@@ -102,6 +102,18 @@ async def test_examples_are_of_real_size_and_answered_with_a_card(client: httpx.
     assert cards[0]["summary"] == shown[0]["summary"]
 
 
+async def test_the_summary_of_feedback_has_the_shape_of_its_example(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    item = {"card": "unknown", "outcome": "overridden", "outcomeTimestamp": "2026-11-01T09:30:00Z"}
+    await client.post("/cds-services/trial-match-patient-view/feedback", json={"feedback": [item]})
+    found = (await client.get("/api/v1/feedback/summary")).json()
+    answer = paths["/api/v1/feedback/summary"]["get"]["responses"]["200"]
+    shown = answer["content"]["application/json"]["example"]
+    assert found.keys() == shown.keys()
+    for name, rows in shown.items():
+        assert {tuple(row) for row in rows} == {tuple(row) for row in found[name]}
+
+
 async def test_the_operations_are_grouped_and_each_group_is_explained(client: httpx.AsyncClient) -> None:
     described = (await client.get("/openapi.json")).json()
     used = {tag for operations in described["paths"].values() for o in operations.values() for tag in o["tags"]}

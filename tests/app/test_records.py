@@ -96,7 +96,7 @@ async def test_the_same_item_twice_is_one_and_an_acceptance_after_it_another(rec
     accepted = Feedback("card-1", "accepted", NOW, ("s1",))
     assert await records.add_feedback(CALLER, SERVICE, [overridden("ask-later"), overridden("ask-later")], NOW) == 1
     assert await records.add_feedback(CALLER, SERVICE, [overridden("ask-later"), accepted], NOW) == 1
-    assert await records.feedback_summary() == [
+    assert (await records.feedback_summary())["feedback"] == [
         {"trial": "NCT1", "outcome": "accepted", "reason": None, "count": 1},
         {"trial": "NCT1", "outcome": "overridden", "reason": "ask-later", "count": 1},
     ]
@@ -119,7 +119,7 @@ async def test_feedback_on_another_ones_card_is_kept_but_unmatched_and_snoozes_n
     await records.add_feedback(stranger, SERVICE, [overridden("not-appropriate")], NOW)
     await records.add_feedback(CALLER, SERVICE, [overridden("not-appropriate", card="never-shown")], NOW)
     assert await records.dismissed(ANNA, NOW) == {}
-    assert await records.feedback_summary() == [
+    assert (await records.feedback_summary())["feedback"] == [
         {"trial": None, "outcome": "overridden", "reason": "not-appropriate", "count": 2}
     ]
 
