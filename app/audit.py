@@ -18,8 +18,12 @@ from sqlmodel import col
 from app.records import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport, Records, Shown
 from trial_defs.expressions import Trial
 
+CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
+READ = "read"  # the action of one who opens a kept report
+
 AUDITED = "https://trialcards.org/fhir/CodeSystem/audited-action"
 _EVENT_TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
+_ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
 _HASHES = "https://trialcards.org/fhir/NamingSystem/keyed-hash"
 _TRIALS = "https://trialcards.org/fhir/CodeSystem/trial"
 
@@ -121,19 +125,34 @@ class Audit:
             "definitions": msgspec.json.encode(dict(call.definitions)).decode(),
         }
 
+    async def note_reading(self, report: str, reading: str, now: datetime) -> bool:
+        """Write down, as line `reading`, that a kept report was opened; False where its answer is not in the trail.
+
+        Patient, EHR and definitions are those of the answer. Whoever holds the signed address may have opened it, so
+        no user is named.
+        """
+        written = {"id": reading, "at": now, "action": READ, "user": "", "outcome": "report"}
+        source: dict[str, Any] = {name: sa.literal(value, CALLS.c[name].type) for name, value in written.items()}
+        columns = [source.get(column.name, column).label(column.name) for column in CALLS.c]
+        answered = sa.select(*columns).where(col(CallRow.report) == report, col(CallRow.outcome) == "cards")
+        async with self._records.transaction() as connection:
+            done = await connection.execute(sa.insert(CallRow).from_select(list(CALLS.c.keys()), answered))
+        return done.rowcount == 1
+
     async def entries(self, question: Question) -> list[Entry]:
         """What was asked for, oldest first."""
-        query = sa.select(CallRow.__table__).where(*self._conditions(question))  # type: ignore[attr-defined]
+        query = sa.select(CALLS).where(*self._conditions(question))
         query = query.order_by(col(CallRow.at), col(CallRow.id)).limit(question.most)
         async with self._records.transaction() as connection:
             rows = (await connection.execute(query)).mappings().all()
-            reports = [row["report"] for row in rows if row["report"]]
+            reports = [row["report"] for row in rows if row["outcome"] == "cards"]
             cards = (await connection.execute(_cards_of(reports))).mappings().all() if reports else ()
         by_report: dict[str, list[Mapping[str, str]]] = {}
         for card in cards:
             shown = {"card": card["id"], "trial": card["trial"], "verdict": card["verdict"]}
             by_report.setdefault(card["report"], []).append(shown)
-        return [_entry(row, by_report.get(row["report"], [])) for row in rows]
+        # A report that is opened again shows no card again.
+        return [_entry(row, by_report.get(row["report"], []) if row["outcome"] == "cards" else []) for row in rows]
 
     def _conditions(self, question: Question) -> Iterator[sa.ColumnElement[bool]]:
         if question.patient is not None and question.ehr is not None:
@@ -205,13 +224,13 @@ def audit_event(entry: Entry) -> dict[str, Any]:
         "id": entry.id,
         "type": {"system": _EVENT_TYPES, "code": "rest", "display": "RESTful Operation"},
         "subtype": [{"system": AUDITED, "code": entry.action}],
-        "action": "E",
+        "action": "R" if entry.action == READ else "E",
         "recorded": _instant(entry.at),
         "outcome": "4" if entry.outcome == "chart-unavailable" else "0",
         "outcomeDesc": entry.outcome,
         "agent": [*user, _agent(entry.ehr, requestor=not user)],
         "source": {"observer": {"display": "TrialCards"}},
-        "entity": [_patient_entity(entry), *_trial_entities(entry)],
+        "entity": [_patient_entity(entry), *_report_entity(entry), *_trial_entities(entry)],
     }
 
 
@@ -221,7 +240,14 @@ def _agent(name: str, *, requestor: bool) -> dict[str, Any]:
 
 def _patient_entity(entry: Entry) -> dict[str, Any]:
     what = {"identifier": {"system": _HASHES, "value": entry.patient}, "type": "Patient"}
-    return {"what": what, "role": {"system": "http://terminology.hl7.org/CodeSystem/object-role", "code": "1"}}
+    return {"what": what, "role": {"system": _ROLES, "code": "1"}}
+
+
+def _report_entity(entry: Entry) -> Iterator[dict[str, Any]]:
+    """The report behind the cards; by it, who opened it is joined with who was shown the way to it."""
+    if entry.report:
+        what = {"identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{entry.report}"}}
+        yield {"what": what, "role": {"system": _ROLES, "code": "3", "display": "Report"}}
 
 
 def _trial_entities(entry: Entry) -> Iterator[dict[str, Any]]:

@@ -134,7 +134,7 @@ class CallRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     at: datetime = _instant(index=True)
-    action: str  # the hook service's id, or "match"
+    action: str  # the hook service's id, "match", or "read" where a kept report was opened
     ehr: str
     tenant: str
     patient: str = Field(index=True)  # keyed hash

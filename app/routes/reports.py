@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.explain import source_of
 from app.html import page, policy
 from app.kept import KeptAnswer, from_kept
+from app.logs import call_id
 from app.reports import may_read
 from app.wiring import Services, services_of
 from cds_hooks.explained import OUTCOMES, explained, need_words, not_indicated, side_by_side
@@ -34,7 +35,8 @@ async def show_report(
     if not may_read(services.keys, report_id, expires, signature, now):
         return page("report_gone.html", 403, _HEADERS, message=_GONE)
     kept = await services.records.report(report_id, now)
-    if kept is None:
+    # Nobody sees a patient's facts unless the audit trail says so.
+    if kept is None or not await services.audit.note_reading(report_id, call_id(), now):
         return page("report_gone.html", 404, _HEADERS, message=_NOT_KEPT)
     signed = {"expires": expires, "signature": signature}
     # The chart is read and matched again, which takes a while where it is long.
