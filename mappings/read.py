@@ -44,6 +44,7 @@ class PatientFacts:
         self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
         self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
+        self._said: dict[str, bool] = {}
 
     def state(self, resource_type: str) -> SourceState:
         """How completely a resource type was read."""
@@ -52,6 +53,13 @@ class PatientFacts:
     def readable(self, concept: str) -> bool:
         """Whether every place where the concept would stand was read completely, so that silence says something."""
         return all(self.state(name) == "complete" for name in self.catalogue.where(concept))
+
+    def says_something_of(self, concept: str) -> bool:
+        """Whether there is any result or episode, or a note on what keeps a result from being calculated."""
+        said = self._said.get(concept)
+        if said is None:
+            said = self._said[concept] = bool(self.results(concept)) or bool(self.episodes(concept))
+        return said
 
     def results(self, concept: str) -> Lazily[Result]:
         """Every result, derived ones too, newest first and undated last; a `problem` says why one cannot be used.
@@ -94,7 +102,7 @@ class PatientFacts:
         return self._reader.result_of(found, concept, _in_unit_of(asked, entry))
 
     def _is_on_oxygen(self, moment: Moment) -> bool:
-        return any(_covers(episode, moment) for name in _OXYGEN for episode in self.episodes(name))
+        return any(_covers(episode, moment) for name in OXYGEN_THERAPIES for episode in self.episodes(name))
 
     def _read_episodes(self, concept: str, found: Iterable[tuple[Reader, str]]) -> tuple[Episode, ...]:
         read = []
@@ -123,7 +131,8 @@ def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
     return entry.model_copy(update={"unit": asked.unit, "plausible": asked.plausible})
 
 
-_OXYGEN = ("oxygen-therapy", "mechanical-ventilation")
+# While one of them goes on, a saturation is none on room air.
+OXYGEN_THERAPIES = ("oxygen-therapy", "mechanical-ventilation")
 
 
 def _covers(episode: Episode, moment: Moment) -> bool:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from mappings.catalogue import OUR_SYSTEM, PREFIX_SYSTEMS, SYSTEMS, Catalogue
 from mappings.derived import DERIVATIONS
 from mappings.facts import Polarity
+from mappings.read import OXYGEN_THERAPIES
 from mappings.times import Period
 from trial_defs import expressions as x
 
@@ -47,6 +48,13 @@ define "Results":
     where R.status.value in { 'final', 'amended', 'corrected', 'appended' }
       and R.value is not null and "Day of"(R) on or before "Today"
     return all Tuple { entry: R, codes: "Codes"(R.code) }
+
+// Not final yet: it decides nothing, but the chart is not silent.
+define "Pending":
+  [Observation] R
+    where not (R.status.value in { 'final', 'amended', 'corrected', 'appended', 'entered-in-error', 'cancelled' })
+      and R.value is not null and "Day of"(R) on or before "Today"
+    return all Tuple { codes: "Codes"(R.code) }
 
 define "Entries":
   [Condition] D where "Is counted"(D) return all Tuple { entry: D, codes: "Codes"(D.code) }
@@ -325,14 +333,26 @@ class _Writer:
         window = leaf.within or leaf.current_for
         inside = f'({found} R where "Day of"(R) on or after {_ago(window)})' if window else f"({found})"
         test = self._test(leaf.test)
+        if leaf.concept == _ON_ROOM_AIR:
+            test = f"if {self._on_oxygen()}(R) then null else {test}"
         decide = "Agreed" if leaf.pick == "latest" else "Any"
         counts = f"Count(G), Count((G) R where {test}), Count((G) R where not ({test}))"
         # One element, so that what is inside the window is looked for once.
         answer = f"First(({{ 1 }}) N let G: {inside} return all {_name(decide)}({counts}))"
         if leaf.absent == "presume":
             silent = "true" if _holds_for_nothing(leaf.test) else "false"
-            answer = f"(if not exists {self._results(leaf.concept)} then {silent} else {answer})"
+            pending = f'exists (("Pending") T where {self._is(leaf.concept)}(T.codes))'
+            silence = f"(if {pending} then null else {silent})"
+            answer = f"(if not exists {self._results(leaf.concept)} then {silence} else {answer})"
         return self._with_diagnosis(leaf, answer) if isinstance(leaf.test, Polarity) else answer
+
+    def _on_oxygen(self) -> str:
+        """The function that says whether oxygen was given at the time of a saturation, which then decides nothing."""
+        if "On oxygen" not in self.shared:
+            self.shared["All Procedure"] = _all("Procedure")
+            given = " or ".join(f"{self._is(name)}(T.codes)" for name in OXYGEN_THERAPIES)
+            self.shared["On oxygen"] = _ON_OXYGEN.replace("{GIVEN}", given)
+        return '"On oxygen"'
 
     def _results(self, concept: str) -> str:
         name = f"{concept}: results"
@@ -411,7 +431,7 @@ class _Writer:
             if not _COURSES.keys() >= set(kinds):
                 raise NotSaid(f"{concept} is recorded in other resources too")
             for kind in kinds:
-                self.shared[f"All {kind}"] = f'define "All {kind}":\n  {_COURSES[kind]}'
+                self.shared[f"All {kind}"] = _all(kind)
             parts = (f'(("All {kind}") T where {self._is(concept)}(T.codes))' for kind in kinds)
             self.shared[name] = f"define {_name(name)}: flatten {{ {', '.join(parts)} }}"
         return _name(name)
@@ -465,6 +485,32 @@ _COURSES: Mapping[str, str] = {
       where M.status.value = 'completed' and not Coalesce(first after "Today", false)
       return all Tuple { codes: "Codes"(M.vaccineCode), first: first, last: first, goesOn: false }""",
 }
+
+
+def _all(kind: str) -> str:
+    return f'define "All {kind}":\n  {_COURSES[kind]}'
+
+
+_ON_ROOM_AIR = "oxygen-saturation"
+_ON_OXYGEN = """\
+define "Oxygen": flatten {
+  (("All Procedure") T where {GIVEN} return all Tuple { first: T.first, last: T.last, goesOn: T.goesOn }),
+  (("Entries") T where {GIVEN}
+    return all Tuple { first: "Onset"(T.entry), last: "Ended"(T.entry), goesOn: "Goes on"(T.entry) })
+}
+
+define function "Part"(result FHIR.Observation, code System.String):
+  First((result.component) P where code in "Codes"(P.code) return (P.value as FHIR.Quantity).value.value)
+
+// What the saturation says itself, a flow (L/min) or a share (%), comes first; a remark in words is not read.
+define function "On oxygen"(result FHIR.Observation):
+  case
+    when "Part"(result, 'loinc|3151-8') > 0 or "Part"(result, 'loinc|3150-0') > 21 then true
+    when "Part"(result, 'loinc|3151-8') is not null or "Part"(result, 'loinc|3150-0') is not null then false
+    else exists (("Oxygen") T where T.first on or before "Day of"(result)
+      and (if T.last after T.first then T.last on or after "Day of"(result)
+        else T.goesOn or T.first on or after "Day of"(result)))
+  end"""
 
 
 def _silence(absent: str) -> str:

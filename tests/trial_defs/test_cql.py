@@ -64,3 +64,15 @@ def test_a_multiple_of_the_upper_limit_is_one(served: Served) -> None:
 def test_what_a_person_judges_is_open(served: Served) -> None:
     text = library_of(served.trials["CNCT19-AID"], served.catalogue).text
     assert define(text, "I1.consent") == "(null as System.Boolean)"
+
+
+def test_a_saturation_taken_on_oxygen_decides_nothing(served: Served) -> None:
+    text = library_of(served.trials["NCT06680388"], served.catalogue).text
+    said = define(text, "I4.6.oxygen-saturation")
+    assert 'if "On oxygen"(R) then null else "At least"(R, 92.0 \'%\')' in said
+    assert text.count('define function "On oxygen"') == 1
+
+
+def test_a_result_to_come_breaks_a_silence_that_would_be_presumed(served: Served) -> None:
+    said = define(library_of(served.trials["CNCT19-AID"], served.catalogue).text, "E7.nyha")
+    assert 'if exists (("Pending") T where "Is nyha-class"(T.codes)) then null else false' in said
