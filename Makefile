@@ -46,7 +46,7 @@ mutants: $(VENV)/.dev
 
 # Another engine is asked the same questions; needs java, mvn, node and npm (docs/oracle.md).
 oracle: $(VENV)/.dev
-	$(BIN)/python -m tests.oracle_cql.oracle --charts $(or $(ORACLE_CHARTS),2000)
+	$(BIN)/python -m tests.oracle_cql.oracle --charts $(or $(ORACLE_CHARTS),2000) --write
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate

@@ -1,6 +1,7 @@
 """Asks another engine the same questions: the reference CQL translator (Java) and `cql-execution` (JavaScript).
 
     python -m tests.oracle_cql.oracle --charts 5000     says where the two disagree, and counts
+    python -m tests.oracle_cql.oracle --write           the same, and writes the counts into docs/oracle.md
 
 Both tools are installed into `.cache/` on first use by Maven and npm, at the versions that the files here name.
 """
@@ -16,7 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,10 @@ from trial_defs.findings import Outcome
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache" / "oracle_cql"
-NEEDED = {"java": "a JDK 17", "mvn": "Maven 3", "node": "Node.js 20", "npm": "npm"}
+DOCUMENT = HERE.parents[1] / "docs" / "oracle.md"
+COUNTS = ("<!-- counts: written by `make oracle` -->", "<!-- end of counts -->")
+NEEDED = {"javac": "a JDK 17", "mvn": "Maven 3", "node": "Node.js 20", "npm": "npm"}
+INSTALL = "apt-get install -y openjdk-17-jdk-headless maven nodejs npm"
 Json = dict[str, Any]
 TRUTHS = {Outcome.MET: True, Outcome.NOT_MET: False, Outcome.UNKNOWN: None, Outcome.NEEDS_HUMAN: None}
 
@@ -73,12 +77,11 @@ def install() -> None:
     if mark.exists() and mark.read_text() == wanted.hexdigest():
         return
     CACHE.mkdir(parents=True, exist_ok=True)
-    _run(
-        "mvn", "-q", "-B", "-f", HERE / "pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={CACHE / 'lib'}"
-    )
+    into = f"-DoutputDirectory={CACHE / 'lib'}"
+    _run("mvn", "-q", "-B", "-f", HERE / "pom.xml", "dependency:copy-dependencies", into, timeout=300)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, CACHE)
-    _run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", CACHE)
+    _run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", CACHE, timeout=300)
     mark.write_text(wanted.hexdigest())
 
 
@@ -197,30 +200,85 @@ def unexplained(found: Iterable[Disagreement]) -> list[Disagreement]:
     return [each for each in found if f"{each.question.trial} {each.criterion}" not in known]
 
 
+def spread(questions: Sequence[Question], each: int) -> list[Question]:
+    """About so many questions of each trial, evenly spaced, so that every part of a case file is among them."""
+    chosen: list[Question] = []
+    for trial in dict.fromkeys(question.trial for question in questions):
+        of_trial = [question for question in questions if question.trial == trial]
+        chosen += of_trial[:: max(1, len(of_trial) // each)]
+    return chosen
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was asked under one heading, and what came of it."""
+
+    name: str
+    charts: int
+    outcomes: Outcomes
+
+    @property
+    def unexplained(self) -> list[Disagreement]:
+        return unexplained(self.outcomes.disagreements)
+
+    def __str__(self) -> str:
+        said, left = self.outcomes, self.unexplained
+        lines = [
+            f"{self.name}: {self.charts:,} charts, {said.compared:,} answers compared, {said.settled:,} settled,"
+            f" {len(said.disagreements):,} differ, {len(left):,} unexplained"
+        ]
+        kinds = Counter(f"{d.question.trial} {d.criterion}: ours {d.ours}, theirs {d.theirs}" for d in left)
+        for kind, count in kinds.most_common(60):
+            example = next(str(d) for d in left if str(d).startswith(kind))
+            lines.append(f"  {count:5}  {example}")
+        return "\n".join(lines)
+
+
+def counts_of(runs: Sequence[Run], served: Served, on: date) -> str:
+    """The counts as they stand in docs/oracle.md."""
+    libraries = [library_of(served.trials[name], served.catalogue) for name in sorted(served.trials)]
+    lines = [f"Run of {on}.", "", "| trial | version | criteria in the library | left out |", "|---|---|---|---|"]
+    for library in libraries:
+        version = served.trials[library.name].version
+        lines.append(f"| {library.name} | {version} | {len(library.criteria)} | {len(library.left_out)} |")
+    lines += ["", "| charts | answers compared | of them settled | differ | unexplained |", "|---|---|---|---|---|"]
+    for run in runs:
+        said = run.outcomes
+        numbers = (said.compared, said.settled, len(said.disagreements), len(run.unexplained))
+        lines.append(f"| {run.charts:,} {run.name} | {' | '.join(f'{number:,}' for number in numbers)} |")
+    lines += ["", "| explained | differences | why |", "|---|---|---|"]
+    found = Counter(f"{d.question.trial} {d.criterion}" for run in runs for d in run.outcomes.disagreements)
+    lines += [f"| `{name}` | {found[name]:,} | {why} |" for name, why in sorted(explained().items())]
+    return "\n".join(lines)
+
+
+def with_counts(document: str, counts: str) -> str:
+    """The document with these counts between its two marks; ValueError where it has none."""
+    start, end = (document.index(mark) for mark in COUNTS)
+    return f"{document[: start + len(COUNTS[0])]}\n{counts}\n{document[end:]}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--charts", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     if missing := missing_tools():
-        sys.exit(f"Needed and not found: {', '.join(missing)}")
+        sys.exit(f"Needed and not found: {', '.join(missing)}. {INSTALL}")
     install()
     served = Definitions().now
-    failed = False
+    runs = []
     for name, questions in (
-        ("case files", from_case_files(served)),
+        ("charts of the case files", from_case_files(served)),
         ("generated charts", from_generator(given.charts, served, given.seed)),
     ):
-        outcomes = ask_both(questions, served)
-        left = unexplained(outcomes.disagreements)
-        say(f"{name}: {len(questions)} charts, {outcomes.compared} answers compared, {outcomes.settled} settled,")
-        say(f"  {len(outcomes.disagreements)} differ, {len(left)} unexplained")
-        kinds = Counter(f"{d.question.trial} {d.criterion}: ours {d.ours}, theirs {d.theirs}" for d in left)
-        for kind, count in kinds.most_common(60):
-            example = next(str(d) for d in left if str(d).startswith(kind))
-            say(f"  {count:5}  {example}")
-        failed = failed or bool(left)
-    return failed
+        runs.append(Run(name, len(questions), ask_both(questions, served)))
+        say(str(runs[-1]))
+    if given.write:
+        counts = counts_of(runs, served, datetime.now(UTC).date())
+        DOCUMENT.write_text(with_counts(DOCUMENT.read_text(), counts))
+    return any(run.unexplained for run in runs)
 
 
 def say(line: str) -> None:

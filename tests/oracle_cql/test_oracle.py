@@ -1,0 +1,148 @@
+"""Another engine says of the same charts what ours says (docs/oracle.md); `make oracle` asks it about more of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import pytest
+
+from app.definitions import Definitions, Served
+from tests.builders import bundle_of
+from tests.oracle_cql import oracle
+from tests.oracle_cql.oracle import Disagreement, Question
+from trial_defs.cql import library_of
+from trial_defs.findings import Outcome
+
+TODAY = date(2026, 11, 1)
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    return Definitions().now
+
+
+@pytest.fixture(scope="module")
+def engine() -> None:
+    """The other engine in `.cache/`, fetched once; skipped where its tools are not here or nothing can be fetched."""
+    if missing := oracle.missing_tools():
+        pytest.skip(f"needs {', '.join(missing)}: {oracle.INSTALL}")
+    try:
+        oracle.install()
+    except (RuntimeError, OSError, subprocess.TimeoutExpired):
+        pytest.skip("the translator and cql-execution cannot be fetched here; `make oracle` says why")
+
+
+def lines(found: Iterable[Disagreement]) -> str:
+    return "\n".join(map(str, found))
+
+
+@pytest.mark.usefixtures("engine")
+def test_another_engine_agrees_on_charts_of_the_case_files_of_every_trial(served: Served) -> None:
+    questions = oracle.spread(oracle.from_case_files(served), each=40)
+    assert {question.trial for question in questions} == set(served.trials)
+    outcomes = oracle.ask_both(questions, served)
+    assert outcomes.settled > 20 * len(questions)  # what is open on both sides proves little
+    assert not (left := oracle.unexplained(outcomes.disagreements)), lines(left)
+
+
+@pytest.mark.usefixtures("engine")
+def test_another_engine_agrees_on_generated_charts(served: Served) -> None:
+    outcomes = oracle.ask_both(oracle.from_generator(200, served, seed=3), served)
+    assert outcomes.settled > 10 * 200
+    assert not (left := oracle.unexplained(outcomes.disagreements)), lines(left)
+
+
+def part(code: str, number: float, unit: str) -> Json:
+    """A component of an Observation."""
+    coding = [{"system": "http://loinc.org", "code": code}]
+    return {"code": {"coding": coding}, "valueQuantity": {"value": number, "unit": unit, "code": unit}}
+
+
+FLOW, NO_FLOW, SHARE = part("3151-8", 2, "L/min"), part("3151-8", 0, "L/min"), part("3150-0", 40, "%")
+SATURATION = {"results": {"oxygen-saturation": "97 %"}}
+UNDER_OXYGEN = SATURATION | {"treatments": {"oxygen-therapy": {"since": "2026-10-20", "status": "in-progress"}}}
+AFTER_OXYGEN = SATURATION | {"treatments": {"oxygen-therapy": {"since": "2026-09-01", "until": "2026-09-08"}}}
+NYHA_TO_COME = {"results": {"nyha-class": {"value": "2 {class}", "status": "preliminary"}}}
+ROOM_AIR, NYHA = ("NCT06680388", "I4.6.oxygen-saturation"), ("CNCT19-AID", "E7.nyha")
+SETTLED_BY_HAND: list[tuple[str, tuple[str, str], Json, Json | None, Outcome]] = [
+    ("a saturation", ROOM_AIR, SATURATION, None, Outcome.MET),
+    ("a saturation during oxygen therapy", ROOM_AIR, UNDER_OXYGEN, None, Outcome.UNKNOWN),
+    ("a saturation after oxygen therapy", ROOM_AIR, AFTER_OXYGEN, None, Outcome.MET),
+    ("a saturation with a flow of oxygen", ROOM_AIR, SATURATION, FLOW, Outcome.UNKNOWN),
+    ("a saturation with more oxygen than in air", ROOM_AIR, SATURATION, SHARE, Outcome.UNKNOWN),
+    ("a saturation with a flow of none during therapy", ROOM_AIR, UNDER_OXYGEN, NO_FLOW, Outcome.MET),
+    ("no NYHA class", NYHA, {}, None, Outcome.MET),
+    ("a NYHA class that is not final", NYHA, NYHA_TO_COME, None, Outcome.UNKNOWN),
+]
+
+
+def question_of(name: str, trial: str, chart: Json, component: Json | None, served: Served) -> Question:
+    bundle = bundle_of(chart, TODAY, served.catalogue)
+    for entry in bundle["entry"]:
+        if component and entry["resource"]["resourceType"] == "Observation":
+            entry["resource"]["component"] = [component]
+    return Question(name, trial, TODAY, bundle)
+
+
+@pytest.mark.usefixtures("engine")
+def test_both_say_what_was_settled_by_hand_where_they_once_differed(served: Served) -> None:
+    questions = [
+        question_of(name, trial, chart, component, served) for name, (trial, _), chart, component, _ in SETTLED_BY_HAND
+    ]
+    for question, (name, (trial, criterion), _, _, expected) in zip(questions, SETTLED_BY_HAND, strict=True):
+        assert oracle.our_answers(question, served.trials[trial], served)[criterion] is expected, name
+    assert not (found := oracle.ask_both(questions, served).disagreements), lines(found)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "differ"),
+    [
+        (Outcome.MET, {"a": True}, False),
+        (Outcome.MET, {"a": False}, True),
+        (Outcome.NOT_MET, {"a": None}, True),
+        (Outcome.UNKNOWN, {"a": None}, False),
+        (Outcome.UNKNOWN, {"a": False}, True),
+        (Outcome.NEEDS_HUMAN, {"a": None}, False),
+        (Outcome.NOT_APPLICABLE, {"a": None, "a: applies": False}, False),
+        (Outcome.NOT_APPLICABLE, {"a": None, "a: applies": None}, True),
+        (Outcome.MET, {"a": None, "a: applies": False}, True),
+    ],
+)
+def test_an_answer_that_is_not_the_same_is_a_disagreement(
+    ours: Outcome, theirs: dict[str, bool | None], differ: bool
+) -> None:
+    question = Question("a chart", "NCT06680388", TODAY, {})
+    assert bool(list(oracle.compare(question, ["a"], {"a": ours}, theirs))) is differ
+
+
+def test_only_what_is_explained_is_passed_over() -> None:
+    known, _, criterion = next(iter(oracle.explained())).partition(" ")
+    found = [Disagreement(Question("a chart", known, TODAY, {}), name, True, False) for name in (criterion, "other")]
+    assert oracle.unexplained(found) == found[1:]
+
+
+def test_what_is_explained_is_a_criterion_that_the_library_says(served: Served) -> None:
+    said = {f"{t.id} {name}" for t in served.trials.values() for name in library_of(t, served.catalogue).criteria}
+    assert oracle.explained().keys() <= said
+
+
+def test_counts_go_between_their_marks_and_leave_the_rest() -> None:
+    start, end = oracle.COUNTS
+    written = oracle.with_counts(f"before\n{start}\nold\n{end}\nafter", "new")
+    assert written == f"before\n{start}\nnew\n{end}\nafter"
+    with pytest.raises(ValueError):
+        oracle.with_counts("no marks", "new")
+
+
+def test_no_file_of_the_tools_names_where_packages_come_from() -> None:
+    for name in ("package-lock.json", "package.json", "pom.xml"):
+        text = (oracle.HERE / name).read_text()
+        assert '"resolved"' not in text, name
+        assert "<repository>" not in text, name
+    packages = json.loads((oracle.HERE / "package-lock.json").read_text())["packages"]
+    assert all("integrity" in package for name, package in packages.items() if name)
