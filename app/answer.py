@@ -130,7 +130,7 @@ async def _cards(call: _Call, chart: Chart, drafts: Drafts | None) -> tuple[list
 async def _matched(call: _Call, chart: Chart) -> Match:
     """The match, one at a time; that of a very long chart is made beside the event loop."""
     trials = list(call.served.trials.values())
-    work = (trials, chart, call.served.catalogue, call.now, call.zone)
+    work = (trials, chart, call.served.catalogue, call.now, call.zone, call.served.silences)
     async with call.services.turn:
         with call.services.metrics.phase("match"):
             if sum(chart.counts.values()) > LONG_CHART:

@@ -16,6 +16,7 @@ from mappings.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.expressions import Trial
 from trial_defs.loader import OUR_TRIALS, Draft, load_trials
+from trial_defs.silence import Silences
 
 OUR_CONCEPTS = Path(__file__).parent.parent / "mappings" / "concepts"
 
@@ -24,7 +25,7 @@ OUR_CONCEPTS = Path(__file__).parent.parent / "mappings" / "concepts"
 class Served:
     """One consistent set: a call works with one of these from its first line to its last.
 
-    `texts` holds the files behind it under the hashes that reports name.
+    `texts` holds the files behind it under the hashes that reports name, `silences` what they come to without a record.
     """
 
     catalogue: Catalogue
@@ -32,6 +33,7 @@ class Served:
     problems: tuple[str, ...] = ()
     drafts: tuple[Draft, ...] = ()
     texts: Texts = field(default_factory=dict)
+    silences: Silences = field(default_factory=Silences, repr=False, compare=False)
 
 
 @dataclass

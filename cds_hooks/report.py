@@ -76,8 +76,17 @@ def _cohort(match: CohortMatch, titles: Titles) -> Json:
             "notApplicable": found[Outcome.NOT_APPLICABLE],
         },
         "recheckOn": match.recheck_on.isoformat() if match.recheck_on else None,
-        "criteria": [_criterion(finding, titles) for finding in match.findings],
+        "criteria": [_kept_criterion(finding, titles) for finding in match.findings],
     }
+
+
+def _kept_criterion(finding: Finding, titles: Titles) -> Json:
+    """The entry of one finding, made once: cohorts share findings, and card and report say the same. Never changed."""
+    key = ("entry", titles)
+    entry: Json | None = finding.kept.get(key)
+    if entry is None:
+        entry = finding.kept[key] = _criterion(finding, titles)
+    return entry
 
 
 def _criterion(finding: Finding, titles: Titles) -> Json:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import assert_never
 
 from cds_hooks.safe_text import plain
-from mappings.catalogue import Catalogue
+from mappings.catalogue import Catalogue, Concept
 from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Result
 from mappings.times import Moment, Period
 from trial_defs import expressions as x
@@ -26,14 +26,29 @@ MOST_PHRASES = 4  # pieces of evidence in one explanation
 
 def titles_of(catalogue: Catalogue | None) -> Titles:
     """The catalogue's titles; for a concept that it does not have, its id in words."""
-    known = catalogue.concepts if catalogue else {}
+    return _Titles(catalogue.concepts if catalogue else {})
 
-    def title(concept: str) -> str:
-        entry = known.get(concept)
+
+class _Titles:
+    """Equal for the same catalogue, so that what was said with them can be kept under them."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, known: Mapping[str, Concept]) -> None:
+        self._known = known
+
+    def __call__(self, concept: str) -> str:
+        entry = self._known.get(concept)
+        if entry is not None:
+            return entry.title
         words = concept.replace("-", " ")
-        return entry.title if entry else words[:1].upper() + words[1:]
+        return words[:1].upper() + words[1:]
 
-    return title
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Titles) and self._known is other._known
+
+    def __hash__(self) -> int:
+        return id(self._known)
 
 
 def short_title(title: str) -> str:

@@ -33,6 +33,7 @@ from trial_defs.findings import (
     Verdict,
 )
 from trial_defs.logic import Answer, all_of, any_of, at_least, negate
+from trial_defs.silence import Silences
 from trial_defs.values import answer_change, answer_value, plain, rounded
 
 _NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
@@ -41,12 +42,24 @@ _UNREAD = ("failed", "not-requested")
 _SHOWN = 3  # records per concept beside a question for a person
 
 
-def match(trials: Iterable[x.Trial], chart: Chart, catalogue: Catalogue, as_of: datetime, zone: tzinfo) -> Match:
-    """The chart, read at `as_of` with calendar days of `zone`, held against every trial."""
-    return match_facts(trials, chart, facts_of(chart, catalogue, as_of, zone))
+def match(
+    trials: Iterable[x.Trial],
+    chart: Chart,
+    catalogue: Catalogue,
+    as_of: datetime,
+    zone: tzinfo,
+    silences: Silences | None = None,
+) -> Match:
+    """The chart, read at `as_of` with calendar days of `zone`, held against every trial.
+
+    `silences` of these definitions, where they are kept, spare what was worked out before; the match is the same.
+    """
+    return match_facts(trials, chart, facts_of(chart, catalogue, as_of, zone), silences)
 
 
-def match_facts(trials: Iterable[x.Trial], chart: Chart, facts: PatientFacts) -> Match:
+def match_facts(
+    trials: Iterable[x.Trial], chart: Chart, facts: PatientFacts, silences: Silences | None = None
+) -> Match:
     """The facts of this chart held against every trial."""
     moments: dict[date, PatientFacts] = {}
 
@@ -55,17 +68,22 @@ def match_facts(trials: Iterable[x.Trial], chart: Chart, facts: PatientFacts) ->
             moments[day] = facts_of(chart, facts.catalogue, start_of_day(day, facts.zone), facts.zone)
         return moments[day]
 
-    found = tuple(evaluate(trial, facts, facts_on) for trial in trials)
+    found = tuple(evaluate(trial, facts, facts_on, silences) for trial in trials)
     approachable = facts.person.active and not facts.declines_research
     return Match(facts.person.reference, facts.as_of, facts.catalogue.hash, facts.sources, found, approachable)
 
 
-def evaluate(trial: x.Trial, facts: PatientFacts, facts_on: Callable[[date], PatientFacts] | None = None) -> TrialMatch:
+def evaluate(
+    trial: x.Trial,
+    facts: PatientFacts,
+    facts_on: Callable[[date], PatientFacts] | None = None,
+    silences: Silences | None = None,
+) -> TrialMatch:
     """One trial against one chart. `facts_on` reads the same chart on a later day; without it no recheck day is set."""
     shared: dict[int, Finding] = {}
     cohorts = []
     for cohort in trial.cohorts:
-        found = _cohort(trial, cohort, facts, shared)
+        found = _cohort(trial, cohort, facts, shared, silences)
         if found.verdict is Verdict.NEAR_MISS and facts_on:
             found = CohortMatch(cohort, found.verdict, found.findings, _recheck_on(trial, found, facts_on))
         cohorts.append(found)
@@ -78,15 +96,21 @@ def is_indicated(cohort: x.Cohort, facts: PatientFacts) -> bool:
     return _on_record(cohort.gate, facts)
 
 
-def _cohort(trial: x.Trial, cohort: x.Cohort, facts: PatientFacts, shared: dict[int, Finding]) -> CohortMatch:
+def _cohort(
+    trial: x.Trial,
+    cohort: x.Cohort,
+    facts: PatientFacts,
+    shared: dict[int, Finding],
+    silences: Silences | None = None,
+) -> CohortMatch:
     indicated = _on_record(cohort.gate, facts)
     complete = facts.state("Condition") == "complete"
     if facts.person.deceased:
-        findings = _findings(cohort, facts, shared) if indicated else ()
+        findings = _findings(cohort, facts, shared, silences) if indicated else ()
         return CohortMatch(cohort, Verdict.NOT_ELIGIBLE, findings)
     if complete and not indicated:
         return CohortMatch(cohort, Verdict.NOT_INDICATED)
-    findings = _findings(cohort, facts, shared)
+    findings = _findings(cohort, facts, shared, silences)
     return CohortMatch(cohort, _verdict(trial, cohort, facts, findings, indicated), findings)
 
 
@@ -130,15 +154,27 @@ def _verdict(
     return Verdict.LIKELY_ELIGIBLE
 
 
-def _findings(cohort: x.Cohort, facts: PatientFacts, shared: dict[int, Finding]) -> tuple[Finding, ...]:
+def _findings(
+    cohort: x.Cohort, facts: PatientFacts, shared: dict[int, Finding], silences: Silences | None
+) -> tuple[Finding, ...]:
     """Common criteria are the same objects in every cohort and are evaluated once."""
     found = []
     for criterion in cohort.criteria:
         key = id(criterion)
         if key not in shared:
-            shared[key] = _finding(criterion, facts)
+            shared[key] = _known_or_found(criterion, facts, silences) if silences else _finding(criterion, facts)
         found.append(shared[key])
     return tuple(found)
+
+
+def _known_or_found(criterion: x.Criterion, facts: PatientFacts, silences: Silences) -> Finding:
+    """The same as `_finding`, which is not asked again where the chart is as silent as another was."""
+    finding, kind = silences.look_up(criterion, facts)
+    if finding is None:
+        finding = _finding(criterion, facts)
+        if kind is not None:
+            silences.remember(criterion, kind, finding)
+    return finding
 
 
 def _recheck_on(trial: x.Trial, found: CohortMatch, facts_on: Callable[[date], PatientFacts]) -> date | None:

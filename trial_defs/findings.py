@@ -6,10 +6,11 @@ Outcomes are said from the patient's side of enrolment: MET is good, for exclusi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from mappings.facts import Episode, Reason, Result, SourceReport
 from trial_defs.expressions import Cohort, Criterion, Expression, Trial
@@ -98,6 +99,8 @@ class Finding:
     near: bool = False  # not met, but within tolerance or resolving with time
     turns_on: date | None = None  # the day on which time alone changes a settled outcome, if it does
     stale_on: date | None = None  # the day on which a met result stops speaking for today
+    # What was made of it (its JSON, its words), by whoever made it, so that it is made once; part of no comparison.
+    kept: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
