@@ -17,8 +17,9 @@ _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser",
 AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One browser for a file of tests: while Playwright is open, no other test can run an event loop."""
     if _CHROMIUM is None:
         pytest.skip("browser tests need a Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
