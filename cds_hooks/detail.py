@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from cds_hooks.needs import Need, concepts_of_open, effort_of, needs_of, orderable
-from cds_hooks.safe_text import length, markdown
+from cds_hooks.safe_text import length, markdown, markdown_of_ours
 from cds_hooks.services import READ_TYPES
 from cds_hooks.wording import (
     VERDICTS,
@@ -175,7 +175,7 @@ def _unknown(cohort: CohortMatch) -> list[Finding]:
 def _to_confirm(cohort: CohortMatch, titles: Titles) -> list[Section]:
     presumed = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.PRESUMED]
     names = [subject_words(leaf, titles) for finding in presumed for leaf in finding.decided_by]
-    lines = [markdown(name, 80) for name in dict.fromkeys(names)]
+    lines = [markdown_of_ours(name, 80) for name in dict.fromkeys(names)]
     return [Section("Please confirm: no record, taken as absent", lines, most=60, inline=True)]
 
 
@@ -186,7 +186,9 @@ def _to_judge(cohort: CohortMatch, titles: Titles) -> list[Section]:
     entries = [open_words(p, titles) for p in pieces if not isinstance(p.leaf, x.Judgement | x.Consent)]
     steps = [p.leaf.step for p in pieces if isinstance(p.leaf, x.Consent)]
     lines = dict.fromkeys([*entries, *questions, *steps])
-    return [Section("For you to judge", [markdown(line, 200) for line in lines], most=4)]
+    of_chart = set(entries)
+    said = [markdown(line, 200) if line in of_chart else markdown_of_ours(line, 200) for line in lines]
+    return [Section("For you to judge", said, most=4)]
 
 
 def _met(match: Match, cohort: CohortMatch, titles: Titles) -> list[Section]:
@@ -223,7 +225,8 @@ def _steps(cohort: CohortMatch, titles: Titles) -> list[Section]:
         if criterion.step and finding.outcome is not Outcome.NOT_APPLICABLE:
             steps.setdefault(criterion.step, {}).update(dict.fromkeys(titles(c) for c in criterion.concepts[:1]))
     lines = [f"{step} ({', '.join(list(names)[:4])})" if names else step for step, names in steps.items()]
-    return [Section("Timing that the protocol asks for", [markdown(line, 140) for line in lines], most=4, inline=True)]
+    said = [markdown_of_ours(line, 140) for line in lines]
+    return [Section("Timing that the protocol asks for", said, most=4, inline=True)]
 
 
 def _other_cohorts(trial: TrialMatch, best: CohortMatch) -> list[Section]:

@@ -116,6 +116,12 @@ class _Question:
 
     finding: Finding
     catalogue: Catalogue
+    open_leaves: dict[x.Expression, list[Open]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.open_leaves = {}
+        for piece in self.finding.still_open:
+            self.open_leaves.setdefault(piece.leaf, []).append(piece)
 
     def orders(self, planned: Collection[Key] | None) -> Orders:
         """The tests that answer it, given those that are planned; with None only those without any alternative."""
@@ -142,7 +148,7 @@ class _Question:
                 return self._of_leaf(expression)
 
     def _of_leaf(self, leaf: x.Expression) -> Orders:
-        pieces = [piece for piece in self.finding.still_open if piece.leaf == leaf]
+        pieces = self.open_leaves.get(leaf, ())
         found: dict[Key, tuple[Orderable, str]] = {}
         for concept in (c for piece in pieces for c in concepts_of_open(piece)):
             if order := orderable(concept, self.catalogue):
@@ -150,8 +156,7 @@ class _Question:
         return found
 
     def _is_open(self, expression: x.Expression) -> bool:
-        open_leaves = {piece.leaf for piece in self.finding.still_open}
-        return not open_leaves.isdisjoint(x.leaves_of(expression))
+        return any(leaf in self.open_leaves for leaf in x.leaves_of(expression))
 
     def _one_of(self, parts: list[Orders], planned: Collection[Key] | None) -> Orders:
         able = [part for part in parts if part]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 LONGEST_QUOTE = 200  # characters of chart text that are ever shown in one place
 _MOST_MARKS = 2  # combining marks on one letter; more are a flood, not a language
@@ -59,6 +60,12 @@ def markdown(text: str, limit: int = LONGEST_QUOTE) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _INLINE.sub(r"\\\1", text)
     return _BLOCK_START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", text)
+
+
+@lru_cache(maxsize=4096)
+def markdown_of_ours(text: str, limit: int = LONGEST_QUOTE) -> str:
+    """The same for a text of a definition, which is met again and again. Never for one of a chart: it stays here."""
+    return markdown(text, limit)
 
 
 def length(text: str) -> int:

@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 
-class _Part(Struct, frozen=True, gc=False, rename="camel"):
-    """A data type; unknown members are skipped."""
+class _Part(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
+    """A data type; unknown members are skipped, and what is absent is not written."""
 
 
 class Coding(_Part, frozen=True):
@@ -130,14 +130,14 @@ class Dosage(_Part, frozen=True):
     max_dose_per_period: tuple[Ratio, ...] = ()
 
 
-class _Resource(Struct, frozen=True, gc=False, rename="camel", tag=True, tag_field="resourceType"):
+class _Resource(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel", tag=True, tag_field="resourceType"):
     id: str | None = None
     meta: Meta | None = None
     implicit_rules: str | None = None
     modifier_extension: tuple[Extension, ...] = ()
 
 
-class _Valued(Struct, frozen=True, gc=False, rename="camel"):
+class _Valued(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     """What an Observation and its components share."""
 
     code: CodeableConcept | None = None

@@ -264,13 +264,19 @@ def _settled(leaf: Value, facts: PatientFacts, result: Result, verdict: _Check) 
 
 def _any_result(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> Answer:
     window, today = _window(leaf), facts.today
-    inside = [r for r in usable if r.taken is None or in_window(r.taken, window, today) is not False]
+    inside: list[Result] = []
+    checks: list[tuple[Result, _Check]] = []
+    for result in usable:  # newest first, and read no further than to the one that settles it
+        is_inside = None if result.taken is None else in_window(result.taken, window, today)
+        if is_inside is False:
+            continue
+        verdict = check(result, leaf.test, leaf)
+        if verdict.truth is True and is_inside:
+            return replace(_settled(leaf, facts, result, verdict), soft=False, stale_on=None)
+        inside.append(result)
+        checks.append((result, verdict))
     if not inside:
         return unknown(leaf, Reason.STALE, usable[:1])
-    checks = [(r, check(r, leaf.test, leaf)) for r in inside]
-    for result, verdict in checks:
-        if verdict.truth is True and result.taken and in_window(result.taken, window, today):
-            return replace(_settled(leaf, facts, result, verdict), soft=False, stale_on=None)
     for result, verdict in checks:
         if verdict.truth is not False:
             return unknown(leaf, verdict.reason or Reason.IMPRECISE, (result,))
