@@ -39,7 +39,7 @@ CACHE = HERE.parents[1] / ".cache" / "oracle_cql"
 DOCUMENT = HERE.parents[1] / "docs" / "oracle.md"
 COUNTS = ("<!-- counts: written by `make oracle` -->", "<!-- end of counts -->")
 NEEDED = {"javac": "a JDK 17", "mvn": "Maven 3", "node": "Node.js 20", "npm": "npm"}
-INSTALL = "apt-get install -y openjdk-17-jdk-headless maven nodejs npm"
+INSTALL = "apt-get install -y default-jdk-headless maven nodejs npm"
 Json = dict[str, Any]
 TRUTHS = {Outcome.MET: True, Outcome.NOT_MET: False, Outcome.UNKNOWN: None, Outcome.NEEDS_HUMAN: None}
 
@@ -196,8 +196,13 @@ def explained() -> dict[str, str]:
 
 
 def unexplained(found: Iterable[Disagreement]) -> list[Disagreement]:
+    """What is explained may only be open on the other side: an answer that contradicts ours is always a fault."""
     known = explained()
-    return [each for each in found if f"{each.question.trial} {each.criterion}" not in known]
+    return [
+        each
+        for each in found
+        if each.theirs is not None or each.ours is None or f"{each.question.trial} {each.criterion}" not in known
+    ]
 
 
 def spread(questions: Sequence[Question], each: int) -> list[Question]:

@@ -120,10 +120,16 @@ def test_an_answer_that_is_not_the_same_is_a_disagreement(
     assert bool(list(oracle.compare(question, ["a"], {"a": ours}, theirs))) is differ
 
 
-def test_only_what_is_explained_is_passed_over() -> None:
-    known, _, criterion = next(iter(oracle.explained())).partition(" ")
-    found = [Disagreement(Question("a chart", known, TODAY, {}), name, True, False) for name in (criterion, "other")]
-    assert oracle.unexplained(found) == found[1:]
+def test_only_what_is_explained_and_open_on_the_other_side_is_passed_over() -> None:
+    trial, _, name = next(iter(oracle.explained())).partition(" ")
+    question = Question("a chart", trial, TODAY, {})
+    passed_over = Disagreement(question, name, ours=True, theirs=None)
+    faults = [
+        Disagreement(question, name, ours=True, theirs=False),
+        Disagreement(question, name, ours=None, theirs=True),
+        Disagreement(question, "other", ours=True, theirs=None),
+    ]
+    assert oracle.unexplained([passed_over, *faults]) == faults
 
 
 def test_what_is_explained_is_a_criterion_that_the_library_says(served: Served) -> None:
