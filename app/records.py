@@ -10,6 +10,8 @@ import asyncio
 import base64
 import hashlib
 import re
+import sqlite3
+import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -487,12 +489,32 @@ def _engine(url: sa.URL) -> AsyncEngine:
     @sa.event.listens_for(engine.sync_engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
-        # WAL lets workers read while one writes; FULL makes an answered write survive a loss of power.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        cursor.execute("PRAGMA busy_timeout=5000")
+        _write_ahead(cursor)
+        # FULL makes an answered write survive a loss of power.
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     return engine
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Switch the file to WAL, so that workers read while one writes.
+
+    SQLite refuses the switch at once, whatever the busy timeout, while another worker makes it; then it is there.
+    """
+    for attempt in range(_SWITCHES):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if attempt == _SWITCHES - 1:
+                raise
+            time.sleep(0.05)
+
+
+_SWITCHES = 60
 
 
 def migrate(connection: sa.Connection, to: str = "head") -> None:

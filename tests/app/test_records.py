@@ -168,6 +168,14 @@ async def test_a_token_is_used_once_whichever_worker_sees_it(database: str) -> N
         await worker.close()
 
 
+async def test_many_workers_make_the_database_at_once(database: str) -> None:
+    workers = [records_at(database) for _ in range(12)]
+    await asyncio.gather(*(worker.prepare() for worker in workers))
+    assert all(worker.is_ready for worker in workers)
+    for worker in workers:
+        await worker.close()
+
+
 async def test_many_writers_at_once_all_come_through(records: Records) -> None:
     uses = await asyncio.gather(*(records.use_token("issuer", f"jti-{n}", NOW) for n in range(100)))
     assert uses == [True] * 100
