@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from app.ehrs import Caller, demo_ehr
-from app.records import NewCard, Records, RecordsUnavailable, Shown, migrate
+from app.records import NewCard, Records, RecordsUnavailable, Shown, _write_ahead, migrate
 from app.signing import Keys
 from cds_hooks.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET
@@ -174,6 +176,20 @@ async def test_many_workers_make_the_database_at_once(database: str) -> None:
     assert all(worker.is_ready for worker in workers)
     for worker in workers:
         await worker.close()
+
+
+def test_the_switch_to_write_ahead_logging_waits_for_another_worker(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+    other = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(0.3, other.execute, ("COMMIT",))
+    release.start()
+    ours = sqlite3.connect(path, timeout=0)
+    _write_ahead(ours.cursor())
+    assert ours.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    release.join()
+    for connection in (ours, other):
+        connection.close()
 
 
 async def test_many_writers_at_once_all_come_through(records: Records) -> None:
