@@ -94,7 +94,12 @@ def serve_demo() -> None:
     """
     settings = _settings("demo")
     base = f"http://{settings.host}:{settings.port}"
-    for path, what in (("/", "start here"), ("/docs", "API"), ("/cds-services", "CDS Hooks discovery")):
+    for path, what in (
+        ("/demo", "demo EHR: start here"),
+        ("/trials", "the trials"),
+        ("/docs", "API"),
+        ("/cds-services", "CDS Hooks discovery"),
+    ):
         typer.echo(f"  {base}{path:<14} {what}")
     _run("app.main:demo", settings)
 
