@@ -39,7 +39,7 @@ KEY_SET_SECONDS = 1.0
 MOST_AUDIENCES = 20
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Why a token is refused; for the log only."""
 
 
@@ -47,8 +47,17 @@ class TokenLedger(Protocol):
     async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class KeyAddress:
+    """Where someone's key set is read. `whose` is for the log."""
+
+    whose: str
+    address: str
+    private_network: bool = False
+
+
 class KeySets:
-    """The keys of each EHR, fetched once at a time and kept; an old set stays while its address does not answer."""
+    """Key sets by address, fetched once at a time and kept; an old set stays while its address does not answer."""
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
@@ -56,35 +65,39 @@ class KeySets:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def key(self, ehr: Ehr, kid: str) -> Key | None:
-        """The EHR's key of this id; asks for its set again when the id is new, at most once a minute."""
+        """The EHR's key of this id."""
         if ehr.jwks_file is not None:
             raw = await asyncio.to_thread(ehr.jwks_file.read_bytes)
             return _keys_of(raw).get(kid)
         assert ehr.jwks_url is not None
-        async with self._locks.setdefault(ehr.jwks_url, asyncio.Lock()):
-            known = self._sets.get(ehr.jwks_url)
+        return await self.key_at(KeyAddress(ehr.name, ehr.jwks_url, ehr.private_network), kid)
+
+    async def key_at(self, where: KeyAddress, kid: str) -> Key | None:
+        """The key of this id; asks for the set again when the id is new, at most once a minute."""
+        async with self._locks.setdefault(where.address, asyncio.Lock()):
+            known = self._sets.get(where.address)
             if known is None or known.wants_refresh(kid, time.monotonic()):
-                known = await self._refresh(ehr, ehr.jwks_url, known)
+                known = await self._refresh(where, known)
         return known.keys.get(kid)
 
-    async def _refresh(self, ehr: Ehr, address: str, before: _Fetched | None) -> _Fetched:
+    async def _refresh(self, where: KeyAddress, before: _Fetched | None) -> _Fetched:
         now = time.monotonic()
         # The first reading does not count: a key that was changed a moment later is still asked for at once.
         asked_again_at = now if before else -NEW_KEYS_AT_MOST_EVERY
         try:
-            fetched = _Fetched(await self._fetch(ehr, address), now, asked_again_at)
-        except (httpx.HTTPError, TimeoutError, BodyTooLarge, _Refused) as error:
-            log.warning("key set not read", ehr=ehr.name, reason=type(error).__name__)
+            fetched = _Fetched(await self._fetch(where), now, asked_again_at)
+        except (httpx.HTTPError, TimeoutError, BodyTooLarge, Refused) as error:
+            log.warning("key set not read", whose=where.whose, reason=type(error).__name__)
             fetched = _Fetched(before.keys if before else {}, before.read_at if before else now, asked_again_at)
-        self._sets[address] = fetched
+        self._sets[where.address] = fetched
         return fetched
 
-    async def _fetch(self, ehr: Ehr, address: str) -> dict[str, Key]:
-        client = self._outbound.to(private_network=ehr.private_network)
+    async def _fetch(self, where: KeyAddress) -> dict[str, Key]:
+        client = self._outbound.to(private_network=where.private_network)
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        async with asyncio.timeout(KEY_SET_SECONDS), client.stream("GET", address, headers=headers) as response:
+        async with asyncio.timeout(KEY_SET_SECONDS), client.stream("GET", where.address, headers=headers) as response:
             if response.status_code != 200:
-                raise _Refused("status")
+                raise Refused("status")
             return _keys_of(await read_capped(response, LARGEST_KEY_SET))
 
 
@@ -104,10 +117,10 @@ def _keys_of(raw: bytes) -> dict[str, Key]:
     try:
         content = json.loads(raw)
     except ValueError as error:
-        raise _Refused("key set is not JSON") from error
+        raise Refused("key set is not JSON") from error
     entries = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise _Refused("not a key set")
+        raise Refused("not a key set")
     keys: dict[str, Key] = {}
     for entry in entries:
         if (
@@ -150,8 +163,8 @@ class Authenticator:
         try:
             token = _bearer(authorization)
             ehr, claims = await self._verified(token, audiences)
-        except (_Refused, JoseError) as error:
-            self._refuse(str(error) if isinstance(error, _Refused) else "signature")
+        except (Refused, JoseError) as error:
+            self._refuse(str(error) if isinstance(error, Refused) else "signature")
             raise NotAuthenticated from None
         if service is not None and not ehr.may_call(service):
             raise NotAllowed("This EHR may not call this service.")
@@ -170,7 +183,7 @@ class Authenticator:
             return
         try:
             token = _bearer(authorization)
-        except _Refused:
+        except Refused:
             raise NotAuthenticated from None
         digest = hashlib.sha256(token.encode()).hexdigest()
         if not any(hmac.compare_digest(digest, known) for known in self._operators):
@@ -181,13 +194,13 @@ class Authenticator:
         return await self._ledger.use_token(ehr.issuer, claims["jti"], expires)
 
     async def _verified(self, token: str, audiences: Collection[str]) -> tuple[Ehr, Mapping[str, Any]]:
-        header, claims = _parts(token)
+        header, claims = token_parts(token)
         ehr = self._entry_for(claims)
         _check_header(header, ehr)
         key = await self._keys.key(ehr, header["kid"])
         if key is None:
-            raise _Refused("unknown key")
-        _check_key(key, header["alg"])
+            raise Refused("unknown key")
+        check_key(key, header["alg"])
         jws.deserialize_compact(token, key, algorithms=list(ehr.algorithms))
         _check_claims(claims, ehr, {*audiences, *ehr.audiences}, time.time())
         return ehr, claims
@@ -195,28 +208,28 @@ class Authenticator:
     def _entry_for(self, claims: Mapping[str, Any]) -> Ehr:
         tenant = claims.get("tenant")
         if tenant is not None and not isinstance(tenant, str):
-            raise _Refused("tenant")
+            raise Refused("tenant")
         for ehr in self._ehrs:
             if ehr.issuer == claims.get("iss") and (not ehr.tenants or tenant in ehr.tenants):
                 return ehr
-        raise _Refused("unknown issuer or tenant")
+        raise Refused("unknown issuer or tenant")
 
 
 def _bearer(authorization: Sequence[str]) -> str:
     if len(authorization) != 1:
-        raise _Refused("needs exactly one Authorization header")
+        raise Refused("needs exactly one Authorization header")
     scheme, _, token = authorization[0].partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN or not token.isascii():
-        raise _Refused("not a bearer token")
+        raise Refused("not a bearer token")
     return token
 
 
-def _parts(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def token_parts(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Header and claims, read but not yet believed."""
     pieces = token.split(".")
     if len(pieces) != 3 or not all(pieces):
-        raise _Refused("not a signed token")
+        raise Refused("not a signed token")
     header, claims = (_object(piece) for piece in pieces[:2])
     return header, claims
 
@@ -226,64 +239,64 @@ def _object(piece: str) -> Mapping[str, Any]:
         raw = base64.b64decode(piece + "=" * (-len(piece) % 4), altchars=b"-_", validate=True)
         check_whole(raw)  # no name twice: two readers must see the same claims
     except (binascii.Error, ValueError, BadJson) as error:
-        raise _Refused("not readable") from error
+        raise Refused("not readable") from error
     content = json.loads(raw)
     if not isinstance(content, dict):
-        raise _Refused("not an object")
+        raise Refused("not an object")
     return content
 
 
 def _check_header(header: Mapping[str, Any], ehr: Ehr) -> None:
     kid, alg, jku = header.get("kid"), header.get("alg"), header.get("jku")
     if not isinstance(kid, str) or not kid:
-        raise _Refused("no kid")
+        raise Refused("no kid")
     if str(header.get("typ", "")).upper() != "JWT":
-        raise _Refused("typ")
+        raise Refused("typ")
     if alg not in ehr.algorithms:
-        raise _Refused("algorithm")
+        raise Refused("algorithm")
     if "crit" in header:
-        raise _Refused("crit")
+        raise Refused("crit")
     if jku is not None and jku != ehr.jwks_url:
-        raise _Refused("jku")
+        raise Refused("jku")
 
 
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 
 
-def _check_key(key: Key, algorithm: str) -> None:
+def check_key(key: Key, algorithm: str) -> None:
     """A key that says what it is for is used for nothing else."""
     described: Mapping[str, Any] = key.as_dict(private=False)
     if described.get("use", "sig") != "sig" or "verify" not in described.get("key_ops", ["verify"]):
-        raise _Refused("key is not for signatures")
+        raise Refused("key is not for signatures")
     if described.get("alg", algorithm) != algorithm:
-        raise _Refused("key is for another algorithm")
+        raise Refused("key is for another algorithm")
     if described.get("kty") != ("EC" if algorithm in _CURVES else "RSA"):
-        raise _Refused("key of another kind")
+        raise Refused("key of another kind")
     if described.get("crv") != _CURVES.get(algorithm):
-        raise _Refused("key of another curve")
+        raise Refused("key of another curve")
 
 
 def _check_claims(claims: Mapping[str, Any], ehr: Ehr, audiences: Collection[str], now: float) -> None:
     audience = claims.get("aud")
     named = audience if isinstance(audience, list) else [audience]
     if len(named) > MOST_AUDIENCES or not any(isinstance(each, str) and each in audiences for each in named):
-        raise _Refused("audience")
-    expires, issued = _seconds(claims, "exp"), _seconds(claims, "iat")
+        raise Refused("audience")
+    expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
     if expires + SKEW <= now or issued - SKEW > now or expires <= issued:
-        raise _Refused("not within its time")
+        raise Refused("not within its time")
     if expires - issued > ehr.max_token_lifetime:
-        raise _Refused("lives too long")
-    if "nbf" in claims and _seconds(claims, "nbf") - SKEW > now:
-        raise _Refused("not yet good")
+        raise Refused("lives too long")
+    if "nbf" in claims and seconds_of(claims, "nbf") - SKEW > now:
+        raise Refused("not yet good")
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
-        raise _Refused("no jti")
+        raise Refused("no jti")
     if ehr.subject and claims.get("sub") != ehr.subject:
-        raise _Refused("subject")
+        raise Refused("subject")
 
 
-def _seconds(claims: Mapping[str, Any], name: str) -> int:
+def seconds_of(claims: Mapping[str, Any], name: str) -> int:
     value = claims.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 253_402_300_000:
-        raise _Refused(name)
+        raise Refused(name)
     return value
