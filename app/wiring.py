@@ -15,6 +15,7 @@ from app.auth import Authenticator
 from app.definitions import Definitions
 from app.ehrs import Ehr
 from app.errors import Unavailable
+from app.login import Login
 from app.metrics import Metrics
 from app.outbound import Outbound
 from app.records import Records
@@ -60,11 +61,13 @@ class Services:
     clock: Callable[[], datetime]
     metrics: Metrics = field(default_factory=Metrics)
     slots: Slots = field(init=False)
+    login: Login = field(init=False)
     # One match at a time: between two, the event loop sees to health checks, refusals and answers of EHRs.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.slots = Slots(self.settings.max_concurrent, self.metrics)
+        self.login = Login(self.authenticator, is_demo=self.settings.is_demo)
 
     @property
     def audit(self) -> Audit:
