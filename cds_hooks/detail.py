@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from cds_hooks.needs import Need, concepts_of_open, effort_of, needs_of, orderable
-from cds_hooks.safe_text import length, markdown, markdown_of_ours
+from cds_hooks.safe_text import length, markdown, markdown_of_ours, shortened
 from cds_hooks.services import READ_TYPES
 from cds_hooks.wording import (
     VERDICTS,
@@ -70,6 +70,7 @@ def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Tit
         *_in_the_way(cohort, brief),
         *_missing(trial, cohort, catalogue, brief),
         *_to_judge(cohort, brief),
+        *_confirmed(cohort, brief),
         *_met(match, cohort, brief),
         *_to_confirm(cohort, brief),
         *_steps(cohort, brief),
@@ -191,10 +192,18 @@ def _to_judge(cohort: CohortMatch, titles: Titles) -> list[Section]:
     return [Section("For you to judge", said, most=4)]
 
 
+def _confirmed(cohort: CohortMatch, titles: Titles) -> list[Section]:
+    """What a person has answered, each with its criterion."""
+    answered = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.ATTESTED]
+    lines = [f"{shortened(f.criterion.text, 130)}: {settled_words(f, titles)}" for f in answered]
+    return [Section("Confirmed by a person", [markdown(line, _LINE) for line in lines], most=6)]
+
+
 def _met(match: Match, cohort: CohortMatch, titles: Titles) -> list[Section]:
     """The evidence that carries the match: recorded, inclusion first; with a clock where it soon expires."""
     today = match.as_of.date()
-    met = [f for f in cohort.findings if f.outcome is Outcome.MET and f.evidence and f.basis is not Basis.PRESUMED]
+    of_the_chart = (Basis.RECORDED, Basis.DERIVED)
+    met = [f for f in cohort.findings if f.outcome is Outcome.MET and f.evidence and f.basis in of_the_chart]
     met.sort(key=lambda f: (f.criterion.kind != "inclusion", _weight(f)))
     lines = []
     told: set[tuple[str, str]] = set()

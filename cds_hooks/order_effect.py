@@ -21,6 +21,7 @@ from mappings.orders import Planned, as_if_given, only_about
 from mappings.read import PatientFacts, facts_of
 from mappings.times import Period, start_of_day
 from trial_defs import expressions as x
+from trial_defs.attestation import Attestations
 from trial_defs.evaluation import evaluate
 from trial_defs.findings import RANK, CohortMatch, Evidence, Finding, Match, Outcome, TrialMatch
 
@@ -72,7 +73,7 @@ def effects_of(
     if not orders or not now.approachable:
         return ()
     candidates = [trial for trial in now.trials if trial.verdict in WORTH_A_CARD]
-    readings = _Readings(chart, orders, catalogue, now.as_of, zone)
+    readings = _Readings(chart, orders, catalogue, now.as_of, zone, now.attestations)
     readings.know(candidates)
     found = (_first_effect(trial, readings) for trial in candidates)
     return tuple(effect for effect in found if effect)
@@ -87,6 +88,7 @@ class _Readings:
     catalogue: Catalogue
     as_of: datetime
     zone: tzinfo
+    attestations: Attestations
     _charts: dict[str, Chart] = field(default_factory=dict)
     _facts: dict[tuple[str, date], PatientFacts] = field(default_factory=dict)
     _matches: dict[tuple[str, str, date], TrialMatch] = field(default_factory=dict)
@@ -106,13 +108,13 @@ class _Readings:
     def about(self, concepts: Collection[str]) -> _Readings:
         """The same with what these concepts need only, for reading on many days."""
         chart = only_about(self.chart, concepts, self.catalogue)
-        return _Readings(chart, self.orders, self.catalogue, self.as_of, self.zone)
+        return _Readings(chart, self.orders, self.catalogue, self.as_of, self.zone, self.attestations)
 
     def match(self, how: str, trial: x.Trial, day: date) -> TrialMatch:
         """The trial held against the chart, read `how` ("without", "with", "once") on that day."""
         key = (how, trial.id, day)
         if key not in self._matches:
-            self._matches[key] = evaluate(trial, self._read(how, day))
+            self._matches[key] = evaluate(trial, self._read(how, day), attestations=self.attestations)
         return self._matches[key]
 
     def _read(self, how: str, day: date) -> PatientFacts:

@@ -17,6 +17,7 @@ from mappings.catalogue import Catalogue, Concept
 from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Result
 from mappings.times import Moment, Period
 from trial_defs import expressions as x
+from trial_defs.attestation import Attestation
 from trial_defs.findings import Basis, Evidence, Finding, Margin, Open, Outcome, PersonFact, Verdict
 
 Titles = Callable[[str], str]  # concept id -> the name that a clinician knows it by
@@ -136,7 +137,8 @@ def result_words(result: Result, titles: Titles, beside: Decimal | None = None, 
     """ "Platelets 180 × 10⁹/L on 2026-10-20"; with `polarity` "ANA positive (1:320) on 2026-10-20"."""
     value = _bare(result, beside, polarity=polarity)
     taken = f" on {day_words(result.taken)}" if result.taken else ", undated"
-    return f"{titles(result.concept)} {value}{taken}{_how(result, titles)}"
+    pending = ", not final yet" if result.problem is Reason.NOT_FINAL else ""
+    return f"{titles(result.concept)} {value}{taken}{pending}{_how(result, titles)}"
 
 
 def _bare(result: Result, beside: Decimal | None = None, *, polarity: bool = False) -> str:
@@ -242,11 +244,35 @@ def _clock(finding: Finding) -> str:
         return ""
     if finding.turns_on:
         return f"; no longer met from {finding.turns_on.isoformat()}"
-    return f"; current until {finding.stale_on - timedelta(days=1)}" if finding.stale_on else ""
+    if finding.attested or not finding.stale_on:
+        return ""
+    return f"; current until {finding.stale_on - timedelta(days=1)}"
+
+
+def attested_words(answer: Attestation, evidence: Iterable[Evidence] = ()) -> str:
+    """Who answered and how long it holds, and whether the chart has newer records than the answer. Not their words."""
+    said = "Confirmed by" if answer.is_met else "Not met according to"
+    newer = any(day > answer.on for each in evidence for day in _first_days(each))
+    since = "; the chart has newer records since then" if newer else ""
+    return f"{said} {plain(answer.by, 80)} on {answer.on}, holds until {answer.until}{since}"
+
+
+def _first_days(evidence: Evidence) -> Iterable[date]:
+    """The earliest days on which it may have been taken or written down."""
+    match evidence:
+        case Result():
+            moments = [evidence.taken]
+        case Episode():
+            moments = [evidence.start, evidence.recorded, evidence.end]
+        case PersonFact():
+            moments = []
+    return [moment.first_day for moment in moments if moment]
 
 
 def settled_words(finding: Finding, titles: Titles) -> str:
     """What settled a criterion, with its distance to the limit and the day on which time alone turns it."""
+    if finding.attested:
+        return attested_words(finding.attested, finding.evidence)
     phrases = _deciding(finding, titles)
     text = _several(phrases) or finding.criterion.text
     if finding.outcome is not Outcome.NOT_MET:

@@ -7,7 +7,7 @@ for enrolment. The verdict ladder is `_verdict`, first rung that applies.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import assert_never
 
@@ -17,6 +17,7 @@ from mappings.facts import Reason
 from mappings.read import PatientFacts, facts_of
 from mappings.times import add_months, start_of_day, whole_years
 from trial_defs import expressions as x
+from trial_defs.attestation import NO_ATTESTATIONS, Attestations
 from trial_defs.episodes import answer_condition, answer_treatment
 from trial_defs.findings import (
     RANK,
@@ -49,16 +50,22 @@ def match(
     as_of: datetime,
     zone: tzinfo,
     silences: Silences | None = None,
+    attestations: Attestations = NO_ATTESTATIONS,
 ) -> Match:
     """The chart, read at `as_of` with calendar days of `zone`, held against every trial.
 
     `silences` of these definitions, where they are kept, spare what was worked out before; the match is the same.
+    `attestations` are what people have answered for this patient.
     """
-    return match_facts(trials, chart, facts_of(chart, catalogue, as_of, zone), silences)
+    return match_facts(trials, chart, facts_of(chart, catalogue, as_of, zone), silences, attestations)
 
 
 def match_facts(
-    trials: Iterable[x.Trial], chart: Chart, facts: PatientFacts, silences: Silences | None = None
+    trials: Iterable[x.Trial],
+    chart: Chart,
+    facts: PatientFacts,
+    silences: Silences | None = None,
+    attestations: Attestations = NO_ATTESTATIONS,
 ) -> Match:
     """The facts of this chart held against every trial."""
     moments: dict[date, PatientFacts] = {}
@@ -68,9 +75,10 @@ def match_facts(
             moments[day] = facts_of(chart, facts.catalogue, start_of_day(day, facts.zone), facts.zone)
         return moments[day]
 
-    found = tuple(evaluate(trial, facts, facts_on, silences) for trial in trials)
+    found = tuple(evaluate(trial, facts, facts_on, silences, attestations) for trial in trials)
     approachable = facts.person.active and not facts.declines_research
-    return Match(facts.person.reference, facts.as_of, facts.catalogue.hash, facts.sources, found, approachable)
+    person = facts.person.reference
+    return Match(person, facts.as_of, facts.catalogue.hash, facts.sources, found, approachable, attestations)
 
 
 def evaluate(
@@ -78,14 +86,16 @@ def evaluate(
     facts: PatientFacts,
     facts_on: Callable[[date], PatientFacts] | None = None,
     silences: Silences | None = None,
+    attestations: Attestations = NO_ATTESTATIONS,
 ) -> TrialMatch:
     """One trial against one chart. `facts_on` reads the same chart on a later day; without it no recheck day is set."""
     shared: dict[int, Finding] = {}
     cohorts = []
     for cohort in trial.cohorts:
-        found = _cohort(trial, cohort, facts, shared, silences)
+        found = _cohort(trial, cohort, facts, shared, silences, attestations)
         if found.verdict is Verdict.NEAR_MISS and facts_on:
-            found = CohortMatch(cohort, found.verdict, found.findings, _recheck_on(trial, found, facts_on))
+            recheck_on = _recheck_on(trial, found, facts_on, attestations)
+            found = CohortMatch(cohort, found.verdict, found.findings, recheck_on)
         cohorts.append(found)
     best = min((c.verdict for c in cohorts), key=RANK.__getitem__)
     return TrialMatch(trial, best, tuple(cohorts))
@@ -101,16 +111,17 @@ def _cohort(
     cohort: x.Cohort,
     facts: PatientFacts,
     shared: dict[int, Finding],
-    silences: Silences | None = None,
+    silences: Silences | None,
+    attestations: Attestations,
 ) -> CohortMatch:
     indicated = _on_record(cohort.gate, facts)
     complete = facts.state("Condition") == "complete"
     if facts.person.deceased:
-        findings = _findings(cohort, facts, shared, silences) if indicated else ()
+        findings = _findings(trial, cohort, facts, shared, silences, attestations) if indicated else ()
         return CohortMatch(cohort, Verdict.NOT_ELIGIBLE, findings)
     if complete and not indicated:
         return CohortMatch(cohort, Verdict.NOT_INDICATED)
-    findings = _findings(cohort, facts, shared, silences)
+    findings = _findings(trial, cohort, facts, shared, silences, attestations)
     return CohortMatch(cohort, _verdict(trial, cohort, facts, findings, indicated), findings)
 
 
@@ -155,16 +166,40 @@ def _verdict(
 
 
 def _findings(
-    cohort: x.Cohort, facts: PatientFacts, shared: dict[int, Finding], silences: Silences | None
+    trial: x.Trial,
+    cohort: x.Cohort,
+    facts: PatientFacts,
+    shared: dict[int, Finding],
+    silences: Silences | None,
+    attestations: Attestations,
 ) -> tuple[Finding, ...]:
     """Common criteria are the same objects in every cohort and are evaluated once."""
     found = []
     for criterion in cohort.criteria:
         key = id(criterion)
         if key not in shared:
-            shared[key] = _known_or_found(criterion, facts, silences) if silences else _finding(criterion, facts)
+            finding = _known_or_found(criterion, facts, silences) if silences else _finding(criterion, facts)
+            shared[key] = _attested(trial, finding, facts, attestations) if attestations else finding
         found.append(shared[key])
     return tuple(found)
+
+
+def _attested(trial: x.Trial, finding: Finding, facts: PatientFacts, attestations: Attestations) -> Finding:
+    """What is for a person alone to judge, as a person has answered it; whatever data decide or lack stays."""
+    criterion = finding.criterion
+    answered = attestations.get((trial.id, criterion.id))
+    if answered is None or finding.outcome is not Outcome.NEEDS_HUMAN:
+        return finding
+    if not answered.holds(facts.as_of, facts.today) or not answered.answers(criterion, facts.catalogue):
+        return finding
+    return Finding(
+        criterion,
+        Outcome.MET if answered.is_met else Outcome.NOT_MET,
+        basis=Basis.ATTESTED,
+        evidence=finding.evidence,
+        stale_on=answered.until + timedelta(days=1) if answered.is_met else None,
+        attested=answered,
+    )
 
 
 def _known_or_found(criterion: x.Criterion, facts: PatientFacts, silences: Silences) -> Finding:
@@ -177,13 +212,15 @@ def _known_or_found(criterion: x.Criterion, facts: PatientFacts, silences: Silen
     return finding
 
 
-def _recheck_on(trial: x.Trial, found: CohortMatch, facts_on: Callable[[date], PatientFacts]) -> date | None:
+def _recheck_on(
+    trial: x.Trial, found: CohortMatch, facts_on: Callable[[date], PatientFacts], attestations: Attestations
+) -> date | None:
     """The day on which time alone turns the verdict, proved by reading the same chart on that day."""
     days = [f.turns_on for f in found.findings if f.outcome is Outcome.NOT_MET]
     if not days or None in days:
         return None
     day = max(d for d in days if d)
-    then = _cohort(trial, found.cohort, facts_on(day), {})
+    then = _cohort(trial, found.cohort, facts_on(day), {}, None, attestations)
     return day if then.verdict in (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE) else None
 
 

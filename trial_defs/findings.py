@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from mappings.facts import Episode, Reason, Result, SourceReport
+from trial_defs.attestation import Attestation, Attestations
 from trial_defs.expressions import Cohort, Criterion, Expression, Trial
 
 
@@ -99,6 +100,7 @@ class Finding:
     near: bool = False  # not met, but within tolerance or resolving with time
     turns_on: date | None = None  # the day on which time alone changes a settled outcome, if it does
     stale_on: date | None = None  # the day on which a met result stops speaking for today
+    attested: Attestation | None = None  # the answer that settled it, where its basis is ATTESTED
     # What was made of it (its JSON, its words), by whoever made it, so that it is made once; part of no comparison.
     kept: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -128,3 +130,4 @@ class Match:
     sources: tuple[SourceReport, ...]
     trials: tuple[TrialMatch, ...]
     approachable: bool = True  # False: the chart declines research, or the record is no longer in use
+    attestations: Attestations = field(default_factory=dict, hash=False)  # that it was made with
