@@ -22,6 +22,13 @@ _ADDRESS = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS_LEFT_OUT = "(address left out)"
+# What an address cannot be without, each found by one character: most texts hold none, and are spared the long look.
+_SCHEME = re.compile(
+    r":(?:(?<=mailto:)|(?<=xmpp:)|(?<=javascript:)|(?<=vbscript:)|(?<=data:)|(?<=file:)|(?<=tel:))", re.IGNORECASE
+)
+_HOST_AND_PATH = re.compile(r"\.[a-z]{2,}/", re.IGNORECASE)
+# Latin letters, punctuation, superscripts, arrows and signs: no mark that combines with a letter is among them.
+_MAY_BE_MARK = re.compile("[^\u0000-\u02ff\u2000-\u20cf\u2100-\u2bff]")
 _INLINE = re.compile(r"([\\`*_\[\]~|#$!^])")
 _BLOCK_START = re.compile(r"^(?:([-+=:])|(\d+)([.)]))")
 
@@ -32,7 +39,8 @@ def plain(text: str, limit: int = LONGEST_QUOTE) -> str:
     if not text.isprintable():
         text = "".join(map(_shown, text))
     if not text.isascii():
-        text = _without_floods(unicodedata.normalize("NFC", text))
+        text = unicodedata.normalize("NFC", text)
+        text = _without_floods(text) if _MAY_BE_MARK.search(text) else text
     return shortened(" ".join(text.split()), limit)
 
 
@@ -56,10 +64,18 @@ def _without_floods(text: str) -> str:
 
 def markdown(text: str, limit: int = LONGEST_QUOTE) -> str:
     """The text as it may stand anywhere in a Markdown line; shown, it reads like `plain` without its addresses."""
-    text = _ADDRESS.sub(_ADDRESS_LEFT_OUT, plain(text, limit))
+    text = plain(text, limit)
+    if _may_hold_address(text):
+        text = _ADDRESS.sub(_ADDRESS_LEFT_OUT, text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _INLINE.sub(r"\\\1", text)
     return _BLOCK_START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", text)
+
+
+def _may_hold_address(text: str) -> bool:
+    if "://" in text or "@" in text or "www." in text.lower():
+        return True
+    return _SCHEME.search(text) is not None or _HOST_AND_PATH.search(text) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.safe_text import length, markdown, plain, shortened
+from cds_hooks.safe_text import _ADDRESS, length, markdown, plain, shortened
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,30 @@ def test_hidden_characters_and_floods_are_dropped(text: str, shown: str) -> None
         "evil.example/path",
         "ftp://x",
         "HTTPS://EVIL.EXAMPLE",
+        "java\u017fcript:alert(1)",
+        "ma\u0131lto:a",
+        "WWW.evil.example",
+        "evil.\u212aom/path",
     ],
 )
 def test_addresses_are_left_out(text: str) -> None:
     assert "evil" not in markdown(text).lower()
     assert "(address left out)" in markdown(text)
     assert "://" not in markdown(text)
+
+
+_PIECES = ("tel", "file", "data", "a", "b1", "\u0131", "\u017f", ":", "//", "/", ".", "-", "@", "www", " ")
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=20).map("".join))
+def test_the_quick_look_for_signs_of_an_address_misses_none(text: str) -> None:
+    assert ("(address left out)" in markdown(text)) is (_ADDRESS.search(plain(text)) is not None)
+
+
+def test_every_combining_mark_is_kept_from_flooding() -> None:
+    marks = [char for char in map(chr, range(0x110000)) if unicodedata.category(char) in ("Mn", "Me")]
+    assert [char for char in marks if len(plain("x" + char * 9)) > 3] == []
+    assert len(marks) > 1000
 
 
 @pytest.mark.parametrize(
