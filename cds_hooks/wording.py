@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import assert_never
@@ -320,13 +321,25 @@ def _leaf_phrases(
 ) -> list[str]:
     if not found:
         return [_silence(leaf, finding.basis, titles)]
-    limit = _limit(leaf, margin, found[0], finding.outcome)
+    shown = _in_unit_of_limit(leaf, found[0])
+    limit = _limit(leaf, margin, shown, finding.outcome)
     beside = margin.limit if margin else None
     asks_polarity = not isinstance(leaf, x.Value | x.Change) or isinstance(leaf.test, Polarity)
-    first = evidence_words(found[0], titles, beside, polarity=asks_polarity) + limit + _outside(leaf, found[0], finding)
+    first = evidence_words(shown, titles, beside, polarity=asks_polarity) + limit + _outside(leaf, found[0], finding)
     if isinstance(leaf, x.Change) and len(found) > 1:
         return [first, "before: " + evidence_words(found[1], titles)]
     return [first, *(evidence_words(each, titles) for each in found[1:] if _adds(leaf, each))]
+
+
+def _in_unit_of_limit(leaf: x.Expression, evidence: Evidence) -> Evidence:
+    """A result in the unit that the text states its limit in, so that the two can be compared at a glance."""
+    bound = leaf.test if isinstance(leaf, x.Value) else None
+    if not isinstance(bound, x.Bound) or not isinstance(evidence, Result) or evidence.value is None:
+        return evidence
+    if bound.times or bound.canonical in (0, bound.number):
+        return evidence
+    ends = [end and end * bound.number / bound.canonical for end in (evidence.value.low, evidence.value.high)]
+    return replace(evidence, value=replace(evidence.value, low=ends[0], high=ends[1]), unit=bound.unit)
 
 
 def _outside(leaf: x.Expression, evidence: Evidence, finding: Finding) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -16,6 +17,7 @@ from trial_defs.findings import Basis, Margin, Open
 from trial_defs.logic import Answer, all_of
 
 _NOT_USED = (Reason.NOT_FINAL, Reason.MISSING)
+_A_NUMBER = re.compile(r"[<>=≤≥]*\s*\d[\d.,]*(?!\S*\+)")
 
 
 def unknown(leaf: Value | Change, reason: Reason, results: Sequence[Result] = (), note: str | None = None) -> Answer:
@@ -112,7 +114,8 @@ def check(result: Result, test: Test, leaf: Value) -> _Check:
 
 def _check_bound(result: Result, bound: Bound, leaf: Value) -> _Check:
     if result.value is None:
-        return _Check(None, Reason.IMPRECISE)
+        # A number that stands beside its reference range speaks of normal or not; a limit asks for its unit.
+        return _Check(None, Reason.UNIT_UNCONVERTIBLE if _A_NUMBER.match(result.recorded) else Reason.IMPRECISE)
     limit = limit_of(bound, result)
     if limit is None:
         return _Check(None, Reason.NO_REFERENCE_RANGE)
@@ -246,7 +249,21 @@ def _one(leaf: Value, facts: PatientFacts, group: Sequence[Result]) -> Answer:
         return unknown(leaf, Reason.CONFLICTING, clean)
     if truths == {None}:
         return unknown(leaf, checks[0].reason or Reason.IMPRECISE, clean[:1])
-    return _settled(leaf, facts, clean[0], checks[0])
+    answer = _settled(leaf, facts, clean[0], checks[0])
+    pending = _pending_otherwise(leaf, facts, clean[0], checks[0])
+    return replace(answer, evidence=(*answer.evidence, *pending)) if pending else answer
+
+
+def _pending_otherwise(leaf: Value, facts: PatientFacts, settled: Result, verdict: _Check) -> tuple[Result, ...]:
+    """A newer result that would answer otherwise but is not final yet: it decides nothing, and must be told."""
+    for result in facts.results(leaf.concept):
+        if result is settled:
+            break
+        if result.problem is Reason.NOT_FINAL and result.taken and settled.taken:
+            newer = result.taken.earliest >= settled.taken.earliest
+            if newer and check(replace(result, problem=None), leaf.test, leaf).truth is not verdict.truth:
+                return (result,)
+    return ()
 
 
 def _settled(leaf: Value, facts: PatientFacts, result: Result, verdict: _Check) -> Answer:

@@ -168,12 +168,12 @@ def test_a_limit_by_the_laboratorys_own_range_is_worked_out() -> None:
     assert explanation(finding, TITLES) == "Alt 20 U/L on 2026-10-20 (limit 120, 3 × upper limit of normal)"
 
 
-def test_a_limit_in_another_unit_than_the_value_carries_its_unit() -> None:
+def test_a_value_is_said_in_the_unit_of_its_limit() -> None:
     leaf = x.Value("hemoglobin", x.Bound(">=", Decimal(7), "g/dL", Decimal(70)))
     margin = Margin(Decimal("2.2"), "g/dL", Decimal(31), Decimal(7))
     found = (a_result("hemoglobin", "92", "g/L"),)
     finding = Finding(a_criterion(leaf), Outcome.MET, Basis.RECORDED, None, found, margin, (), (leaf,))
-    assert explanation(finding, TITLES) == "Hemoglobin 92 g/L on 2026-10-20 (limit 7 g/dL)"
+    assert explanation(finding, TITLES) == "Hemoglobin 9.2 g/dL on 2026-10-20 (limit 7)"
 
 
 def test_a_presumed_absence_says_that_it_was_presumed() -> None:

@@ -86,6 +86,17 @@ def test_an_older_result_never_steps_in_for_a_newer_one_that_cannot_be_used(ask:
     assert ask(AT_LEAST_100, older, platelets(180000, name="o2")).says == "unknown: implausible"
 
 
+def test_a_newer_result_that_is_not_final_and_would_answer_otherwise_is_told_beside_the_final_one(ask: Asked) -> None:
+    final = platelets(150, "2026-10-10")
+    lower = ask(AT_LEAST_100, final, platelets(10, "2026-10-20", "o2", status="preliminary"))
+    assert lower.says == "met"
+    assert "Platelets 10 × 10⁹/L on 2026-10-20, not final yet" in lower.explanation
+    assert [each["value"] for each in lower.criterion["evidence"]] == [150, 10]
+    higher = ask(AT_LEAST_100, final, platelets(160, "2026-10-20", "o2", status="preliminary"))
+    older = ask(AT_LEAST_100, final, platelets(10, "2026-10-01", "o2", status="preliminary"))
+    assert "not final" not in higher.explanation + older.explanation
+
+
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "preliminary", "registered"])
 def test_what_is_not_final_takes_nothing_away_from_what_is(ask: Asked, status: str) -> None:
     assert ask(AT_LEAST_100, platelets(150, "2026-10-01"), platelets(50, name="o2", status=status)).says == "met"

@@ -44,6 +44,17 @@ def test_a_unit_that_is_not_the_analytes_decides_nothing(ask: Asked, unit: str |
     assert ask(AT_LEAST_100, a_result(PLATELETS, 100, unit)).says == "unknown: unit-unconvertible"
 
 
+def test_a_number_without_a_unit_beside_its_range_is_normal_or_not_but_meets_no_limit(ask: Asked) -> None:
+    bare = a_result(PLATELETS, 180, referenceRange=[{"low": {"value": 150}, "high": {"value": 400}}])
+    assert ask(AT_LEAST_100, bare).says == "unknown: unit-unconvertible"
+
+
+def test_a_value_is_told_in_the_unit_of_its_limit(ask: Asked) -> None:
+    answered = ask(value("iga", ">= 10 mg/dL"), a_result("2458-8", 0.05, "g/L"))
+    assert "Immunoglobulin A 5 mg/dL on 2026-10-20, 5 below the limit of 10" in answered.explanation
+    assert answered.criterion["evidence"][0]["recorded"] == "0.05 g/L"
+
+
 def test_a_percentage_of_leukocytes_is_no_count_whatever_its_code_says(ask: Asked) -> None:
     asks = value("neutrophils", ">= 1 10*9/L")
     assert ask(asks, a_result("751-8", 65, "%")).says == "unknown: unit-unconvertible"
