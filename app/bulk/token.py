@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 
-ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_LIFETIME = 240  # seconds; servers refuse assertions that live longer than five minutes
+from app import client_key
+from app.client_key import ASSERTION_TYPE, KeyUnusable, SigningKey, client_assertion
+
 _EARLY = 30  # seconds before its end that a token is renewed
-_ALGORITHMS = {"RSA": "RS384", "EC": "ES384"}
-SigningKey = RSAKey | ECKey
 
 
 class BulkError(Exception):
@@ -27,31 +20,11 @@ class BulkError(Exception):
 
 
 def read_key(path: Path) -> SigningKey:
-    """A private key: a JWK, a JWK set with one key, or PEM. RSA, or EC on the curve P-384."""
+    """The private key that the option --key names."""
     try:
-        raw = path.read_bytes()
-        content: Any = json.loads(raw) if raw.lstrip().startswith(b"{") else raw
-        if isinstance(content, dict) and "keys" in content:
-            (content,) = content["keys"]
-        key = JWKRegistry.import_key(content) if isinstance(content, dict) else _from_pem(content)
-    except OSError as error:
-        raise BulkError(f"--key: cannot be read ({error.strerror})") from None
-    except (JoseError, ValueError, TypeError, KeyError):
-        raise BulkError("--key: is not one private key as JWK, JWK set or PEM") from None
-    if (
-        not isinstance(key, RSAKey | ECKey)
-        or not key.is_private
-        or (isinstance(key, ECKey) and key.curve_name != "P-384")
-    ):
-        raise BulkError("--key: must be a private RSA key, or a private EC key on the curve P-384")
-    return key
-
-
-def _from_pem(raw: bytes) -> SigningKey:
-    try:
-        return RSAKey.import_key(raw)
-    except (JoseError, ValueError, TypeError):
-        return ECKey.import_key(raw)
+        return client_key.read_key(path)
+    except KeyUnusable as error:
+        raise BulkError(f"--key: {error}") from None
 
 
 @dataclass
@@ -82,8 +55,8 @@ class BackendToken:
         form = {
             "grant_type": "client_credentials",
             "scope": self.scope,
-            "client_assertion_type": ASSERTION,
-            "client_assertion": self._assertion(),
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": client_assertion(self.key, self.client_id, self.token_url, int(self.clock()), self.kid),
         }
         try:
             answer = self.client.post(self.token_url, data=form, headers={"Accept": "application/json"})
@@ -99,18 +72,3 @@ class BackendToken:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BulkError("the token endpoint answered without an access token") from None
         self._ends = self.clock() + seconds
-
-    def _assertion(self) -> str:
-        algorithm = _ALGORITHMS[self.key.key_type]
-        kid = self.kid or self.key.kid
-        header = {"alg": algorithm, "typ": "JWT"} | ({"kid": kid} if kid else {})
-        now = int(self.clock())
-        claims = {
-            "iss": self.client_id,
-            "sub": self.client_id,
-            "aud": self.token_url,
-            "jti": str(uuid.uuid4()),
-            "iat": now,
-            "exp": now + _LIFETIME,
-        }
-        return jwt.encode(header, claims, self.key, algorithms=[algorithm])
