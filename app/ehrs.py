@@ -6,7 +6,7 @@ import ipaddress
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from app.client_key import KeyUnusable, read_key
 
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 _PORTS = {"http": 80, "https": 443}
@@ -31,10 +33,31 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+def _checked_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    # A semicolon or a quote would end the directive of a policy in which an origin stands.
+    if not all(re.fullmatch(r"https?://[^/?#@\s;,'\"]+", origin) for origin in value):
+        raise ValueError("holds origins, written like https://ehr.example")
+    return value
+
+
 class Smart(_Entry):
-    """Our SMART app, as registered at the EHR."""
+    """Our SMART app, as registered at the EHR. With neither key nor secret it is a public client."""
 
     client_id: str = ""
+    key_file: Path | None = None  # our private key (JWK or PEM); its public half is served at /.well-known/jwks.json
+    client_secret_file: Path | None = None
+    frame_ancestors: tuple[str, ...] = ()  # origins in whose frames the explanation may stand
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _checked_origins(value)
+
+    @model_validator(mode="after")
+    def _shows_itself_in_one_way(self) -> Smart:
+        if self.key_file and self.client_secret_file:
+            raise ValueError("has key_file or client_secret_file, not both")
+        return self
 
 
 class Ehr(_Entry):
@@ -73,9 +96,7 @@ class Ehr(_Entry):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"https?://[^/?#@\s]+", origin) for origin in value):
-            raise ValueError("holds origins, written like https://ehr.example")
-        return value
+        return _checked_origins(value)
 
     @model_validator(mode="after")
     def _addresses_are_usable(self) -> Ehr:
@@ -93,6 +114,11 @@ class Ehr(_Entry):
         """The configured FHIR server that this address names, or None: then nothing is ever sent there."""
         asked = place_of(address)
         return next((base.rstrip("/") for base in self.fhir_servers if asked and place_of(base) == asked), None)
+
+    @property
+    def app(self) -> Smart | None:
+        """Our SMART app, where it is registered."""
+        return self.smart if self.smart and self.smart.client_id else None
 
     def may_call(self, service: str) -> bool:
         return not self.services or service in self.services
@@ -207,7 +233,7 @@ def load_ehrs(path: Path) -> tuple[Ehr, ...]:
         ehrs = _File.model_validate(content).ehr
     except ValidationError as error:
         raise EhrsError(_lines(path, error)) from None
-    ehrs = tuple(_with_file_beside(ehr, path.parent) for ehr in ehrs)
+    ehrs = tuple(_with_files_beside(ehr, path.parent) for ehr in ehrs)
     if problems := _problems_of_the_set(path, ehrs):
         raise EhrsError(problems)
     return ehrs
@@ -228,9 +254,14 @@ def _lines(path: Path, error: ValidationError) -> list[str]:
     return lines
 
 
-def _with_file_beside(ehr: Ehr, folder: Path) -> Ehr:
-    """A key file is named from the folder of the TOML file."""
-    return ehr.model_copy(update={"jwks_file": folder / ehr.jwks_file}) if ehr.jwks_file else ehr
+def _with_files_beside(ehr: Ehr, folder: Path) -> Ehr:
+    """Files are named from the folder of the TOML file."""
+    found: dict[str, object] = {"jwks_file": folder / ehr.jwks_file} if ehr.jwks_file else {}
+    if ehr.smart:
+        files = {"key_file": ehr.smart.key_file, "client_secret_file": ehr.smart.client_secret_file}
+        there = {name: folder / path for name, path in files.items() if path}
+        found["smart"] = ehr.smart.model_copy(update=there)
+    return ehr.model_copy(update=found)
 
 
 def _problems_of_the_set(path: Path, ehrs: Sequence[Ehr]) -> list[str]:
@@ -243,7 +274,25 @@ def _problems_of_the_set(path: Path, ehrs: Sequence[Ehr]) -> list[str]:
             problems.append(f"{path}: ehr.{index}.issuer: stands twice; then each entry needs its own tenants")
         if ehr.jwks_file and (problem := _key_file_problem(ehr.jwks_file)):
             problems.append(f"{path}: ehr.{index}.jwks_file: {problem}")
+        if ehr.app:
+            problems += [f"{path}: ehr.{index}.{problem}" for problem in _problems_of_the_app(ehr, ehr.app, others)]
     return problems
+
+
+def _problems_of_the_app(ehr: Ehr, smart: Smart, others: Sequence[Ehr]) -> Iterator[str]:
+    """A launch names its EHR by the FHIR server alone, and needs what shows who we are."""
+    if any(other.app and any(map(other.trusted_base, ehr.fhir_servers)) for other in others):
+        yield "fhir_servers: one of them stands in two entries with a smart app; then a launch cannot tell them apart"
+    try:
+        if smart.key_file:
+            read_key(smart.key_file)
+    except KeyUnusable as error:
+        yield f"smart.key_file: {error}"
+    try:
+        if smart.client_secret_file and not smart.client_secret_file.read_text("utf-8").strip():
+            yield "smart.client_secret_file: is empty"
+    except (OSError, UnicodeDecodeError):
+        yield "smart.client_secret_file: cannot be read"
 
 
 def _cannot_be_told_apart(one: Ehr, other: Ehr) -> bool:

@@ -188,7 +188,10 @@ async def _upkeep(services: Services) -> None:
                 await _prepare_records(services)
             elif loop.time() >= purge_at:
                 await services.records.purge(services.clock())
-                await services.audit.purge(services.clock(), timedelta(services.settings.audit_days))
+                await services.pending.purge(services.clock())
+                keep = timedelta(services.settings.audit_days)
+                await services.audit.purge(services.clock(), keep)
+                await services.worklist.purge(services.clock(), keep)
                 purge_at = loop.time() + PURGE_EVERY
         except RecordsUnavailable:
             log.warning("database not reachable")

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
 from app.audit import Audit
-from app.auth import Authenticator
+from app.auth import Authenticator, KeySets
 from app.definitions import Definitions
 from app.ehrs import Ehr
 from app.errors import Unavailable
 from app.login import Login
 from app.metrics import Metrics
+from app.oauth import Servers
 from app.outbound import Outbound
+from app.pending import Pending
 from app.records import Records
 from app.settings import Settings
 from app.signing import Keys
+from app.worklist.records import Worklist
 
 
 @dataclass
@@ -61,17 +64,30 @@ class Services:
     clock: Callable[[], datetime]
     metrics: Metrics = field(default_factory=Metrics)
     slots: Slots = field(init=False)
+    # Authorization servers of launches and logins: what they say of themselves, and their keys.
+    servers: Servers = field(init=False)
+    key_sets: KeySets = field(init=False)
     login: Login = field(init=False)
     # One match at a time: between two, the event loop sees to health checks, refusals and answers of EHRs.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.slots = Slots(self.settings.max_concurrent, self.metrics)
+        self.servers = Servers(self.outbound)
+        self.key_sets = KeySets(self.outbound)
         self.login = Login(self.authenticator, is_demo=self.settings.is_demo)
 
     @property
     def audit(self) -> Audit:
         return Audit(self.records)
+
+    @property
+    def pending(self) -> Pending:
+        return Pending(self.records, self.keys)
+
+    @property
+    def worklist(self) -> Worklist:
+        return Worklist(self.records, self.keys, timedelta(self.settings.retention_days))
 
     def zone_of(self, ehr: Ehr) -> ZoneInfo:
         return ZoneInfo(ehr.timezone) if ehr.timezone else self.settings.zone

@@ -3,7 +3,9 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import app.records  # noqa: F401  (the tables)
+import app.pending  # (the tables)
+import app.records  # noqa: F401
+import app.worklist.tables  # noqa: F401
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=SQLModel.metadata, render_as_batch=True
