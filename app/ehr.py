@@ -199,7 +199,8 @@ class _Reading:
 
     async def _get_once(self, access: Access, address: str) -> tuple[int, float | None, bytes]:
         """Status, the wait that the server asks for, and the body of a good answer."""
-        headers = {"Accept": "application/fhir+json", "Accept-Encoding": "identity"}
+        # A server may answer an equal search from memory (HAPI FHIR does for a minute): what was just written counts.
+        headers = {"Accept": "application/fhir+json", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
         if access.token:
             headers["Authorization"] = f"Bearer {access.token}"
         async with access.client.stream("GET", address, headers=headers) as response:

@@ -85,6 +85,12 @@ async def test_every_query_carries_the_token_and_asks_for_fhir(client: httpx.Asy
         assert "cookie" not in asked.headers
 
 
+async def test_every_query_asks_for_what_is_true_now(client: httpx.AsyncClient, server: FhirServer) -> None:
+    """HAPI FHIR answers an equal search out of its memory for a minute, unless it is told not to."""
+    await criteria(client, call(server))
+    assert {asked.headers.get("cache-control") for asked in server.requests} == {"no-cache"}
+
+
 async def test_only_what_is_missing_is_asked_for(client: httpx.AsyncClient, server: FhirServer) -> None:
     keys = set(hook_call("patient-view")["prefetch"]) - {"observations"}
     await criteria(client, call(server, *keys))
