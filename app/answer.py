@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
 import msgspec
+import sqlalchemy as sa
 
 from app.audit import AuditedCall, Outcome, definitions_of
 from app.definitions import Served
@@ -22,6 +23,7 @@ from app.records import NewCard, Shown
 from app.reports import signed_address
 from app.restricted import sources_of, without_restricted
 from app.wiring import Services
+from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, reading_of
 from cds_hooks.cards import Card, Link, cards_for, has_unevaluated, ranked, response
 from cds_hooks.dismissals import says_the_same, warns_of_the_same, what_it_said, what_the_order_would_do
 from cds_hooks.models import NEEDS_SELECTIONS, HookRequest
@@ -29,6 +31,7 @@ from cds_hooks.order_cards import order_cards_for
 from cds_hooks.order_effect import effects_of
 from cds_hooks.report import report_of
 from cds_hooks.services import Offer, Prefetch
+from cds_hooks.wording import titles_of
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder, ChartError
 from mappings.clock import Clock
@@ -63,15 +66,15 @@ async def answer(
     try:
         with services.metrics.phase("chart"):
             chart = await _chart(hook, parts, drafts, caller, services, until)
-        cards, found = await _cards(call, chart, drafts)
+        cards, found, reading = await _cards(call, chart, drafts)
     except ChartUnavailable:
         await services.audit.note(call.audited("chart-unavailable"), now)
         raise
     if not cards:
-        await services.audit.note(call.audited("no-cards"), now)
+        await services.audit.note(call.audited("no-cards"), now, call.listed(reading))
         return response(())
     with services.metrics.phase("record"):
-        await _keep(call, chart, found, cards)
+        await _keep(call, chart, found, cards, reading)
     return response([card for card, _ in cards])
 
 
@@ -98,6 +101,12 @@ class _Call:
         report = self.report_id if outcome == "cards" else ""
         return AuditedCall(call_id(), self.offer.id, self.shown, outcome, definitions, report)
 
+    def listed(self, reading: Reading | None, report: str = "") -> list[sa.Executable]:
+        """What brings the worklist up to date."""
+        if reading is None:
+            return []
+        return self.services.worklist.statements(self.shown, reading, "hook", self.now, report)
+
     def link_to(self, trial: TrialMatch | None) -> Link | None:
         """The way to the full explanation, where reports are kept at all."""
         if not self.services.settings.retention_days:
@@ -109,13 +118,18 @@ class _Call:
 Said = tuple[Card, str]  # a card, and what must be remembered of what it said
 
 
-async def _cards(call: _Call, chart: Chart, drafts: Drafts | None) -> tuple[list[Said], Match | None]:
-    """What is worth showing, and the match behind it; ChartUnavailable where an empty list would be a lie."""
+async def _cards(call: _Call, chart: Chart, drafts: Drafts | None) -> tuple[list[Said], Match | None, Reading | None]:
+    """What is worth showing, the match behind it, and what the worklist learns from it.
+
+    ChartUnavailable where an empty list would be a lie.
+    """
     services, catalogue = call.services, call.served.catalogue
     if declines_research(chart, Clock(call.now, call.zone)):
-        return [], None
-    found = await _matched(call, chart)
-    found = without_restricted(found, restricted_sources(chart, services.settings.labels))
+        return [], None, NOT_TO_BE_APPROACHED
+    whole = await _matched(call, chart)
+    found = without_restricted(whole, restricted_sources(chart, services.settings.labels))
+    # For an order that may change nothing the chart is not read as a whole.
+    reading = reading_of(whole, found, titles_of(catalogue)) if drafts is None else None
     with services.metrics.phase("cards"):
         if drafts is None:
             _count(found, services)
@@ -124,7 +138,7 @@ async def _cards(call: _Call, chart: Chart, drafts: Drafts | None) -> tuple[list
             cards = await _cards_of_orders(call, found, catalogue, chart, drafts, call.zone)
     if not cards and has_unevaluated(found):
         raise ChartUnavailable("The patient's conditions could not be read, so no trial could be evaluated.")
-    return cards, found
+    return cards, found, reading
 
 
 async def _matched(call: _Call, chart: Chart) -> Match:
@@ -138,7 +152,7 @@ async def _matched(call: _Call, chart: Chart) -> Match:
             return match(*work)
 
 
-async def _keep(call: _Call, chart: Chart, found: Match | None, cards: Sequence[Said]) -> None:
+async def _keep(call: _Call, chart: Chart, found: Match | None, cards: Sequence[Said], reading: Reading | None) -> None:
     """Write down what is about to be shown, with the line of the audit trail, in one transaction."""
     services, now = call.services, call.now
     assert found is not None
@@ -147,7 +161,8 @@ async def _keep(call: _Call, chart: Chart, found: Match | None, cards: Sequence[
     if content:
         await services.records.remember(call.served.texts, now)
     kept = _to_keep(cards, services)
-    also = services.audit.statements(call.audited("cards"), now)
+    listed = call.listed(reading, call.report_id if content else "")
+    also = [*services.audit.statements(call.audited("cards"), now), *listed]
     await services.records.keep(call.shown, call.offer.id, call.report_id, content, kept, now, also)
 
 

@@ -27,7 +27,7 @@ _ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
 _HASHES = "https://trialcards.org/fhir/NamingSystem/keyed-hash"
 _TRIALS = "https://trialcards.org/fhir/CodeSystem/trial"
 
-Outcome = Literal["cards", "no-cards", "report", "chart-unavailable"]
+Outcome = Literal["cards", "no-cards", "report", "chart-unavailable", "row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ class Audit:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    async def note(self, call: AuditedCall, now: datetime) -> None:
-        """Write one call down; committed when this returns."""
+    async def note(self, call: AuditedCall, now: datetime, also: Sequence[sa.Executable] = ()) -> None:
+        """Write one call down, with `also`; committed when this returns."""
         async with self._records.transaction() as connection:
-            for statement in self.statements(call, now):
+            for statement in (*self.statements(call, now), *also):
                 await connection.execute(statement)
 
     def statements(self, call: AuditedCall, now: datetime) -> list[sa.Executable]:

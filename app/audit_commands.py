@@ -17,6 +17,7 @@ from app.parameters import moment_of
 from app.records import Records, RecordsUnavailable, Shown
 from app.settings import Settings, SettingsError, read_settings
 from app.signing import Keys
+from app.worklist.records import Worklist
 
 T = TypeVar("T")
 
@@ -66,9 +67,9 @@ def purge_command(
 ) -> None:
     """Delete what has reached its end; with --patient, what is kept of one patient.
 
-    Without --patient: used tokens, expired facts and dismissals, and the audit trail, cards and feedback older than
-    the days given. With --patient: the facts behind the cards, the dismissals and the comments of this patient; the
-    audit trail stays, and names the patient by a keyed hash only.
+    Without --patient: used tokens, expired facts and dismissals, and the audit trail, cards, feedback and rows of the
+    worklist older than the days given. With --patient: the facts behind the cards, the dismissals, the comments and the
+    rows of the worklist of this patient; the audit trail stays, and names the patient by a keyed hash only.
     """
     settings = _settings(demo)
     _needs_ehr(patient, ehr)
@@ -143,10 +144,16 @@ async def purged(settings: Settings, keep: timedelta) -> int:
     now = datetime.now(UTC)
     async with opened(settings) as records:
         await records.purge(now)
+        await _worklist(records, settings).purge(now, keep)
         return await Audit(records).purge(now, keep)
 
 
 async def forgotten(settings: Settings, whose: Shown) -> int:
     """How many reports of this patient were deleted."""
     async with opened(settings) as records:
+        await _worklist(records, settings).forget(whose)
         return await Audit(records).forget(whose)
+
+
+def _worklist(records: Records, settings: Settings) -> Worklist:
+    return Worklist(records, Keys(settings.secret_key), timedelta(settings.retention_days))

@@ -211,6 +211,11 @@ class Records:
         self._ready = True
 
     @property
+    def dialect(self) -> str:
+        """The kind of the database, as SQLAlchemy names it."""
+        return self._engine.dialect.name
+
+    @property
     def is_ready(self) -> bool:
         """Whether the tables were found or made."""
         return self._ready
@@ -367,7 +372,7 @@ class Records:
         if not await self._insert_once(connection, KeptFeedback, row):
             return False
         if card and item.outcome == "overridden":
-            await connection.execute(sa.insert(Dismissal), [self._dismissal(identity, card, reason, min(at, now))])
+            await connection.execute(sa.insert(Dismissal), [self.dismissal(identity, card, reason, min(at, now))])
         return True
 
     async def _own_card(
@@ -383,9 +388,10 @@ class Records:
         found: Mapping[Any, Any] | None = (await connection.execute(query)).mappings().first()
         return found
 
-    def _dismissal(
+    def dismissal(
         self, identity: str, card: Mapping[Any, Any], reason: str | None, since: datetime
     ) -> dict[str, object]:
+        """What lets a trial rest for a patient: `card` is what was set aside, with what it said."""
         return {
             "id": identity,
             "ehr": card["ehr"],

@@ -4,7 +4,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import app.pending  # (the tables)
-import app.records  # noqa: F401
+import app.records
 import app.worklist.tables  # noqa: F401
 
 context.configure(

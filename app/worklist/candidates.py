@@ -1,0 +1,151 @@
+"""What one reading of a chart says to the worklist: for which trials its patient is a candidate, and is no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from cds_hooks.dismissals import what_it_said
+from cds_hooks.needs import WORTH_A_CARD
+from cds_hooks.report import trial_entry
+from cds_hooks.wording import Titles
+from trial_defs.findings import RANK, CohortMatch, Match, Outcome, TrialMatch, Verdict
+
+Json = dict[str, Any]
+
+MOST_TRIALS = 200  # of one patient; nobody talks about more
+_NOT_SETTLED = frozenset({Outcome.NOT_MET.value, Outcome.UNKNOWN.value, Outcome.NEEDS_HUMAN.value})
+
+
+class Left(StrEnum):
+    """Why a row is no longer on the list."""
+
+    NOT_ELIGIBLE = "not-eligible"
+    NOT_INDICATED = "not-indicated"
+    CLOSED = "closed"
+    # These are shown in no list and no export.
+    WITHHELD = "withheld"  # the match rests on a record with a restricted label
+    NOT_APPROACHABLE = "not-approachable"
+    NOT_IN_SCREEN = "not-in-screen"  # gone from the export, or no longer ill, or not to be approached: it does not say
+
+
+HIDDEN = (Left.WITHHELD, Left.NOT_APPROACHABLE, Left.NOT_IN_SCREEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a row says of one trial. `findings` is the JSON of what is not settled, cohort by cohort."""
+
+    trial: str
+    verdict: Verdict
+    cohort: str
+    not_met: int
+    unknown: int
+    needs_human: int
+    recheck_on: date | None
+    definition_version: int
+    definition_hash: str
+    said: str
+    findings: bytes
+
+    @property
+    def rank(self) -> int:
+        return RANK[self.verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a chart says at one moment. A trial that stands nowhere here leaves for the reason `rest`, if any."""
+
+    candidates: Sequence[Candidate] = ()
+    gone: Mapping[str, Left] = field(default_factory=dict)  # trial -> why
+    unclear: Iterable[str] = ()  # trials of which this reading says nothing new
+    rest: Left | None = None
+
+    @property
+    def says_nothing(self) -> bool:
+        return not self.candidates and not self.gone and self.rest is None
+
+
+NOT_TO_BE_APPROACHED = Reading(rest=Left.NOT_APPROACHABLE)
+
+
+def reading_of(whole: Match, found: Match, titles: Titles) -> Reading:
+    """A match as the worklist takes it; `found` is `whole` without what a restricted label keeps back."""
+    if not found.approachable:
+        return NOT_TO_BE_APPROACHED
+    gone = _withheld(whole, found)
+    worth: list[TrialMatch] = []
+    unclear: list[str] = []
+    for trial in found.trials:
+        if trial.verdict in WORTH_A_CARD:
+            worth.append(trial)
+        elif trial.verdict is Verdict.COULD_NOT_EVALUATE:
+            unclear.append(trial.trial.id)
+        elif trial.verdict is not Verdict.NOT_INDICATED:
+            gone[trial.trial.id] = Left(trial.verdict.value)
+    worth.sort(key=lambda trial: (RANK[trial.verdict], trial.trial.id))
+    kept, more = worth[:MOST_TRIALS], worth[MOST_TRIALS:]
+    return Reading(
+        [_candidate(trial, titles) for trial in kept],
+        gone,
+        [*unclear, *(trial.trial.id for trial in more)],
+        # With conditions that were not read, nothing is known of the trials that are not named.
+        None if unclear else Left.NOT_INDICATED,
+    )
+
+
+def _withheld(whole: Match, found: Match) -> dict[str, Left]:
+    if len(whole.trials) == len(found.trials):
+        return {}
+    shown = {trial.trial.id for trial in found.trials}
+    return {trial.trial.id: Left.WITHHELD for trial in whole.trials if trial.trial.id not in shown}
+
+
+def _candidate(found: TrialMatch, titles: Titles) -> Candidate:
+    best = min((cohort for cohort in found.cohorts if cohort.verdict is found.verdict), key=_least_left)
+    counts = _counts(best)
+    return Candidate(
+        trial=found.trial.id,
+        verdict=found.verdict,
+        cohort=best.cohort.id,
+        not_met=counts[Outcome.NOT_MET],
+        unknown=counts[Outcome.UNKNOWN],
+        needs_human=counts[Outcome.NEEDS_HUMAN],
+        recheck_on=best.recheck_on,
+        definition_version=found.trial.version,
+        definition_hash=found.trial.hash,
+        said=what_it_said(found),
+        findings=msgspec.json.encode(_not_settled(trial_entry(found, titles, indicated_only=True)["cohorts"])),
+    )
+
+
+def _counts(cohort: CohortMatch) -> dict[Outcome, int]:
+    outcomes = [finding.outcome for finding in cohort.findings]
+    return {outcome: outcomes.count(outcome) for outcome in Outcome}
+
+
+def _least_left(cohort: CohortMatch) -> tuple[int, int, int]:
+    counts = _counts(cohort)
+    return counts[Outcome.NOT_MET], counts[Outcome.UNKNOWN], counts[Outcome.NEEDS_HUMAN]
+
+
+def _not_settled(cohorts: Iterable[Json]) -> list[Json]:
+    """The cohorts with what a coordinator has to see to; what is met stands in the explanation."""
+    names = ("id", "outcome", "text", "explanation")
+    return [
+        {
+            "cohort": cohort["cohort"],
+            "verdict": cohort["verdict"],
+            "recheckOn": cohort["recheckOn"],
+            "criteria": [
+                {name: each[name] for name in names} for each in cohort["criteria"] if each["outcome"] in _NOT_SETTLED
+            ],
+        }
+        for cohort in cohorts
+    ]

@@ -1,0 +1,451 @@
+"""Reads and writes the worklist.
+
+What a chart says comes in as statements, which a hook call runs in the transaction that it has anyway. What a person
+says is a method, one transaction each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from app.audit import AuditedCall
+from app.login import Person
+from app.records import Dismissal, IssuedCard, KeptFeedback, Records, Shown
+from app.signing import Keys
+from app.worklist.candidates import HIDDEN, Candidate, Left, Reading
+from app.worklist.tables import WorklistEvent, WorklistRow
+
+ROWS: sa.Table = WorklistRow.__table__  # type: ignore[attr-defined]
+Source = Literal["hook", "screen"]
+Order = Literal["best", "recheck", "recent"]
+
+STATUSES = ("new", "contacted", "declined", "consented", "enrolled", "screen-failure")
+OPEN = ("new", "contacted", "consented")
+# A status that says what a clinician's answer to a card says, and sets the card aside in the same way.
+SETS_ASIDE: Mapping[str, str] = {"declined": "patient-declined", "enrolled": "already-enrolled"}
+_ROWS_AT_ONCE = 100
+_SEEN_AGAIN = (
+    "patient_id", "verdict", "rank", "cohort", "not_met", "unknown", "needs_human", "recheck_on", "definition_version",
+    "definition_hash", "said", "findings", "source", "last_seen", "left",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One patient and one trial. `patient_id` is None where the secret that it was encrypted under is gone."""
+
+    id: str
+    ehr: str
+    tenant: str
+    patient_id: str | None
+    trial: str
+    verdict: str
+    cohort: str
+    not_met: int
+    unknown: int
+    needs_human: int
+    recheck_on: date | None
+    definition_version: int
+    definition_hash: str
+    report: str
+    source: str
+    first_seen: datetime
+    last_seen: datetime
+    left: str
+    status: str
+    changed_at: datetime
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the patient may be named nowhere."""
+        return self.left in HIDDEN
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a row."""
+
+    at: datetime
+    kind: str
+    said: str
+    note: str | None
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a clinician answered to a card of this patient and trial."""
+
+    at: datetime
+    outcome: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A row with all that is known of it. `findings` is None where they are kept no longer."""
+
+    row: Row
+    findings: Sequence[Mapping[str, Any]] | None
+    events: Sequence[Event]
+    answers: Sequence[Answered]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows. `listed` is open, a status, left, or all."""
+
+    trial: str = ""
+    verdict: str = ""
+    listed: str = "open"
+    due_by: date | None = None
+    patient: str = ""  # part of an id
+    order: Order = "best"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of the rows, and how many there are in all."""
+
+    rows: Sequence[Row]
+    total: int
+
+
+class Worklist:
+    """See the module. `retention` is how long findings are kept, as those behind a card are."""
+
+    def __init__(self, records: Records, keys: Keys, retention: timedelta) -> None:
+        self._records = records
+        self._keys = keys
+        self._retention = retention
+
+    # -- what a chart says
+
+    def statements(
+        self, whose: Shown, reading: Reading, source: Source, now: datetime, report: str = ""
+    ) -> list[sa.Executable]:
+        """What writes one reading of a chart down. `report` is the id of what was kept behind its cards."""
+        if reading.says_nothing:
+            return []
+        current, *older = self._records.patient_hashes(whose)
+        rows = [self._row(whose, current, each, source, now, report) for each in reading.candidates]
+        chunks = [rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE)]
+        changes = _changes(current, reading, now)
+        moved = [_moved(current, older)] if older else []
+        return [*moved, *changes, *(_upsert(self._records.dialect, chunk) for chunk in chunks)]
+
+    def _row(
+        self, whose: Shown, patient: str, found: Candidate, source: Source, now: datetime, report: str
+    ) -> dict[str, Any]:
+        return {
+            "id": str(uuid.uuid4()),
+            "ehr": whose.ehr,
+            "tenant": whose.tenant,
+            "patient": patient,
+            "patient_id": self._keys.seal(whose.patient.encode("utf-8", "surrogatepass")),
+            "trial": found.trial,
+            "verdict": found.verdict.value,
+            "rank": found.rank,
+            "cohort": found.cohort,
+            "not_met": found.not_met,
+            "unknown": found.unknown,
+            "needs_human": found.needs_human,
+            "recheck_on": found.recheck_on,
+            "definition_version": found.definition_version,
+            "definition_hash": found.definition_hash,
+            "said": found.said,
+            "findings": self._keys.seal(found.findings) if self._retention else None,
+            "report": report,
+            "source": source,
+            "first_seen": now,
+            "last_seen": now,
+            "left": "",
+            "status": "new",
+            "changed_at": now,
+        }
+
+    async def take(self, readings: Sequence[tuple[Shown, Reading]], source: Source, now: datetime) -> None:
+        """Write several readings down, all or none."""
+        async with self._records.transaction() as connection:
+            for whose, reading in readings:
+                for statement in self.statements(whose, reading, source, now):
+                    await connection.execute(statement)
+
+    async def patients_of(self, ehr: str, tenant: str, seen_until: datetime) -> dict[str, set[str]]:
+        """For every patient (keyed hash) of an EHR the trials on the list, of rows that are not newer than this."""
+        query = sa.select(col(WorklistRow.patient), col(WorklistRow.trial)).where(
+            col(WorklistRow.ehr) == ehr,
+            col(WorklistRow.tenant) == tenant,
+            col(WorklistRow.left) == "",
+            col(WorklistRow.last_seen) <= seen_until,
+        )
+        found: dict[str, set[str]] = {}
+        async with self._records.transaction() as connection:
+            for row in (await connection.execute(query)).all():
+                found.setdefault(row.patient, set()).add(row.trial)
+        return found
+
+    async def leave(self, patients: Sequence[str], trials: Sequence[str], why: Left, now: datetime) -> None:
+        """Take these trials of these patients (keyed hashes) off the list."""
+        async with self._records.transaction() as connection:
+            for patient in patients:
+                for statement in _changes(patient, Reading(gone=dict.fromkeys(trials, why)), now):
+                    await connection.execute(statement)
+
+    # -- what a person reads
+
+    async def page(self, asked: Filter, number: int = 1, size: int = 50) -> Page:
+        """The rows that were asked for, from the `number`th page on, with their count."""
+        chosen = sa.select(ROWS).where(*_conditions(asked)).order_by(*_ORDERS[asked.order])
+        if asked.patient:
+            return await self._page_of_patient(chosen, asked.patient, number, size)
+        counted = sa.select(sa.func.count()).select_from(ROWS).where(*_conditions(asked))
+        async with self._records.transaction() as connection:
+            total = (await connection.execute(counted)).scalar_one()
+            some = chosen.offset((number - 1) * size).limit(size)
+            rows = (await connection.execute(some)).mappings().all()
+        return Page([self._as_row(row) for row in rows], total)
+
+    async def _page_of_patient(self, chosen: sa.Select[Any], patient: str, number: int, size: int) -> Page:
+        """Ids are encrypted, so a part of one is looked for in all of them, beside the event loop."""
+        async with self._records.transaction() as connection:
+            rows = (await connection.execute(chosen)).mappings().all()
+
+        def search() -> list[Row]:
+            wanted = patient.casefold()
+            found = (self._as_row(row) for row in rows)
+            return [row for row in found if row.patient_id and wanted in row.patient_id.casefold()]
+
+        found = await asyncio.to_thread(search)
+        return Page(found[(number - 1) * size : number * size], len(found))
+
+    async def every(self, asked: Filter) -> Sequence[Row]:
+        """All rows that were asked for."""
+        return (await self.page(asked, 1, 1_000_000)).rows
+
+    async def detail(self, row_id: str) -> Detail | None:
+        """One row with its history, newest last; None where there is none of this id."""
+        async with self._records.transaction() as connection:
+            found = (await connection.execute(sa.select(ROWS).where(ROWS.c.id == row_id))).mappings().first()
+            if found is None:
+                return None
+            events = (await connection.execute(_events_of(row_id))).mappings().all()
+            answers = (await connection.execute(_answers_of(found))).mappings().all()
+        row = self._as_row(found)
+        findings = None if row.is_hidden else self._opened(found["findings"])
+        return Detail(
+            row,
+            msgspec.json.decode(findings) if findings else None,
+            [self._as_event(event) for event in events],
+            [Answered(_utc(each["happened_at"]), each["outcome"], each["reason"]) for each in answers],
+        )
+
+    async def funnel(self) -> list[tuple[str, str, int]]:
+        """How many rows of each trial have each status; those that are hidden count nowhere."""
+        query = sa.select(col(WorklistRow.trial), col(WorklistRow.status), sa.func.count())
+        query = query.where(_is_shown()).group_by(col(WorklistRow.trial), col(WorklistRow.status))
+        async with self._records.transaction() as connection:
+            return [(trial, status, count) for trial, status, count in (await connection.execute(query)).all()]
+
+    # -- what a person says
+
+    async def set_status(self, row: Row, status: str, person: Person, now: datetime) -> bool:
+        """Give the row a status; False where somebody else has given it another one meanwhile."""
+        changed = sa.update(ROWS).where(ROWS.c.id == row.id, ROWS.c.status == row.status)
+        async with self._records.transaction() as connection:
+            done = await connection.execute(changed.values(status=status, changed_at=now))
+            if done.rowcount != 1:
+                return False
+            await self._add_event(connection, row.id, "status", status, None, person, now)
+            await self._set_aside(connection, row.id, status, now)
+        return True
+
+    async def _set_aside(self, connection: AsyncConnection, row_id: str, status: str, now: datetime) -> None:
+        """Let the cards follow: the same rule as for a clinician's answer, under an id of our own."""
+        identity = f"worklist-{row_id}"
+        await connection.execute(sa.delete(Dismissal).where(col(Dismissal.id) == identity))
+        if reason := SETS_ASIDE.get(status):
+            row = (await connection.execute(sa.select(ROWS).where(ROWS.c.id == row_id))).mappings().one()
+            await connection.execute(
+                sa.insert(Dismissal).values(self._records.dismissal(identity, row, reason, since=now))
+            )
+
+    async def add_note(self, row: Row, text: str, person: Person, now: datetime) -> None:
+        async with self._records.transaction() as connection:
+            await connection.execute(sa.update(ROWS).where(ROWS.c.id == row.id).values(changed_at=now))
+            await self._add_event(connection, row.id, "note", "", text, person, now)
+
+    async def _add_event(
+        self, connection: AsyncConnection, row_id: str, kind: str, said: str, note: str | None, person: Person,
+        now: datetime,
+    ) -> None:  # fmt: skip
+        sealed = self._keys.seal(note.encode("utf-8", "replace")) if note is not None else None
+        event = {
+            "row": row_id, "at": now, "kind": kind, "said": said, "note": sealed,
+            "person": person.name, "subject": person.subject,
+        }  # fmt: skip
+        await connection.execute(sa.insert(WorklistEvent).values(event))
+
+    # -- the end of it
+
+    async def purge(self, now: datetime, keep: timedelta) -> int:
+        """Delete rows that nobody saw or changed for `keep`, and findings whose time is over; how many rows."""
+        ended = sa.select(ROWS.c.id).where(ROWS.c.last_seen < now - keep, ROWS.c.changed_at < now - keep)
+        aged = sa.update(ROWS).where(ROWS.c.findings.is_not(None), ROWS.c.last_seen <= now - self._retention)
+        async with self._records.transaction() as connection:
+            await connection.execute(aged.values(findings=None))
+            return await _delete(connection, ended)
+
+    async def forget(self, whose: Shown) -> int:
+        """Delete the rows of one patient with their history; how many rows."""
+        hashes = self._records.patient_hashes(whose)
+        async with self._records.transaction() as connection:
+            return await _delete(connection, sa.select(ROWS.c.id).where(ROWS.c.patient.in_(hashes)))
+
+    # -- plumbing
+
+    def audited(self, row: Row, action: str, person: Person) -> AuditedCall | None:
+        """The line of the audit trail that says that this person saw or changed this row."""
+        if row.patient_id is None:
+            return None
+        whose = Shown(row.ehr, row.tenant, row.patient_id, person.subject)
+        definitions = {row.trial: f"version {row.definition_version}, {row.definition_hash}"}
+        return AuditedCall(str(uuid.uuid4()), action, whose, "row", definitions)
+
+    def _as_row(self, found: Mapping[Any, Any]) -> Row:
+        content = {name: found[name] for name in Row.__slots__}
+        patient = self._opened(found["patient_id"])
+        content["patient_id"] = None if patient is None else patient.decode("utf-8", "replace")
+        return Row(**content | {name: _utc(found[name]) for name in ("first_seen", "last_seen", "changed_at")})
+
+    def _as_event(self, found: Mapping[Any, Any]) -> Event:
+        note = self._opened(found["note"])
+        text = None if note is None else note.decode("utf-8")
+        return Event(_utc(found["at"]), found["kind"], found["said"], text, found["person"])
+
+    def _opened(self, sealed: bytes | None) -> bytes | None:
+        return None if sealed is None else self._keys.unseal(sealed)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+# -- statements
+
+
+def _changes(patient: str, reading: Reading, now: datetime) -> list[sa.Executable]:
+    """What notes that rows leave or come back, and lets those go that leave; first, so that it locks them in order."""
+    mine = sa.and_(ROWS.c.patient == patient, ROWS.c.last_seen <= now)
+    why = _why(reading)
+    leaving = sa.and_(_is_gone(reading), ROWS.c.left != why)
+    names = [each.trial for each in reading.candidates]
+    returning = sa.and_(ROWS.c.left != "", ROWS.c.trial.in_(names))
+    said = sa.case((ROWS.c.trial.in_(names), ""), else_=why)
+    event = {"row": ROWS.c.id, "at": sa.literal(now, sa.DateTime(timezone=True)), "kind": sa.literal("list"),
+             "said": said, "person": sa.literal(""), "subject": sa.literal("")}  # fmt: skip
+    noted = sa.select(*(value.label(name) for name, value in event.items())).where(mine, sa.or_(leaving, returning))
+    noted = noted.order_by(ROWS.c.trial).with_for_update()
+    let_go = sa.update(ROWS).where(mine, leaving).values(left=why, findings=None, last_seen=now)
+    return [sa.insert(WorklistEvent).from_select(list(event), noted), let_go]
+
+
+def _is_gone(reading: Reading) -> sa.ColumnElement[bool]:
+    if reading.rest is None:
+        return ROWS.c.trial.in_(list(reading.gone))
+    return ROWS.c.trial.not_in([*(each.trial for each in reading.candidates), *reading.unclear])
+
+
+def _why(reading: Reading) -> sa.ColumnElement[str]:
+    rest = sa.literal((reading.rest or Left.NOT_INDICATED).value)
+    whens = [(ROWS.c.trial.in_(trials), sa.literal(why.value)) for why, trials in _by_reason(reading.gone)]
+    return sa.case(*whens, else_=rest) if whens else rest
+
+
+def _by_reason(gone: Mapping[str, Left]) -> Iterator[tuple[Left, list[str]]]:
+    for why in Left:
+        if trials := [trial for trial, reason in gone.items() if reason is why]:
+            yield why, trials
+
+
+def _moved(current: str, older: Sequence[str]) -> sa.Executable:
+    """While secrets rotate, a patient's rows move under the current one, unless another worker was faster."""
+    there = ROWS.alias("there")
+    taken = sa.exists().where(there.c.patient == current, there.c.trial == ROWS.c.trial)
+    return sa.update(ROWS).where(ROWS.c.patient.in_(older), ~taken).values(patient=current)
+
+
+def _upsert(dialect: str, rows: Sequence[Mapping[str, Any]]) -> sa.Executable:
+    """Insert rows, or bring them up to date where they are older. Status, history and first sight stay."""
+    given = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(ROWS).values(list(rows))
+    new = given.excluded
+    seen: dict[str, Any] = {name: new[name] for name in _SEEN_AGAIN}
+    # The explanation of an earlier answer stays within reach while there is no newer one.
+    seen["report"] = sa.case((new.report != "", new.report), else_=ROWS.c.report)
+    return given.on_conflict_do_update(
+        index_elements=["patient", "trial"], set_=seen, where=ROWS.c.last_seen <= new.last_seen
+    )
+
+
+def _is_shown() -> sa.ColumnElement[bool]:
+    return ROWS.c.left.not_in([why.value for why in HIDDEN])
+
+
+def _conditions(asked: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    yield _is_shown()
+    if asked.trial:
+        yield ROWS.c.trial == asked.trial
+    if asked.verdict:
+        yield ROWS.c.verdict == asked.verdict
+    if asked.due_by:
+        yield ROWS.c.recheck_on <= asked.due_by
+    match asked.listed:
+        case "open":
+            yield sa.and_(ROWS.c.left == "", ROWS.c.status.in_(OPEN))
+        case "left":
+            yield ROWS.c.left != ""
+        case "all":
+            pass
+        case status:
+            yield ROWS.c.status == status
+
+
+_BEST = (ROWS.c.rank, ROWS.c.not_met, ROWS.c.unknown, ROWS.c.needs_human, ROWS.c.last_seen.desc(), ROWS.c.id)
+_ORDERS: Mapping[Order, Sequence[Any]] = {
+    "best": _BEST,
+    "recheck": (ROWS.c.recheck_on.is_(None), ROWS.c.recheck_on, *_BEST),
+    "recent": (ROWS.c.last_seen.desc(), *_BEST),
+}
+
+
+def _events_of(row_id: str) -> sa.Select[Any]:
+    columns: sa.Table = WorklistEvent.__table__  # type: ignore[attr-defined]
+    return sa.select(columns).where(columns.c.row == row_id).order_by(columns.c.id)
+
+
+def _answers_of(row: Mapping[Any, Any]) -> sa.Select[datetime, str, str | None]:
+    """What clinicians answered to the cards of this patient and trial, of which several may have been one act."""
+    columns = (col(KeptFeedback.happened_at), col(KeptFeedback.outcome), col(KeptFeedback.reason))
+    mine = sa.and_(col(IssuedCard.patient) == row["patient"], col(IssuedCard.trial) == row["trial"])
+    joined = sa.join(KeptFeedback, IssuedCard, col(KeptFeedback.card) == col(IssuedCard.id))
+    return sa.select(*columns).select_from(joined).where(mine).order_by(col(KeptFeedback.happened_at))
+
+
+async def _delete(connection: AsyncConnection, chosen: sa.Select[str]) -> int:
+    ids = list((await connection.execute(chosen)).scalars())
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        await connection.execute(sa.delete(WorklistEvent).where(col(WorklistEvent.row).in_(some)))
+        await connection.execute(sa.delete(WorklistRow).where(col(WorklistRow.id).in_(some)))
+    return len(ids)
