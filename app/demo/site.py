@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import httpx
 from fastapi import APIRouter, FastAPI
@@ -17,9 +17,14 @@ from starlette.staticfiles import StaticFiles
 
 from app.demo.charts import Json, demo_choices, demo_patients
 from app.demo.fhir import FAILING, SLOW, WELL, fhir_router
+from app.ehrs import is_under
 from app.html import page
 from app.wiring import services_of
 
+_MOST_PAGES = 30  # of one part of a chart
+_LISTED_PAGES = 5  # of patients
+# A server may answer an equal search from memory; the page shows what is true now.
+_HEADERS = {"Accept": "application/fhir+json", "Cache-Control": "no-cache"}
 _CHART = ("Condition", "MedicationRequest", "Observation", "Procedure", "Immunization")
 
 
@@ -56,7 +61,7 @@ def _pages(today: Callable[[], date], other_server: str | None) -> APIRouter:
     async def patients(request: Request) -> Response:
         base = servers(request)["fhir"]
         try:
-            people = await _search(base, "Patient", _count="50")
+            people, _ = await _first_pages(base, "Patient", _LISTED_PAGES, {"_count": "50"})
         except Unreachable:
             return _page("demo_unreachable.html", 502, server=base)
         return _page("demo_patients.html", 200, patients=[_line(p, stories(), today()) for p in people])
@@ -77,7 +82,7 @@ def _pages(today: Callable[[], date], other_server: str | None) -> APIRouter:
             "choices": demo_choices(today()),
         }
         patient = _line(found[0], stories(), today())
-        return _page("demo_chart.html", 200, patient=patient, content=content, servers=known)
+        return _page("demo_chart.html", 200, patient=patient, content=content, servers=known, other_server=other_server)
 
     @router.post("/demo/forget-dismissals")
     async def forget(request: Request) -> Response:
@@ -90,29 +95,45 @@ def _pages(today: Callable[[], date], other_server: str | None) -> APIRouter:
 
 
 async def _search(base: str, resource_type: str, **params: str) -> list[Json]:
-    """The resources that a search finds, page after page. Unreachable where the server does not answer it."""
-    address = f"{base}/{resource_type}?{urlencode(params)}"
-    found: list[Json] = []
-    try:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            for _ in range(_MOST_PAGES):
-                answer = await client.get(address)
-                answer.raise_for_status()
-                bundle: Any = answer.json()
-                found += [entry["resource"] for entry in bundle.get("entry", ()) if "resource" in entry]
-                address = _next(bundle)
-                if not address.startswith(f"{base}/"):
-                    break
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise Unreachable(resource_type) from error
+    """Every resource of this type that a search finds.
+
+    Unreachable where the server does not answer, or has too many pages: an edited chart is sent as the whole of it, and
+    what the page had not read would count as missing.
+    """
+    found, goes_on = await _first_pages(base, resource_type, _MOST_PAGES, params)
+    if goes_on:
+        raise Unreachable(resource_type)
     return found
 
 
-_MOST_PAGES = 10
+async def _first_pages(
+    base: str, resource_type: str, most: int, params: Mapping[str, str]
+) -> tuple[list[Json], str | None]:
+    """The resources of at most so many pages of a search, and where it goes on. Unreachable where one fails."""
+    address: str | None = f"{base}/{resource_type}?{urlencode(params)}"
+    found: list[Json] = []
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5, headers=_HEADERS) as client:
+            while address and most:
+                answer = (await client.get(address)).raise_for_status()
+                bundle: Any = answer.json()
+                resources = (entry["resource"] for entry in bundle.get("entry", ()) if "resource" in entry)
+                found += [resource for resource in resources if resource["resourceType"] == resource_type]
+                address, most = _next(bundle, base), most - 1
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise Unreachable(resource_type) from error
+    return found, address
 
 
-def _next(bundle: Json) -> str:
-    return next((str(link["url"]) for link in bundle.get("link", ()) if link["relation"] == "next"), "")
+def _next(bundle: Json, base: str) -> str | None:
+    """The address of the next page; ValueError where it is not on the same server."""
+    link = next((str(link["url"]) for link in bundle.get("link", ()) if link["relation"] == "next"), None)
+    if link is None:
+        return None
+    address = urljoin(f"{base}/", link)
+    if not is_under(address, base):
+        raise ValueError("the next page is on another server")
+    return address
 
 
 def _page(template: str, status: int, **values: object) -> HTMLResponse:

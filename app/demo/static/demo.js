@@ -10,6 +10,10 @@ const say = (words) => { byId("status").textContent = words; };
 // -- words of the chart
 
 const name = (concept) => concept?.text ?? concept?.coding?.[0]?.display ?? concept?.coding?.[0]?.code ?? "not stated";
+const drugName = (request) => {
+  const { medicationCodeableConcept: concept, medicationReference: reference } = request;
+  return concept ? name(concept) : (reference?.display ?? reference?.reference ?? "not stated");
+};
 const day = (text) => (text ?? "").slice(0, 10);
 const POWERS = { 3: "³", 6: "⁶", 9: "⁹", 12: "¹²" };
 const unitWords = (quantity) => {
@@ -49,7 +53,7 @@ const problem = (condition) =>
     button("Remove", () => edit(() => chart.removeDiagnosis(condition.id), `${name(condition.code)} removed`), { class: "small", "aria-label": `Remove ${name(condition.code)}` }));
 
 const drug = (request) => {
-  const title = name(request.medicationCodeableConcept);
+  const title = drugName(request);
   const active = request.status === "active";
   const stop = button("Stop", () => edit(() => chart.stop(request.id), `${title} stopped`), { class: "small", "aria-label": `Stop ${title}` });
   return element("tr", active ? {} : { class: "past" }, element("th", { scope: "row" }, title), element("td", {}, doseWords(request)),
