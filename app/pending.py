@@ -41,9 +41,10 @@ class TooMany(Exception):
 class Pending:
     """Keeps and gives back, once. `purpose` keeps a launch from being finished as a login, and the other way round."""
 
-    def __init__(self, records: Records, keys: Keys) -> None:
+    def __init__(self, records: Records, keys: Keys, most: int = MOST) -> None:
         self._records = records
         self._keys = keys
+        self._most = most
 
     async def keep(self, purpose: str, content: bytes, now: datetime) -> str:
         """Remember `content`; the state under which it can be taken, which nobody can guess. TooMany."""
@@ -56,7 +57,7 @@ class Pending:
         }
         values = [sa.literal(value, PENDING.c[name].type).label(name) for name, value in row.items()]
         full = sa.select(sa.func.count()).select_from(PENDING).where(col(PendingRow.expires_at) > now).scalar_subquery()
-        insert = sa.insert(PENDING).from_select(list(row), sa.select(*values).where(full < MOST))
+        insert = sa.insert(PENDING).from_select(list(row), sa.select(*values).where(full < self._most))
         async with self._records.transaction() as connection:
             done = await connection.execute(insert)
         if done.rowcount != 1:
