@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ from mappings.chart import ChartBuilder
 from mappings.read import facts_of
 from mappings.times import start_of_day
 from mappings.yaml_files import read_yaml
+from tests import fetched
 from tests.builders import bundle_of
 from tests.case_files import all_cases
 from tests.oracle_cql.charts import generated
@@ -35,7 +35,7 @@ from trial_defs.evaluation import evaluate
 from trial_defs.findings import Outcome
 
 HERE = Path(__file__).parent
-CACHE = HERE.parents[1] / ".cache" / "oracle_cql"
+CACHE = fetched.CACHE / "oracle_cql"
 DOCUMENT = HERE.parents[1] / "docs" / "oracle.md"
 COUNTS = ("<!-- counts: written by `make oracle` -->", "<!-- end of counts -->")
 NEEDED = {"javac": "a JDK 17", "mvn": "Maven 3", "node": "Node.js 20", "npm": "npm"}
@@ -67,29 +67,19 @@ class Disagreement:
 
 def missing_tools() -> list[str]:
     """What is not on this machine."""
-    return [f"{name} ({what})" for name, what in NEEDED.items() if shutil.which(name) is None]
+    return fetched.missing(NEEDED)
 
 
 def install() -> None:
     """Fetch both tools, once for each version of the files that name them."""
-    wanted = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in ("pom.xml", "package-lock.json")))
-    mark = CACHE / "installed"
-    if mark.exists() and mark.read_text() == wanted.hexdigest():
-        return
-    CACHE.mkdir(parents=True, exist_ok=True)
-    into = f"-DoutputDirectory={CACHE / 'lib'}"
-    _run("mvn", "-q", "-B", "-f", HERE / "pom.xml", "dependency:copy-dependencies", into, timeout=300)
+    fetched.once(CACHE, (HERE / "pom.xml", HERE / "package-lock.json"), _fetch)
+
+
+def _fetch() -> None:
+    fetched.jars(HERE / "pom.xml", CACHE / "lib")
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, CACHE)
-    _run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", CACHE, timeout=300)
-    mark.write_text(wanted.hexdigest())
-
-
-def _run(*command: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **more)
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done
+    fetched.run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", CACHE, timeout=300)
 
 
 def translated(libraries: Iterable[CqlLibrary]) -> Path:
@@ -104,7 +94,7 @@ def translated(libraries: Iterable[CqlLibrary]) -> Path:
         for library in libraries:
             (folder / f"{library.name}.cql").write_text(library.text)
         files = [folder / f"{library.name}.cql" for library in libraries]
-        _run("java", "-cp", f"{CACHE / 'lib'}/*", HERE / "Translate.java", *files)
+        fetched.run("java", "-cp", f"{CACHE / 'lib'}/*", HERE / "Translate.java", *files)
     return folder
 
 
@@ -112,7 +102,7 @@ def their_answers(questions: Sequence[Question], elm: Path) -> list[dict[str, bo
     calls = (
         json.dumps({"library": q.trial, "today": q.today.isoformat(), "bundle": q.bundle}) + "\n" for q in questions
     )
-    done = _run("node", HERE / "run.js", elm, CACHE / "node_modules", input="".join(calls))
+    done = fetched.run("node", HERE / "run.js", elm, CACHE / "node_modules", input="".join(calls))
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
