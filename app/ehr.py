@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 import httpx
+from msgspec import Raw
 
 from app.ehrs import Ehr, is_under
 from app.logs import log
@@ -76,7 +77,7 @@ async def complete_chart(
     sent = _by_our_keys(hook.prefetch, ehr.prefetch_aliases)
     reading = _Reading(builder, access, metrics)
     # What was sent is looked at first: a chart of the wrong patient is refused before anything is asked of the EHR.
-    next_pages = {part: reading.take(part, bytes(sent[part.key])) for part in parts if part.key in sent}
+    next_pages = {part: reading.take(part, sent[part.key]) for part in parts if part.key in sent}
     await asyncio.gather(
         *(reading.search(part, hook.patient_id) for part in parts if part not in next_pages),
         *(reading.follow(part, next_url) for part, next_url in next_pages.items() if next_url),
@@ -84,7 +85,7 @@ async def complete_chart(
     await reading.medications()
 
 
-def _by_our_keys(prefetch: Mapping[str, bytes], aliases: Mapping[str, str]) -> Mapping[str, bytes]:
+def _by_our_keys(prefetch: Mapping[str, Raw], aliases: Mapping[str, str]) -> Mapping[str, Raw]:
     renamed = {aliases.get(key, key): value for key, value in prefetch.items()}
     return renamed | {key: value for key, value in prefetch.items() if key not in aliases}
 
@@ -99,7 +100,7 @@ class _Reading:
     bytes_left: int = MOST_BYTES
     at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    def take(self, part: Prefetch, raw: bytes) -> str | None:
+    def take(self, part: Prefetch, raw: Raw) -> str | None:
         """Add a prefetched value; where it goes on. What the EHR answered with an error is not asked for again."""
         page = self.builder.add(raw, part.resource_type)
         if page.problem:

@@ -12,14 +12,17 @@ import re
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import Raw
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import BadJson, TooLarge, TooSlow, WrongMediaType
+from cds_hooks.models import Envelope, Sent
 
 DEEPEST = 100  # FHIR resources stay under 60 levels
 LONGEST_UPLOAD = 30  # seconds
 
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_ABSENT = Raw()
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _NAME = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _JSON_TYPES = re.compile(r"^application/(?:json|fhir\+json)$")
@@ -80,13 +83,14 @@ def check_whole(body: bytes) -> None:
         raise BadJson(_TOO_DEEP)
 
 
+_TWICE = "A name stands twice in the same object."
 _TOO_DEEP = f"The body is nested more than {DEEPEST} levels deep."
 
 
 def _unique(pairs: list[tuple[str, object]]) -> None:
     # Nothing is built: the reader of the chart decodes the body itself, once.
     if len({name for name, _ in pairs}) != len(pairs):
-        raise BadJson("A name stands twice in the same object.")
+        raise BadJson(_TWICE)
 
 
 def _no_constant(_: str) -> None:
@@ -100,49 +104,89 @@ def _utf8(body: bytes) -> str:
         raise BadJson("The body is not UTF-8.") from None
 
 
-def check_envelope(body: bytes) -> None:
-    """The same for a hook call, whose prefetched resources are read later: names are looked at in the envelope only.
+class _Usual(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """The members of a hook call in the form that nearly all have: read in one pass, those of its objects too."""
 
-    That is the top level, `context`, `fhirAuthorization` and the keys of `prefetch`. The depth is that of everything.
+    hook: Raw = _ABSENT
+    hook_instance: Raw = _ABSENT
+    fhir_server: Raw = _ABSENT
+    extension: Raw = _ABSENT
+    fhir_authorization: dict[str, Raw] | msgspec.UnsetType = msgspec.UNSET
+    context: dict[str, Raw] | msgspec.UnsetType = msgspec.UNSET
+    prefetch: dict[str, Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+_USUAL = msgspec.json.Decoder(_Usual)
+_NAMES = [(field.name, field.encode_name) for field in msgspec.structs.fields(_Usual)]
+
+
+def read_envelope(body: bytes) -> Raw | Envelope:
+    """The members of a hook call, held to the same: a prefetched resource is read later, and stays as it was sent.
+
+    Names are looked at on the top level, in `context`, in `fhirAuthorization` and in `prefetch`; the depth is that of
+    everything. A body that is JSON but no object comes back as it is.
     """
     if not body.isascii():
         _utf8(body)
-    members = _unique_members(body)
-    for name in ("context", "fhirAuthorization", "prefetch"):
-        if (raw := members.get(name)) is not None and (value := bytes(raw)).startswith(b"{"):
-            _unique_members(value)
-    if is_deeper_than(body, DEEPEST):
-        raise BadJson(_TOO_DEEP)
-
-
-def _unique_members(body: bytes) -> Mapping[str, msgspec.Raw]:
-    """The members of the outer object, each once. A body that is JSON but no object has none.
-
-    The decoder keeps the last of two equal names, so the body is walked along what it kept: where the next name or
-    value is not the one expected, a member was lost. The walk costs one comparison for each member.
-    """
     try:
-        members = _MEMBERS.decode(body)
-    except msgspec.ValidationError:
-        return {}
+        members = _members(body)
     except msgspec.DecodeError:
         raise BadJson("The body is not JSON.") from None
     except RecursionError:
         raise BadJson(_TOO_DEEP) from None
-    at = _skip_space(body, 0) + 1
-    for index, (name, raw) in enumerate(members.items()):
-        at = _skip_space(body, at + (1 if index else 0))
-        written = _NAME.match(body, at)
-        if not written or msgspec.json.decode(written[0]) != name:
-            raise BadJson("A name stands twice in the same object.")
-        at = _skip_space(body, _skip_space(body, written.end()) + 1)
-        value = bytes(raw)
-        if not body.startswith(value, at):
-            raise BadJson("A name stands twice in the same object.")
-        at = _skip_space(body, at + len(value))
-    if members and body[at : at + 1] != b"}":
-        raise BadJson("A name stands twice in the same object.")
+    if isinstance(members, Mapping):
+        _follow(body, 0, members)
+    if is_deeper_than(body, DEEPEST):
+        raise BadJson(_TOO_DEEP)
     return members
+
+
+def _members(body: bytes) -> Raw | Envelope:
+    try:
+        usual = _USUAL.decode(body)
+    except msgspec.ValidationError:
+        return _members_of_any_form(body)
+    values = ((name, getattr(usual, attribute)) for attribute, name in _NAMES)
+    return {name: value for name, value in values if value is not msgspec.UNSET and value is not _ABSENT}
+
+
+def _members_of_any_form(body: bytes) -> Raw | Envelope:
+    try:
+        members: dict[str, Sent] = dict(_MEMBERS.decode(body))
+    except msgspec.ValidationError:
+        return Raw(body)
+    for name in ("context", "fhirAuthorization", "prefetch"):
+        if isinstance(raw := members.get(name), Raw) and bytes(raw).startswith(b"{"):
+            members[name] = _MEMBERS.decode(raw)
+    return members
+
+
+def _follow(body: bytes, at: int, kept: Mapping[str, Sent]) -> int:
+    """The place behind the object that begins at `at` in the body, of which the decoder kept these members.
+
+    The decoder keeps the last of two equal names. So the body is walked along what it kept: where a name comes again,
+    or a value is not the one that was kept, a member was lost. That costs one comparison for each member.
+    """
+    followed: set[str] = set()
+    at = _after(body, at, b"{")
+    while (at := _skip_space(body, at)) < len(body) and not body.startswith(b"}", at):
+        written = _NAME.match(body, at)
+        name: str = msgspec.json.decode(written[0]) if written else ""
+        if written is None or name in followed or (value := kept.get(name)) is None:
+            raise BadJson(_TWICE)
+        followed.add(name)
+        at = _skip_space(body, _after(body, written.end(), b":"))
+        at = _follow(body, at, value) if isinstance(value, Mapping) else _after(body, at, memoryview(value))
+        at = _skip_space(body, at)
+        at += body.startswith(b",", at)
+    return at + 1
+
+
+def _after(body: bytes, at: int, expected: bytes | memoryview) -> int:
+    at = _skip_space(body, at)
+    if not body.startswith(expected, at):
+        raise BadJson(_TWICE)
+    return at + len(expected)
 
 
 def _skip_space(body: bytes, at: int) -> int:

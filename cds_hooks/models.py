@@ -18,6 +18,9 @@ from msgspec import Raw, Struct
 
 T = TypeVar("T")
 
+Sent = Raw | Mapping[str, Raw]  # a member as it was sent; of an object that was looked into, its members
+Envelope = Mapping[str, Sent]
+
 MOST_FEEDBACK_ITEMS = 1000
 LONGEST_COMMENT = 4000  # characters of a user's comment that are kept
 
@@ -89,13 +92,13 @@ class HookRequest(Struct, frozen=True):
 class _Members:
     """The members of one JSON object, taken out one by one; what is wrong is collected in `faults`."""
 
-    def __init__(self, raw: bytes | Raw, place: str, faults: list[Fault]) -> None:
+    def __init__(self, sent: bytes | Raw | Envelope, place: str, faults: list[Fault]) -> None:
         self.place = place
         self.faults = faults
-        found = _decoded(raw, dict[str, Raw])
+        found = sent if isinstance(sent, Mapping) else _decoded(sent, dict[str, Raw])
         if found is None:
             self.blame("", "an object")
-        self.members = found or {}
+        self.members: Envelope = found or {}
 
     def blame(self, name: str, expected: str) -> None:
         place = ".".join(part for part in (self.place, name) if part) or "the body"
@@ -103,7 +106,7 @@ class _Members:
 
     def get(self, name: str, kind: type[T], expected: str) -> T | None:
         """The member, None when it is absent, null or of another kind; the last is a fault."""
-        raw = self.members.get(name)
+        raw = self.raw(name)
         if raw is None or bytes(raw) == b"null":
             return None
         value = _decoded(raw, kind)
@@ -126,10 +129,16 @@ class _Members:
             self.blame(name, expected)
         return value or ""
 
-    def objects(self, name: str) -> Raw | None:
+    def raw(self, name: str) -> Raw | None:
+        """The member as it was sent; None when it is absent."""
+        sent = self.members.get(name)
+        return sent if isinstance(sent, Raw) else None
+
+    def objects(self, name: str) -> Sent | None:
         """The member as it was sent, None when it is absent, null or `{}`."""
-        raw = self.members.get(name)
-        return None if raw is None or _EMPTY.match(raw) else raw
+        sent = self.members.get(name)
+        is_empty = _EMPTY.match(sent) if isinstance(sent, Raw) else not sent
+        return None if is_empty else sent
 
 
 def _decoded(raw: bytes | Raw, kind: type[T]) -> T | None:
@@ -154,10 +163,10 @@ NEEDS_ORDERS = frozenset({"order-select", "order-sign"})
 NEEDS_SELECTIONS = frozenset({"order-select"})
 
 
-def read_request(body: bytes, hook: str) -> HookRequest:
+def read_request(sent: bytes | Raw | Envelope, hook: str) -> HookRequest:
     """The request of one call of a service that listens to `hook`. Raises InvalidRequest."""
     faults: list[Fault] = []
-    envelope = _Members(body, "", faults)
+    envelope = _Members(sent, "", faults)
     if faults:
         raise InvalidRequest(tuple(faults))
     sent_hook = envelope.needed_text("hook", expected=f'"{hook}", the hook of this service')
@@ -168,7 +177,7 @@ def read_request(body: bytes, hook: str) -> HookRequest:
     server = envelope.text("fhirServer", expected="the base address of a FHIR server")
     authorization = _authorization(envelope, server, context.patient)
     prefetch = envelope.objects("prefetch")
-    values = _Members(prefetch, "prefetch", faults).members if prefetch is not None else {}
+    values = _Members(prefetch, "prefetch", faults) if prefetch is not None else None
     if faults:
         raise InvalidRequest(tuple(faults))
     return HookRequest(
@@ -179,7 +188,7 @@ def read_request(body: bytes, hook: str) -> HookRequest:
         context.encounter,
         server,
         authorization,
-        values,
+        {name: raw for name in values.members if (raw := values.raw(name)) is not None} if values else {},
         context.draft_orders,
         context.selections,
     )
@@ -206,7 +215,7 @@ class _Typed(Struct, rename="camel"):
 
 
 def _draft_orders(context: _Members) -> Raw | None:
-    raw = context.members.get("draftOrders")
+    raw = context.raw("draftOrders")
     head = _decoded(raw, _Typed) if raw is not None else None
     if head is None or head.resource_type != "Bundle":
         context.blame("draftOrders", "a FHIR Bundle")
@@ -255,7 +264,7 @@ _TOKEN = re.compile(r"^[\x21-\x7e]+$")
 def _seconds(sent: _Members) -> int | None:
     """`expires_in` as a whole number; a text of digits is accepted, since some EHRs send one."""
     form = "a whole number of seconds"
-    raw = sent.members.get("expires_in")
+    raw = sent.raw("expires_in")
     if raw is None or bytes(raw) == b"null":
         return None
     digits = re.match(rb'^"?(\d{1,9})(?:\.0+)?"?$', bytes(raw))
@@ -288,7 +297,7 @@ class Feedback:
 def read_feedback(body: bytes) -> tuple[Feedback, ...]:
     """Every item of a feedback request. Raises InvalidRequest when one is wrong; then none of them counts."""
     faults: list[Fault] = []
-    raw = _Members(body, "", faults).members.get("feedback")
+    raw = _Members(body, "", faults).raw("feedback")
     items = _decoded(raw, list[Raw]) if raw is not None else None
     if not faults and not items:
         faults.append(Fault("feedback", "a list with at least one item"))
@@ -330,7 +339,7 @@ def _instant(sent: _Members) -> datetime | None:
 
 
 def _accepted(sent: _Members) -> tuple[str, ...]:
-    raw = sent.members.get("acceptedSuggestions")
+    raw = sent.raw("acceptedSuggestions")
     items = _decoded(raw, list[dict[str, Any]]) if raw is not None else None
     ids = [item.get("id") for item in items or ()]
     given = {each for each in ids if isinstance(each, str) and _WORD.match(each)}
@@ -347,7 +356,7 @@ def _reason(sent: _Members) -> OverrideReason | None:
     if raw is None:
         return None
     form = "an object with a reason, a userComment or both"
-    several = _decoded(raw, list[Raw])
+    several = _decoded(raw, list[Raw]) if isinstance(raw, Raw) else None
     members = _Members(several[0] if several else raw, f"{sent.place}.{name}", sent.faults)
     if not members.members:
         return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeVar, cast, get_args
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from mappings import fhir
 from mappings.catalogue import ResourceType
@@ -105,7 +105,7 @@ class ChartBuilder:
     _place: int = 0
     _wanted: tuple[str, ...] = ()
 
-    def add(self, raw: bytes, resource_type: str | None, follows: str | None = None) -> Page:
+    def add(self, raw: bytes | Raw, resource_type: str | None, follows: str | None = None) -> Page:
         """Take in the JSON of one resource, one Bundle, or `null` (the EHR looked and found nothing).
 
         `resource_type` is what was asked for; None for a Bundle that is a whole chart. `follows` is the `next_url`

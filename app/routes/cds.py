@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.answer import answer
 from app.errors import Unusable
 from app.examples import FEEDBACK, context_of, hook_call
-from app.strict_json import check_envelope, check_whole, read_body
+from app.strict_json import check_whole, read_body, read_envelope
 from app.wiring import services_of
 from cds_hooks.models import HookRequest, InvalidRequest, read_feedback, read_request
 from cds_hooks.services import OFFERS, Offer, discovery
@@ -88,10 +88,9 @@ async def _call(request: Request, offer: Offer) -> Response:
 
 
 async def _read(request: Request, offer: Offer, most: int) -> HookRequest:
-    body = await read_body(request, most)
-    check_envelope(body)
+    envelope = read_envelope(await read_body(request, most))
     try:
-        return read_request(body, offer.hook)
+        return read_request(envelope, offer.hook)
     except InvalidRequest as error:
         raise Unusable(str(error)) from None
 
