@@ -21,6 +21,7 @@ from app.audit_commands import audit_command, purge_command
 from app.bulk.command import export_command
 from app.definitions import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
+from app.histories import Histories, Versions
 from app.linting import rule_problems
 from app.metrics import shared_counters
 from app.records import Records, RecordsUnavailable
@@ -29,6 +30,7 @@ from app.replay import Unrepeatable, replay
 from app.screen.command import screen_command
 from app.settings import Settings, SettingsError, read_settings
 from app.signing import Keys
+from cds_hooks.change_words import KINDS
 from cds_hooks.needs import Need, what_next
 from cds_hooks.report import report_of
 from cds_hooks.wording import counted
@@ -301,13 +303,21 @@ def _name_drafts(served: Served) -> None:
 @trials_cli.command(name="show")
 def show_trial(
     trial_id: Annotated[str, typer.Argument(help="Id of the trial, as `trials list` shows it.")],
+    changes: Annotated[bool, typer.Option("--changes", help="Show what its versions changed instead.")] = False,
     trials: Folder = None,
     mappings: Concepts = None,
 ) -> None:
-    """Show a trial, cohort by cohort, criterion by criterion."""
-    trial = _served(mappings, trials).trials.get(trial_id)
+    """Show a trial, cohort by cohort, criterion by criterion; or, with --changes, what each version changed.
+
+    Earlier versions are known from the texts that `trials lint --record` kept beside the folder of definitions.
+    """
+    served = _served(mappings, trials)
+    trial = served.trials.get(trial_id)
     if trial is None:
         _stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
+    if changes:
+        _print_changes(Histories(trials).of(trial, served.catalogue))
+        return
     out.print(
         f"[bold]{trial.id}[/bold] version {trial.version} ({trial.hash[:19]})", trial.title, sep="\n", markup=True
     )
@@ -318,6 +328,21 @@ def show_trial(
             out.print(f"  {sign} {criterion.id:<24} {criterion.text}", markup=False, soft_wrap=True)
 
 
+def _print_changes(versions: Versions) -> None:
+    for step in versions.changed:
+        out.print(f"version {step.version} against version {step.since}", style="bold", markup=False)
+        for line in step.about:
+            out.print(f"  {line}", markup=False, soft_wrap=True)
+        for each in step.criteria:
+            out.print(f"  {each.id} ({KINDS[each.kind]}): {each.text}", markup=False, soft_wrap=True)
+            for line in each.lines:
+                out.print(f"      {line}", markup=False, soft_wrap=True)
+    for version in versions.lost:
+        out.print(f"version {version}: its text is not at hand")
+    if not versions.changed and not versions.lost:
+        out.print("This is the first version.")
+
+
 @trials_cli.command(name="lint")
 def lint_trials(
     trials: Folder = None,
@@ -325,7 +350,9 @@ def lint_trials(
     cases: Annotated[
         Path | None, typer.Option(help="A folder of cases, one file per trial; every computed criterion needs one.")
     ] = None,
-    record: Annotated[bool, typer.Option(help="Write down the versions of the definitions checked.")] = False,
+    record: Annotated[
+        bool, typer.Option(help="Write down the versions of the definitions checked, and keep their texts.")
+    ] = False,
 ) -> None:
     """Check every definition and concept file; print each problem with file and place.
 

@@ -1,4 +1,4 @@
-"""Holds the definition files on disk against the author's rules, and keeps the record of their versions."""
+"""Holds the definition files on disk against the author's rules, and keeps the record of their versions, with texts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError, Problem
+from trial_defs.history import history_folder, keep_version
 from trial_defs.lint import KnownVersion, Linted, lint_folder, read_versions, versions_text
 from trial_defs.loader import OUR_TRIALS
 
@@ -32,7 +33,10 @@ def rule_problems(folder: Path, catalogue: Catalogue, cases: Path | None, record
     if not record:
         return lint_folder(folder, catalogue, asked, cases).problems
     linted = lint_folder(folder, catalogue, None, cases)
-    return (*linted.problems, *_recorded(path, linted, known))
+    refused = _recorded(path, linted, known)
+    if not refused:
+        _keep_texts(history_folder(folder), linted)
+    return (*linted.problems, *refused)
 
 
 def _recorded(path: Path, linted: Linted, before: Mapping[str, KnownVersion]) -> list[Problem]:
@@ -46,3 +50,8 @@ def _recorded(path: Path, linted: Linted, before: Mapping[str, KnownVersion]) ->
     if not refused:
         path.write_text(versions_text(linted.versions), "utf-8")
     return refused
+
+
+def _keep_texts(history: Path, linted: Linted) -> None:
+    for name, file in linted.files.items():
+        keep_version(history, name, linted.versions[name].version, file.read_bytes())

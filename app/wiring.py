@@ -15,6 +15,7 @@ from app.auth import Authenticator, KeySets
 from app.definitions import Definitions
 from app.ehrs import Ehr
 from app.errors import Unavailable
+from app.histories import Histories
 from app.login import Login
 from app.metrics import Metrics
 from app.oauth import Servers
@@ -68,6 +69,7 @@ class Services:
     servers: Servers = field(init=False)
     key_sets: KeySets = field(init=False)
     login: Login = field(init=False)
+    histories: Histories = field(init=False)
     # One match at a time: between two, the event loop sees to health checks, refusals and answers of EHRs.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -75,6 +77,7 @@ class Services:
         self.slots = Slots(self.settings.max_concurrent, self.metrics)
         self.servers = Servers(self.outbound)
         self.key_sets = KeySets(self.outbound)
+        self.histories = Histories(self.settings.trials)
         self.login = Login(self.authenticator, is_demo=self.settings.is_demo)
 
     @property

@@ -46,7 +46,7 @@ def paraphrase(expression: x.Expression, titles: Titles) -> Phrase:
         case x.Not():
             return _several("Not so", (expression.part,), titles)
         case x.Age():
-            return Phrase(f"Age {_test_words(expression.test)}, in completed years")
+            return Phrase(f"Age {test_words(expression.test)}, in completed years")
         case x.SexIs():
             return Phrase(f"Sex recorded as {expression.sex}")
         case x.Value():
@@ -110,10 +110,10 @@ def _last(period: Period | None) -> str:
 
 
 def _value_head(value: x.Value, titles: Titles) -> str:
-    return f"{titles(value.concept)} {_test_words(value.test)}"
+    return f"{titles(value.concept)} {test_words(value.test)}"
 
 
-def _test_words(test: x.Test) -> str:
+def test_words(test: x.Test) -> str:
     match test:
         case Polarity():
             return test.value

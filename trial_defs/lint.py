@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -309,10 +309,11 @@ def versions_text(known: Mapping[str, KnownVersion]) -> str:
 
 @dataclass(frozen=True)
 class Linted:
-    """The problems of a folder of definitions, and the versions it holds now."""
+    """The problems of a folder of definitions, the versions it holds now, and the file of each."""
 
     problems: tuple[Problem, ...]
     versions: Mapping[str, KnownVersion]
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def lint_folder(
@@ -324,6 +325,7 @@ def lint_folder(
     """
     problems: list[Problem] = []
     versions: dict[str, KnownVersion] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.glob("*.yaml")):
         try:
             words = TrialWords.model_validate(read_yaml(path.read_bytes(), path))
@@ -333,13 +335,13 @@ def lint_folder(
         if words.is_draft:
             continue
         found: Iterable[tuple[str, str]] = lint_trial(trial, catalogue)
-        versions[trial.id] = meaning_of(words)
+        versions[trial.id], files[trial.id] = meaning_of(words), path
         if known is not None and (wrong := changed_silently(trial.id, versions[trial.id], known)):
             found = [*found, ("version", wrong)]
         problems += [Problem(path, where, message) for where, message in found]
         if cases is not None:
             problems += _case_problems(trial, cases / path.name)
-    return Linted(tuple(problems), versions)
+    return Linted(tuple(problems), versions, files)
 
 
 def _case_problems(trial: x.Trial, path: Path) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
@@ -12,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.html import ROOM, page
 from app.wiring import Services, services_of
+from cds_hooks.change_words import KINDS
 from cds_hooks.paraphrase import near_miss_words, paraphrase
 from cds_hooks.wording import definition_words, recruiting_words, titles_of, unit_words
 from mappings.catalogue import Catalogue, Concept
@@ -70,6 +72,8 @@ async def trial(request: Request, trial_id: str) -> Response:
         unit_words=unit_words,
         codes_of=lambda name: _codes(name, served.catalogue),
         titles=titles,
+        versions=await asyncio.to_thread(services.histories.of, found, served.catalogue),
+        change_kinds=KINDS,
     )
 
 

@@ -79,6 +79,19 @@ def test_a_recorded_definition_cannot_change_its_meaning_without_a_new_version(t
     assert _lint(folder).exit_code == 0
 
 
+def test_recorded_versions_are_kept_and_shown_with_what_each_changed(tmp_path: Path) -> None:
+    folder = _site(tmp_path)
+    _lint(folder, "--record")
+    _site(tmp_path, TRIAL.replace(">= 25", ">= 30").replace("version: 1", "version: 3"))
+    _lint(folder, "--record")
+    kept = [path.name for path in sorted((tmp_path / "my-trials.versions").iterdir())]
+    assert kept == ["SITE-1.v1.yaml", "SITE-1.v3.yaml"]
+    shown = CliRunner().invoke(cli, ["trials", "show", "SITE-1", "--changes", "--trials", str(folder)])
+    assert "version 3 against version 1" in shown.output
+    assert "Platelets – limit: at least 25 × 10⁹/L, now at least 30 × 10⁹/L" in shown.output
+    assert "version 2: its text is not at hand" in shown.output
+
+
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     folder = _site(tmp_path)
     versions_file(folder).write_text("SITE-1: {version: one}\n")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from trial_defs.changes import Recruitment, recruiting_changes
 from trial_defs.expressions import Recruiting
 from trial_defs.language import CriterionWords, TrialWords
 from trial_defs.registry.record import Record
@@ -67,13 +68,14 @@ def _recruiting(words: TrialWords, record: Record) -> dict[str, object]:
 
 
 def _renewed(before: dict[str, object], after: dict[str, object]) -> Iterator[str]:
-    for key, what in (("status", "status"), ("overdue_after", "completion date")):
-        if before.get(key) != after.get(key):
-            yield f"{what}: {before.get(key) or 'not stated'} -> {after.get(key) or 'not stated'}"
-    old, new = ({_site(site): site.get("status", "unknown") for site in _sites(each)} for each in (before, after))
-    for site in sorted(old.keys() | new.keys()):
-        if old.get(site) != new.get(site):
-            yield f"site {site}: {old.get(site) or 'not listed'} -> {new.get(site) or 'not listed'}"
+    for each in recruiting_changes(_recruitment(before), _recruitment(after)):
+        missing = "not listed" if each.what.startswith("site ") else "not stated"
+        yield f"{each.what}: {each.before or missing} -> {each.after or missing}"
+
+
+def _recruitment(words: dict[str, object]) -> Recruitment:
+    status, completion = (str(words[key]) if key in words else None for key in ("status", "overdue_after"))
+    return Recruitment(status, completion, {_site(site): site.get("status", "unknown") for site in _sites(words)})
 
 
 def _sites(recruiting: dict[str, object]) -> list[dict[str, str]]:
