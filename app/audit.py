@@ -20,6 +20,9 @@ from trial_defs.expressions import Trial
 
 CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
 READ = "read"  # the action of one who opens a kept report
+_AT_ONCE = 500  # rows in one statement
+# What else is no evaluation: who saw or changed rows of the worklist.
+_FHIR_ACTIONS = {READ: "R", "worklist": "R", "worklist-row": "R", "worklist-export": "R", "worklist-change": "U"}
 
 AUDITED = "https://trialcards.org/fhir/CodeSystem/audited-action"
 _EVENT_TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
@@ -102,6 +105,13 @@ class Audit:
         async with self._records.transaction() as connection:
             for statement in (*self.statements(call, now), *also):
                 await connection.execute(statement)
+
+    async def note_all(self, calls: Sequence[AuditedCall], now: datetime) -> None:
+        """Write several calls down, of as many patients, all or none."""
+        rows = [self._row(call, now) for call in calls]
+        async with self._records.transaction() as connection:
+            for start in range(0, len(rows), _AT_ONCE):
+                await connection.execute(sa.insert(CallRow).values(rows[start : start + _AT_ONCE]))
 
     def statements(self, call: AuditedCall, now: datetime) -> list[sa.Executable]:
         """What writes one call down; while secrets rotate, the patient's earlier lines move under the current one."""
@@ -224,7 +234,7 @@ def audit_event(entry: Entry) -> dict[str, Any]:
         "id": entry.id,
         "type": {"system": _EVENT_TYPES, "code": "rest", "display": "RESTful Operation"},
         "subtype": [{"system": AUDITED, "code": entry.action}],
-        "action": "R" if entry.action == READ else "E",
+        "action": _FHIR_ACTIONS.get(entry.action, "E"),
         "recorded": _instant(entry.at),
         "outcome": "4" if entry.outcome == "chart-unavailable" else "0",
         "outcomeDesc": entry.outcome,

@@ -29,5 +29,5 @@ def page(
 ) -> HTMLResponse:
     """A page made of a template. `section` among the values marks where in the site it stands."""
     given = {"Content-Security-Policy": policy(), "Referrer-Policy": "no-referrer"} | dict(headers or {})
-    content = _TEMPLATES.get_template(template).render({"section": "", "is_demo": False} | values)
+    content = _TEMPLATES.get_template(template).render({"section": "", "is_demo": False, "person": None} | values)
     return HTMLResponse(content, status, given)

@@ -36,6 +36,11 @@ class Login:
         self._authenticator = authenticator
         self._is_demo = is_demo
 
+    @property
+    def can_log_out(self) -> bool:
+        """Whether there are people who logged in, and not only tokens."""
+        return False
+
     async def person(self, request: Request) -> Person:
         """Who calls this address; LoginNeeded where that is nobody we know."""
         if self._is_demo:

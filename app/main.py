@@ -26,7 +26,7 @@ from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
-from app.routes import api, audit, cds, docs, fhir, health, pages, replay, reports
+from app.routes import api, audit, cds, docs, fhir, health, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.traces import tracer_for
@@ -113,6 +113,7 @@ def create_app(services: Services) -> FastAPI:
         health.router,
         reports.router,
         replay.router,
+        worklist.router,
         pages.router,
     ):
         app.include_router(router)

@@ -136,7 +136,7 @@ class CallRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     at: datetime = _instant(index=True)
-    action: str  # the hook service's id, "match", or "read" where a kept report was opened
+    action: str  # the hook service's id, "match", "read" where a kept report was opened, or "worklist..."
     ehr: str
     tenant: str
     patient: str = Field(index=True)  # keyed hash
@@ -285,7 +285,8 @@ class Records:
         }
         rows = [common | self._row(card) for card in cards]
         async with self.transaction() as connection:
-            await connection.execute(sa.insert(IssuedCard), rows)
+            if rows:
+                await connection.execute(sa.insert(IssuedCard), rows)
             for statement in also:
                 await connection.execute(statement)
             if self._retention:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.spreadsheets import cell
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -155,12 +157,8 @@ def _write_csv(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([column[0] for column in found.description or ()])
         while batch := found.fetchmany(10_000):
-            writer.writerows([_cell(value) for value in row] for row in batch)
+            writer.writerows([cell(value) for value in row] for row in batch)
     temporary.replace(path)
-
-
-def _cell(value: object) -> object:
-    return "'" + value if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _figures(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:

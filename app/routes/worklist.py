@@ -1,0 +1,292 @@
+"""The coordinator's worklist: candidates by trial and verdict, what became of them, and the way out to other programs.
+
+A patient's id never stands in an address: a row has an id of its own, and ids are searched for by POST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.errors import Unusable
+from app.forms import read_form
+from app.html import page
+from app.login import Person
+from app.media_types import FHIR_TYPE
+from app.reports import signed_address
+from app.wiring import Services, services_of
+from app.worklist.candidates import Left
+from app.worklist.exports import as_csv, as_fhir
+from app.worklist.figures import answers, funnels
+from app.worklist.records import STATUSES, Detail, Filter, Order, Row
+from app.worklist.words import (
+    DUE_WORDS,
+    LEFT_WORDS,
+    LIST_WORDS,
+    ORDER_WORDS,
+    REASON_WORDS,
+    SOURCE_WORDS,
+    STATUS_WORDS,
+    VERDICT_CHOICES,
+)
+from cds_hooks.wording import VERDICTS as VERDICT_WORDS
+from trial_defs.findings import Verdict
+
+router = APIRouter(prefix="/worklist", include_in_schema=False)
+
+PAGE = 50  # rows
+LONGEST_NOTE = 4000
+# A form that is posted from a page without a referrer has no origin either.
+_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+_ASKED = ("trial", "verdict", "list", "due", "order")
+SAVED = {"status": "The status is saved.", "note": "The note is saved."}
+
+
+# -- the list
+
+
+@router.get("")
+async def show_list(request: Request) -> Response:
+    services = services_of(request)
+    person = await services.login.person(request)
+    return await _list(services, person, request.query_params)
+
+
+@router.post("/search")
+async def search(request: Request) -> Response:
+    """The list for a part of a patient's id, which is told nobody but us."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    return await _list(services, person, await read_form(request))
+
+
+async def _list(services: Services, person: Person, given: Mapping[str, str]) -> Response:
+    asked = _filter(given, services)
+    number = _page_number(given.get("page", ""))
+    found = await services.worklist.page(asked, number, PAGE)
+    await _note(services, found.rows, "worklist", person)
+    return _page(
+        services,
+        person,
+        "worklist/list.html",
+        rows=found.rows,
+        total=found.total,
+        first=(number - 1) * PAGE + 1,
+        number=number,
+        pages=max(1, -(-found.total // PAGE)),
+        asked={name: given.get(name, "open" if name == "list" else "") for name in _ASKED},
+        patient=asked.patient,
+        query=lambda **changes: urlencode({**_query(given), **changes}),
+        today=services.clock().astimezone(services.settings.zone).date(),
+    )
+
+
+def _query(given: Mapping[str, str]) -> dict[str, str]:
+    """The filter as it may stand in an address."""
+    return {name: given[name] for name in _ASKED if given.get(name)}
+
+
+def _filter(given: Mapping[str, str], services: Services) -> Filter:
+    due = _one_of(DUE_WORDS, given.get("due", ""), "due")
+    today = services.clock().astimezone(services.settings.zone).date()
+    return Filter(
+        trial=given.get("trial", "")[:100],
+        verdict=_one_of({"": "", **VERDICT_CHOICES}, given.get("verdict", ""), "verdict"),
+        listed=_one_of(LIST_WORDS, given.get("list") or "open", "list"),
+        due_by=today + timedelta(days=int(due)) if due else None,
+        patient=given.get("patient", "").strip()[:100],
+        order=cast(Order, _one_of(ORDER_WORDS, given.get("order") or "best", "order")),
+    )
+
+
+def _one_of(choices: Mapping[str, str], value: str, name: str) -> str:
+    if value not in choices:
+        raise Unusable(f"{name} is one of: {', '.join(filter(None, choices))}.", name)
+    return value
+
+
+def _page_number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 7 and int(text) else 1
+
+
+# -- out of the list
+
+
+@router.get("/export.csv")
+async def export_csv(request: Request) -> Response:
+    rows, _ = await _exported(request)
+    return _file(as_csv(rows), "text/csv; charset=utf-8", "worklist.csv")
+
+
+@router.get("/export.json")
+async def export_fhir(request: Request) -> Response:
+    rows, services = await _exported(request)
+    base = (services.settings.public_url or f"{request.url.scheme}://{request.url.netloc}") + "/fhir"
+    bundle = as_fhir(rows, services.definitions.now.trials, base, services.clock())
+    return _file(msgspec.json.encode(bundle), FHIR_TYPE, "worklist.json")
+
+
+async def _exported(request: Request) -> tuple[Sequence[Row], Services]:
+    services = services_of(request)
+    person = await services.login.person(request)
+    found = await services.worklist.every(_filter(request.query_params, services))
+    rows = [row for row in found if row.patient_id is not None]
+    await _note(services, rows, "worklist-export", person)
+    return rows, services
+
+
+def _file(content: bytes, media_type: str, name: str) -> Response:
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=media_type, headers=headers)
+
+
+@router.get("/figures")
+async def figures(request: Request) -> Response:
+    """How far candidates came, and what clinicians answered to the cards."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    summary = await services.records.feedback_summary()
+    return _page(
+        services,
+        person,
+        "worklist/figures.html",
+        funnels=funnels(await services.worklist.funnel()),
+        answers=answers(summary["feedback"]),
+    )
+
+
+# -- one row
+
+
+@router.get("/{row_id}")
+async def show_row(request: Request, row_id: str) -> Response:
+    services = services_of(request)
+    person = await services.login.person(request)
+    found = await services.worklist.detail(row_id)
+    if found is None:
+        return _gone(services, person)
+    await _note(services, [found.row], "worklist-row", person)
+    return await _detail(services, person, found, saved=SAVED.get(request.query_params.get("saved", "")))
+
+
+async def _detail(
+    services: Services, person: Person, found: Detail, status: int = 200, *, saved: str | None = None,
+    problem: str | None = None, note: str = "",
+) -> Response:  # fmt: skip
+    row = found.row
+    trial = services.definitions.now.trials.get(row.trial)
+    return _page(
+        services,
+        person,
+        "worklist/detail.html",
+        status,
+        row=row,
+        trial=trial,
+        detail=found,
+        cohorts={cohort.id: cohort.title for cohort in trial.cohorts} if trial else {},
+        is_current=trial is not None and trial.hash == row.definition_hash,
+        can_explain=bool(row.report) and await services.records.is_sealed(row.report, services.clock()),
+        saved=saved,
+        problem=problem,
+        note=note,
+    )
+
+
+@router.get("/{row_id}/explanation")
+async def explain(request: Request, row_id: str) -> Response:
+    """On to the explanation behind the newest answer, under an address that lives a few minutes."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    found = await services.worklist.detail(row_id)
+    if found is None or found.row.is_hidden or not found.row.report:
+        return _gone(services, person)
+    row, base = found.row, services.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    await _note(services, [row], "worklist-row", person)
+    address = signed_address(services.keys, base, row.report, services.clock(), row.trial)
+    return RedirectResponse(address, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+
+
+@router.post("/{row_id}/status")
+async def set_status(request: Request, row_id: str) -> Response:
+    """Give the row a status. 409 where somebody else gave it another one since the page was opened."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    form = await read_form(request)
+    status = _one_of(STATUS_WORDS, form.get("status", ""), "status")
+    found = await services.worklist.detail(row_id)
+    if found is None or found.row.is_hidden:
+        return _gone(services, person)
+    was = form.get("was", found.row.status)
+    if was != found.row.status or not await services.worklist.set_status(found.row, status, person, services.clock()):
+        now = await services.worklist.detail(row_id)
+        problem = "Somebody has given another status meanwhile; yours was not saved. This is how it stands now."
+        return _gone(services, person) if now is None else await _detail(services, person, now, 409, problem=problem)
+    await _note(services, [found.row], "worklist-change", person)
+    return _back_to(row_id, "status")
+
+
+@router.post("/{row_id}/notes")
+async def add_note(request: Request, row_id: str) -> Response:
+    services = services_of(request)
+    person = await services.login.person(request)
+    text = (await read_form(request)).get("note", "").strip()
+    found = await services.worklist.detail(row_id)
+    if found is None or found.row.is_hidden:
+        return _gone(services, person)
+    if not text or len(text) > LONGEST_NOTE:
+        problem = f"A note has 1 to {LONGEST_NOTE} characters; it was not saved."
+        return await _detail(services, person, found, 422, problem=problem, note=text)
+    await services.worklist.add_note(found.row, text, person, services.clock())
+    await _note(services, [found.row], "worklist-change", person)
+    return _back_to(row_id, "note")
+
+
+def _back_to(row_id: str, saved: str) -> Response:
+    return RedirectResponse(f"/worklist/{row_id}?saved={saved}", 303, {"Cache-Control": "no-store"})
+
+
+# -- parts
+
+
+async def _note(services: Services, rows: Sequence[Row], action: str, person: Person) -> None:
+    """Who saw or changed what, in the audit trail."""
+    calls = [services.worklist.audited(row, action, person) for row in rows]
+    await services.audit.note_all([call for call in calls if call], services.clock())
+
+
+def _gone(services: Services, person: Person) -> Response:
+    return _page(services, person, "worklist/gone.html", 404)
+
+
+def _page(services: Services, person: Person, template: str, status: int = 200, **values: Any) -> Response:
+    trials = services.definitions.now.trials
+    return page(
+        template,
+        status,
+        _HEADERS,
+        section="worklist",
+        is_demo=services.settings.is_demo,
+        person=person,
+        can_log_out=services.login.can_log_out,
+        titles={name: trial.short_title for name, trial in trials.items()},
+        words={
+            "verdict": {verdict.value: VERDICT_WORDS[verdict] for verdict in Verdict},
+            "verdicts": {"": "Any verdict", **VERDICT_CHOICES},
+            "status": STATUS_WORDS,
+            "list": LIST_WORDS,
+            "due": DUE_WORDS,
+            "order": ORDER_WORDS,
+            "left": {why.value: LEFT_WORDS[why] for why in Left},
+            "source": SOURCE_WORDS,
+            "reason": REASON_WORDS,
+        },
+        statuses=STATUSES,
+        **values,
+    )

@@ -1,0 +1,55 @@
+"""The worklist's codes as a coordinator reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.worklist.candidates import Left
+from cds_hooks.wording import VERDICTS as VERDICT_WORDS
+from trial_defs.findings import Verdict
+
+STATUS_WORDS: Mapping[str, str] = {
+    "new": "New",
+    "contacted": "Contacted",
+    "declined": "Declined",
+    "consented": "Consented",
+    "enrolled": "Enrolled",
+    "screen-failure": "Screen failure",
+}
+LIST_WORDS: Mapping[str, str] = {
+    "open": "Open: candidates still to be seen to",
+    **STATUS_WORDS,
+    "left": "No longer candidates",
+    "all": "Everyone",
+}
+VERDICT_CHOICES: Mapping[str, str] = {
+    verdict.value: VERDICT_WORDS[verdict]
+    for verdict in (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS)
+}
+DUE_WORDS: Mapping[str, str] = {
+    "": "Any day",
+    "0": "Due today or before",
+    "14": "Within 14 days",
+    "90": "Within 90 days",
+}
+ORDER_WORDS: Mapping[str, str] = {"best": "Best first", "recheck": "Recheck day", "recent": "Seen last"}
+LEFT_WORDS: Mapping[str, str] = {
+    "": "",
+    Left.NOT_ELIGIBLE: "a criterion is no longer met",
+    Left.NOT_INDICATED: "the diagnosis is no longer on record, or the trial is no longer served",
+    Left.CLOSED: "the trial or the cohort no longer recruits",
+    Left.NOT_IN_SCREEN: "no longer in the hospital's screen: gone from the export, or not to be listed",
+    Left.WITHHELD: "the match rests on a record that may not be shown",
+    Left.NOT_APPROACHABLE: "the chart says not to approach this patient for research",
+}
+SOURCE_WORDS: Mapping[str, str] = {"hook": "an opened chart", "screen": "a screen"}
+REASON_WORDS: Mapping[str, str] = {
+    "patient-declined": "patient declined",
+    "already-enrolled": "already enrolled",
+    "not-appropriate": "not appropriate",
+    "data-wrong": "wrong data",
+    "ask-later": "ask later",
+    "not-my-patient": "not my patient",
+    "other": "another reason",
+    "": "no reason given",
+}
