@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, tzinfo
+from dataclasses import replace
+from datetime import tzinfo
 
-import msgspec
-import sqlalchemy as sa
-
-from app.audit import AuditedCall, Outcome, definitions_of
-from app.definitions import Served
+from app.call import Call, Judged, judge, write_down
 from app.ehr import access_for, complete_chart
 from app.ehrs import Caller
 from app.errors import ChartUnavailable, Unavailable, Unusable
-from app.kept import to_keep
-from app.logs import call_id
 from app.records import NewCard, Shown
-from app.reports import signed_address
-from app.restricted import sources_of, without_restricted
+from app.restricted import sources_of
 from app.wiring import Services
-from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, reading_of
-from cds_hooks.cards import Card, Link, cards_for, has_unevaluated, ranked, response
+from cds_hooks.cards import Card, cards_for, has_unevaluated, ranked, response
 from cds_hooks.dismissals import says_the_same, warns_of_the_same, what_it_said, what_the_order_would_do
 from cds_hooks.models import NEEDS_SELECTIONS, HookRequest
 from cds_hooks.order_cards import order_cards_for
 from cds_hooks.order_effect import effects_of
-from cds_hooks.report import report_of
 from cds_hooks.services import Offer, Prefetch
-from cds_hooks.wording import titles_of
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder, ChartError
 from mappings.clock import Clock
-from mappings.consent import declines_research
-from mappings.labels import restricted_sources
 from mappings.orders import Drafts, planned, read_drafts
-from trial_defs.evaluation import match
 from trial_defs.findings import Match, TrialMatch
 
-LONG_CHART = 3000  # records
 KEPT_BACK = 0.15  # of the deadline, for matching and for writing down what was shown
 
 
@@ -62,74 +47,33 @@ async def answer(
     parts = offer.prefetch if drafts is None or drafts.may_matter(served.catalogue) else offer.required
     until = started + services.settings.deadline * (1 - KEPT_BACK)
     shown = Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id)
-    call = _Call(shown, offer, caller, services, served, base, now)
+    call = Call(shown, offer.id, caller.ehr, services, served, base, now)
     try:
         with services.metrics.phase("chart"):
             chart = await _chart(hook, parts, drafts, caller, services, until)
-        cards, found, reading = await _cards(call, chart, drafts)
+        cards, judged = await _cards(call, chart, drafts)
     except ChartUnavailable:
         await services.audit.note(call.audited("chart-unavailable"), now)
         raise
     if not cards:
-        await services.audit.note(call.audited("no-cards"), now, call.listed(reading))
+        await services.audit.note(call.audited("no-cards"), now, call.listed(judged.reading))
         return response(())
     with services.metrics.phase("record"):
-        await _keep(call, chart, found, cards, reading)
+        await write_down(call, chart, judged, "cards", _to_keep(cards, services))
     return response([card for card, _ in cards])
-
-
-@dataclass(frozen=True)
-class _Call:
-    """Who is shown what, by which definitions, and under which report."""
-
-    shown: Shown
-    offer: Offer
-    caller: Caller
-    services: Services
-    served: Served
-    base: str
-    now: datetime
-    report_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    @property
-    def zone(self) -> tzinfo:
-        return self.services.zone_of(self.caller.ehr)
-
-    def audited(self, outcome: Outcome) -> AuditedCall:
-        """The line of the audit trail."""
-        definitions = definitions_of(self.served.trials.values())
-        report = self.report_id if outcome == "cards" else ""
-        return AuditedCall(call_id(), self.offer.id, self.shown, outcome, definitions, report)
-
-    def listed(self, reading: Reading | None, report: str = "") -> list[sa.Executable]:
-        """What brings the worklist up to date."""
-        if reading is None:
-            return []
-        return self.services.worklist.statements(self.shown, reading, "hook", self.now, report)
-
-    def link_to(self, trial: TrialMatch | None) -> Link | None:
-        """The way to the full explanation, where reports are kept at all."""
-        if not self.services.settings.retention_days:
-            return None
-        name = trial.trial.id if trial else None
-        return Link(signed_address(self.services.keys, self.base, self.report_id, self.now, name))
 
 
 Said = tuple[Card, str]  # a card, and what must be remembered of what it said
 
 
-async def _cards(call: _Call, chart: Chart, drafts: Drafts | None) -> tuple[list[Said], Match | None, Reading | None]:
-    """What is worth showing, the match behind it, and what the worklist learns from it.
-
-    ChartUnavailable where an empty list would be a lie.
-    """
+async def _cards(call: Call, chart: Chart, drafts: Drafts | None) -> tuple[list[Said], Judged]:
+    """What is worth showing, and what it rests on; ChartUnavailable where an empty list would be a lie."""
     services, catalogue = call.services, call.served.catalogue
-    if declines_research(chart, Clock(call.now, call.zone)):
-        return [], None, NOT_TO_BE_APPROACHED
-    whole = await _matched(call, chart)
-    found = without_restricted(whole, restricted_sources(chart, services.settings.labels))
     # For an order that may change nothing the chart is not read as a whole.
-    reading = reading_of(whole, found, titles_of(catalogue)) if drafts is None else None
+    judged = await judge(call, chart, is_whole=drafts is None)
+    if judged.found is None:
+        return [], judged
+    found = judged.found
     with services.metrics.phase("cards"):
         if drafts is None:
             _count(found, services)
@@ -138,35 +82,10 @@ async def _cards(call: _Call, chart: Chart, drafts: Drafts | None) -> tuple[list
             cards = await _cards_of_orders(call, found, catalogue, chart, drafts, call.zone)
     if not cards and has_unevaluated(found):
         raise ChartUnavailable("The patient's conditions could not be read, so no trial could be evaluated.")
-    return cards, found, reading
+    return cards, judged
 
 
-async def _matched(call: _Call, chart: Chart) -> Match:
-    """The match, one at a time; that of a very long chart is made beside the event loop."""
-    trials = list(call.served.trials.values())
-    work = (trials, chart, call.served.catalogue, call.now, call.zone, call.served.silences)
-    async with call.services.turn:
-        with call.services.metrics.phase("match"):
-            if sum(chart.counts.values()) > LONG_CHART:
-                return await asyncio.to_thread(match, *work)
-            return match(*work)
-
-
-async def _keep(call: _Call, chart: Chart, found: Match | None, cards: Sequence[Said], reading: Reading | None) -> None:
-    """Write down what is about to be shown, with the line of the audit trail, in one transaction."""
-    services, now = call.services, call.now
-    assert found is not None
-    report = msgspec.json.encode(report_of(found, call.report_id, call.served.catalogue))
-    content = to_keep(report, chart, str(call.zone)) if services.settings.retention_days else b""
-    if content:
-        await services.records.remember(call.served.texts, now)
-    kept = _to_keep(cards, services)
-    listed = call.listed(reading, call.report_id if content else "")
-    also = [*services.audit.statements(call.audited("cards"), now), *listed]
-    await services.records.keep(call.shown, call.offer.id, call.report_id, content, kept, now, also)
-
-
-async def _cards_of_matches(call: _Call, found: Match, catalogue: Catalogue) -> list[Said]:
+async def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue) -> list[Said]:
     dismissed = await call.services.records.dismissed(call.shown, call.now)
     silent = _silent(found, dismissed)
     cards = cards_for(
@@ -176,14 +95,14 @@ async def _cards_of_matches(call: _Call, found: Match, catalogue: Catalogue) -> 
         link_to=call.link_to,
         most=call.services.settings.max_cards,
         silent=silent,
-        match_extension=call.caller.ehr.match_extension,
+        match_extension=call.ehr.match_extension,
     )
     call.services.metrics.snoozed.inc(len(silent))
     return [(card, what_it_said(card.trial) if card.trial else "") for card in cards]
 
 
 async def _cards_of_orders(
-    call: _Call, found: Match, catalogue: Catalogue, chart: Chart, drafts: Drafts, zone: tzinfo
+    call: Call, found: Match, catalogue: Catalogue, chart: Chart, drafts: Drafts, zone: tzinfo
 ) -> list[Said]:
     """The effect of the orders; none on a trial that was set aside for good, or that was warned of already."""
     orders = planned(drafts, chart, catalogue, Clock(call.now, zone))
@@ -204,7 +123,7 @@ async def _cards_of_orders(
         link_to=call.link_to,
         most=call.services.settings.max_cards,
         silent=everyone | warned,
-        match_extension=call.caller.ehr.match_extension,
+        match_extension=call.ehr.match_extension,
     )
     call.services.metrics.snoozed.inc(len(warned))
     return [(card, what_the_order_would_do(effect) if effect else "") for card, effect in cards]

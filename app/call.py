@@ -1,0 +1,122 @@
+"""One call about one patient, whoever makes it: what of the match may be shown, and what is written down first."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+
+import msgspec
+import sqlalchemy as sa
+
+from app.audit import AuditedCall, Outcome, definitions_of
+from app.definitions import Served
+from app.ehrs import Ehr
+from app.kept import KeptAnswer, to_keep
+from app.logs import call_id
+from app.records import NewCard, Shown
+from app.reports import signed_address
+from app.restricted import without_restricted
+from app.wiring import Services
+from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, reading_of
+from cds_hooks.cards import Link
+from cds_hooks.report import report_of
+from cds_hooks.wording import titles_of
+from mappings.chart import Chart
+from mappings.clock import Clock
+from mappings.consent import declines_research
+from mappings.labels import restricted_sources
+from trial_defs.evaluation import match
+from trial_defs.findings import Match, TrialMatch
+
+LONG_CHART = 3000  # records
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who is shown what, by which definitions, and under which report."""
+
+    shown: Shown
+    action: str  # as the audit trail names it: the hook service's id, or "launch"
+    ehr: Ehr
+    services: Services
+    served: Served
+    base: str  # our own address
+    now: datetime
+    report_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.services.zone_of(self.ehr)
+
+    def audited(self, outcome: Outcome) -> AuditedCall:
+        """The line of the audit trail."""
+        definitions = definitions_of(self.served.trials.values())
+        report = self.report_id if outcome in ("cards", "report") else ""
+        return AuditedCall(call_id(), self.action, self.shown, outcome, definitions, report)
+
+    def listed(self, reading: Reading | None, report: str = "") -> list[sa.Executable]:
+        """What brings the worklist up to date."""
+        if reading is None:
+            return []
+        return self.services.worklist.statements(self.shown, reading, "hook", self.now, report)
+
+    def link_to(self, trial: TrialMatch | None) -> Link | None:
+        """The way to the full explanation: our SMART app, or a signed address where reports are kept at all."""
+        name = trial.trial.id if trial else None
+        if self.ehr.app:
+            return Link(f"{self.base}/launch", smart=True, app_context=name)
+        return Link(self.signed_address(name)) if self.services.settings.retention_days else None
+
+    def signed_address(self, trial: str | None) -> str:
+        """Where this call's report can be read for some minutes."""
+        return signed_address(self.services.keys, self.base, self.report_id, self.now, trial)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The part of a match that may be shown, and what the worklist learns from it, if it is to learn anything.
+
+    `found` is None for a patient whose chart says not to be approached for research.
+    """
+
+    found: Match | None
+    reading: Reading | None
+
+
+async def judge(call: Call, chart: Chart, *, is_whole: bool = True) -> Judged:
+    """Hold the chart against the trials. Where it was not read as a whole, the worklist learns nothing."""
+    if declines_research(chart, Clock(call.now, call.zone)):
+        return Judged(None, NOT_TO_BE_APPROACHED)
+    whole = await _matched(call, chart)
+    found = without_restricted(whole, restricted_sources(chart, call.services.settings.labels))
+    return Judged(found, reading_of(whole, found, titles_of(call.served.catalogue)) if is_whole else None)
+
+
+async def _matched(call: Call, chart: Chart) -> Match:
+    """The match, one at a time; that of a very long chart is made beside the event loop."""
+    trials = list(call.served.trials.values())
+    work = (trials, chart, call.served.catalogue, call.now, call.zone, call.served.silences)
+    async with call.services.turn:
+        with call.services.metrics.phase("match"):
+            if sum(chart.counts.values()) > LONG_CHART:
+                return await asyncio.to_thread(match, *work)
+            return match(*work)
+
+
+async def write_down(
+    call: Call, chart: Chart, judged: Judged, outcome: Outcome, cards: Sequence[NewCard] = ()
+) -> KeptAnswer:
+    """Write down what is about to be shown, with the line of the audit trail, in one transaction; what it rests on."""
+    services, now = call.services, call.now
+    assert judged.found is not None
+    report = msgspec.json.encode(report_of(judged.found, call.report_id, call.served.catalogue))
+    content = to_keep(report, chart, str(call.zone)) if services.settings.retention_days else b""
+    if content:
+        await services.records.remember(call.served.texts, now)
+    listed = call.listed(judged.reading, call.report_id if content else "")
+    also = [*services.audit.statements(call.audited(outcome), now), *listed]
+    await services.records.keep(call.shown, call.action, call.report_id, content, cards, now, also)
+    return KeptAnswer(report, chart, str(call.zone))
