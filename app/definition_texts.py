@@ -5,9 +5,10 @@ A trial's text is its file. The concepts are every file of every folder in order
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,17 +17,49 @@ import msgspec
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.expressions import Trial
-from trial_defs.loader import read_trial
+from trial_defs.loader import hash_of, read_trial
 
 _Folder = list[tuple[str, bytes]]
 _KINDS = ("*.yaml", "*.json")
 
 
-def trial_texts(folders: Iterable[Path], trials: Iterable[Trial]) -> dict[str, bytes]:
-    """By hash the file of each trial that these folders still hold."""
-    wanted = {trial.hash for trial in trials}
-    found = {_hash(raw): raw for folder in folders for path in folder.glob("*.yaml") if (raw := _read(path))}
-    return {digest: raw for digest, raw in found.items() if digest in wanted}
+Texts = Mapping[str, bytes]  # by hash
+
+
+@dataclass(frozen=True)
+class PackedTexts(Mapping[str, bytes]):
+    """Texts by hash, each held compressed: there may be ten thousand, of which few are ever read."""
+
+    packed: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, digest: str, text: bytes) -> None:
+        self.packed[digest] = zlib.compress(text, 1)
+
+    def only(self, wanted: Collection[str]) -> PackedTexts:
+        return PackedTexts({digest: text for digest, text in self.packed.items() if digest in wanted})
+
+    def __getitem__(self, digest: str) -> bytes:
+        return zlib.decompress(self.packed[digest])
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self.packed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.packed)
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+
+def add_trial_texts(folders: Iterable[Path], trials: Iterable[Trial], texts: PackedTexts) -> None:
+    """Add the files of these trials that are not among the texts yet, as far as the folders still hold them."""
+    wanted = {trial.hash for trial in trials if trial.hash not in texts}
+    if not wanted:
+        return
+    for path in (path for folder in folders for path in folder.glob("*.yaml")):
+        raw = _read(path)
+        if raw and (digest := hash_of(raw)) in wanted:
+            texts.add(digest, raw)
 
 
 def concepts_text(folders: Sequence[Path]) -> bytes:
@@ -77,10 +110,3 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _hash(raw: bytes) -> str:
-    return "sha256:" + hashlib.sha256(raw).hexdigest()
-
-
-Texts = Mapping[str, bytes]  # by hash

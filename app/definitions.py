@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.definition_texts import Texts, concepts_text, trial_texts
+from app.compiled import WORTH_IT, Compiled
+from app.definition_texts import PackedTexts, add_trial_texts, concepts_text
+from app.file_contents import Contents, files_of
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.expressions import Trial
-from trial_defs.loader import OUR_TRIALS, Draft, load_trials
+from trial_defs.loader import OUR_TRIALS, Draft, Trials, load_trials
 from trial_defs.silence import Silences
 
 OUR_CONCEPTS = Path(__file__).parent.parent / "mappings" / "concepts"
@@ -32,24 +34,34 @@ class Served:
     trials: Mapping[str, Trial]
     problems: tuple[str, ...] = ()
     drafts: tuple[Draft, ...] = ()
-    texts: Texts = field(default_factory=dict)
+    texts: PackedTexts = field(default_factory=PackedTexts)
     silences: Silences = field(default_factory=Silences, repr=False, compare=False)
 
 
 @dataclass
 class Definitions:
-    """Holds what is served now. `site_concepts` and `site_trials` are the site's folders, where it has any."""
+    """Holds what is served now. `site_concepts` and `site_trials` are the site's folders, where it has any.
+
+    `compiled` is where compiled trials are kept between starts.
+    """
 
     site_concepts: Path | None = None
     site_trials: Path | None = None
+    compiled: Compiled = field(default_factory=lambda: Compiled(None))
     _served: Served | None = None
     _seen: str = field(default="", init=False)
+    _contents: Contents = field(default_factory=Contents, init=False, repr=False)
 
     @property
     def now(self) -> Served:
         if self._served is None:
             self._seen, self._served = self._fingerprint(), self._read(None)
         return self._served
+
+    @property
+    def are_read(self) -> bool:
+        """Whether `now` answers at once; before, it reads everything."""
+        return self._served is not None
 
     async def reload_if_changed(self) -> bool:
         """Read everything again where a file changed since; the reading is done off the event loop."""
@@ -65,30 +77,44 @@ class Definitions:
         """Names and contents of every definition file: an edit within the clock's resolution is seen too."""
         digest = hashlib.sha256()
         for folder in (*self._concept_folders(), *self._trial_folders()):
-            for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.json"))):
-                try:
-                    content = path.read_bytes()
-                except OSError:
-                    content = b"unreadable"
-                digest.update(str(path).encode() + b"\0" + hashlib.sha256(content).digest())
+            for path in files_of(folder):
+                digest.update(path.encode() + b"\0" + self._contents.hash_of(path))
         return digest.hexdigest()
 
     def _read(self, before: Served | None) -> Served:
-        texts = dict(before.texts) if before else {}
+        texts = PackedTexts(dict(before.texts.packed) if before else {})
         catalogue, problems = self._read_concepts(before, texts)
-        loaded = load_trials(self._trial_folders(), catalogue)
+        loaded = self._read_trials(before, catalogue)
         problems += [str(problem) for problem in loaded.problems]
         trials = dict(loaded.trials)
         # A trial whose file was good before and is broken now stays as it was; one whose file is gone is gone.
-        broken = {problem.file for problem in loaded.problems}
-        kept = before.trials.items() if before else ()
-        trials |= {name: trial for name, trial in kept if any(_may_define(path, name) for path in broken)}
-        texts |= trial_texts(self._trial_folders(), trials.values())
-        used = {catalogue.hash, *(trial.hash for trial in trials.values())}
-        texts = {digest: text for digest, text in texts.items() if digest in used}
+        broken = [_Broken.of(path) for path in {problem.file for problem in loaded.problems}]
+        if before and broken:
+            trials |= {name: trial for name, trial in before.trials.items() if any(b.may_define(name) for b in broken)}
+        add_trial_texts(self._trial_folders(), trials.values(), texts)
+        texts = texts.only({catalogue.hash, *(trial.hash for trial in trials.values())})
         return Served(catalogue, dict(sorted(trials.items())), tuple(problems), loaded.drafts, texts)
 
-    def _read_concepts(self, before: Served | None, texts: dict[str, bytes]) -> tuple[Catalogue, list[str]]:
+    def _read_trials(self, before: Served | None, catalogue: Catalogue) -> Trials:
+        """Only what is new or changed is compiled; where that is much, it is kept for the next start."""
+        folders = self._trial_folders()
+        if before and before.catalogue.hash == catalogue.hash:
+            return self._load(folders, catalogue, {trial.hash: trial for trial in before.trials.values()})
+        known = self.compiled.read(catalogue.hash)
+        if known or sum(len(list(folder.glob("*.yaml"))) for folder in folders) < WORTH_IT:
+            return self._load(folders, catalogue, known)
+        with self.compiled.turn():
+            return self._load(folders, catalogue, self.compiled.read(catalogue.hash))
+
+    def _load(self, folders: Iterable[Path], catalogue: Catalogue, known: Mapping[str, Trial]) -> Trials:
+        loaded = load_trials(folders, catalogue, known)
+        new = sum(trial.hash not in known for trial in loaded.trials.values())
+        if new < WORTH_IT:
+            return loaded
+        shared = self.compiled.keep({trial.hash: trial for trial in loaded.trials.values()}, catalogue.hash)
+        return replace(loaded, trials={name: shared[trial.hash] for name, trial in loaded.trials.items()})
+
+    def _read_concepts(self, before: Served | None, texts: PackedTexts) -> tuple[Catalogue, list[str]]:
         """The concepts, whose files are added to `texts`; the earlier ones, or ours alone, where a file is broken."""
         try:
             return _with_text(self._concept_folders(), texts), []
@@ -105,9 +131,9 @@ class Definitions:
         return (OUR_TRIALS, *_given(self.site_trials))
 
 
-def _with_text(folders: Sequence[Path], texts: dict[str, bytes]) -> Catalogue:
+def _with_text(folders: Sequence[Path], texts: PackedTexts) -> Catalogue:
     catalogue = load_catalogue(folders)
-    texts[catalogue.hash] = concepts_text(folders)
+    texts.add(catalogue.hash, concepts_text(folders))
     return catalogue
 
 
@@ -115,9 +141,20 @@ def _given(folder: Path | None) -> Iterable[Path]:
     return (folder,) if folder else ()
 
 
-def _may_define(path: Path, trial: str) -> bool:
-    """Whether a broken file is the one that defined this trial: its id stands in the name or the text of the file."""
-    try:
-        return trial in path.stem or trial.encode() in path.read_bytes()
-    except OSError:
-        return trial in path.stem
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """A file that cannot be used."""
+
+    path: Path
+    content: bytes
+
+    @classmethod
+    def of(cls, path: Path) -> _Broken:
+        try:
+            return cls(path, path.read_bytes())
+        except OSError:
+            return cls(path, b"")
+
+    def may_define(self, trial: str) -> bool:
+        """Whether it is the one that defined this trial: its id stands in the name or the text of the file."""
+        return trial in self.path.stem or trial.encode() in self.content

@@ -35,12 +35,14 @@ class Trials:
     drafts: tuple[Draft, ...] = ()
 
 
-def load_trials(folders: Iterable[Path], catalogue: Catalogue) -> Trials:
+def load_trials(folders: Iterable[Path], catalogue: Catalogue, known: Mapping[str, Trial] | None = None) -> Trials:
     """Read every definition of these folders; a file of a later folder replaces the trial of the same id.
 
     A file that cannot be used is left out and reported; where it would have replaced a trial, the older one stays. A
-    draft is left out too, without being a problem.
+    draft is left out too, without being a problem. `known`: by hash what was compiled before with these concepts; a
+    file of that content is not read again.
     """
+    known = known or {}
     trials: dict[str, Trial] = {}
     problems: list[Problem] = []
     drafts: list[Draft] = []
@@ -51,15 +53,17 @@ def load_trials(folders: Iterable[Path], catalogue: Catalogue) -> Trials:
             continue
         for path in sorted(folder.glob("*.yaml")):
             try:
-                words, digest = _read_words(path)
-                trial = compile_trial(words, catalogue, path, digest)
+                raw = path.read_bytes()
+                digest = hash_of(raw)
+                words = None if digest in known else _read_words(raw, path)
+                trial = compile_trial(words, catalogue, path, digest) if words else known[digest]
             except DefinitionError as error:
                 problems += error.problems
                 continue
             except OSError as error:
                 problems.append(Problem(path, "", f"cannot be read: {error.strerror}"))
                 continue
-            if words.is_draft:
+            if words and words.is_draft:
                 drafts.append(Draft(words.id, path, words.questions))
                 continue
             if trial.id in here:
@@ -72,15 +76,17 @@ def load_trials(folders: Iterable[Path], catalogue: Catalogue) -> Trials:
 
 def read_trial(path: Path, catalogue: Catalogue) -> Trial:
     """One definition file, compiled. Raises DefinitionError with every problem."""
-    words, digest = _read_words(path)
-    return compile_trial(words, catalogue, path, digest)
-
-
-def _read_words(path: Path) -> tuple[TrialWords, str]:
     raw = path.read_bytes()
-    content = read_yaml(raw, path)
+    return compile_trial(_read_words(raw, path), catalogue, path, hash_of(raw))
+
+
+def hash_of(raw: bytes) -> str:
+    """The name of a definition's text in reports."""
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def _read_words(raw: bytes, path: Path) -> TrialWords:
     try:
-        words = TrialWords.model_validate(content)
+        return TrialWords.model_validate(read_yaml(raw, path))
     except ValidationError as error:
         raise DefinitionError(problems_of(error, path)) from error
-    return words, "sha256:" + hashlib.sha256(raw).hexdigest()
