@@ -6,10 +6,11 @@ that a member that FHIR does not know cannot slip in; each draft is then filled 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+
+import msgspec
 
 from cds_hooks.needs import Need
 from cds_hooks.safe_text import plain
@@ -71,13 +72,14 @@ def _coding(system: str, code: str, display: str) -> dict[str, str]:
 
 
 def _form(category: tuple[str, str], patient: str) -> dict[str, Any]:
-    draft = copy.deepcopy(_laid_out(category))
+    draft: dict[str, Any] = msgspec.json.decode(_laid_out(category))
     draft["subject"] = {"reference": patient}
     return draft
 
 
 @cache
-def _laid_out(category: tuple[str, str]) -> dict[str, Any]:
+def _laid_out(category: tuple[str, str]) -> bytes:
+    """The form as JSON: decoding is the quickest way to a copy of one's own."""
     # Imported here: it takes a third of a second, and only an answer with a suggestion needs it.
     from fhir.resources.R4B.servicerequest import ServiceRequest
 
@@ -91,7 +93,7 @@ def _laid_out(category: tuple[str, str]) -> dict[str, Any]:
         }
     )
     laid_out: dict[str, Any] = form.model_dump(mode="json", exclude_none=True)
-    return {"resourceType": "ServiceRequest", **laid_out}
+    return msgspec.json.encode({"resourceType": "ServiceRequest", **laid_out})
 
 
 def lay_out() -> None:

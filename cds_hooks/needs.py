@@ -95,11 +95,11 @@ def _waiting(trials: Iterable[TrialMatch]) -> Iterator[tuple[Place, Finding]]:
 
 def _fewest(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> dict[Key, Need]:
     """First what has no alternative; then of alternatives what is ordered anyway, or the least effort."""
-    asked = [(place, _Question(finding, catalogue)) for place, finding in waiting]
-    certain = {key for _, question in asked for key in question.orders(None)}
+    asked = [(place, _question(finding, catalogue)) for place, finding in waiting]
+    certain = {key for _, question in asked for key in question.without_alternative}
     needs: dict[Key, Need] = {}
     for place, question in asked:
-        for key, (order, concept) in question.orders(certain).items():
+        for key, (order, concept) in question.given(certain).items():
             certain.add(key)
             need = needs.setdefault(key, Need(order))
             need.concepts[concept] = None
@@ -110,6 +110,15 @@ def _fewest(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> d
 Orders = Mapping[Key, tuple[Orderable, str]]  # with the concept for which it is ordered
 
 
+def _question(finding: Finding, catalogue: Catalogue) -> _Question:
+    """Made once for a finding: cohorts share findings, and those of silence are the same for many patients."""
+    key = ("question", catalogue.hash)
+    question: _Question | None = finding.kept.get(key)
+    if question is None:
+        question = finding.kept[key] = _Question(finding, catalogue)
+    return question
+
+
 @dataclass(slots=True)
 class _Question:
     """An unknown criterion, and the tests that would answer it."""
@@ -117,13 +126,20 @@ class _Question:
     finding: Finding
     catalogue: Catalogue
     open_leaves: dict[x.Expression, list[Open]] = field(init=False)
+    without_alternative: Orders = field(init=False)
+    _has_alternatives: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.open_leaves = {}
         for piece in self.finding.still_open:
             self.open_leaves.setdefault(piece.leaf, []).append(piece)
+        self.without_alternative = self._orders(None)
 
-    def orders(self, planned: Collection[Key] | None) -> Orders:
+    def given(self, planned: Collection[Key]) -> Orders:
+        """The tests that answer it, given those that are planned."""
+        return self._orders(planned) if self._has_alternatives else self.without_alternative
+
+    def _orders(self, planned: Collection[Key] | None) -> Orders:
         """The tests that answer it, given those that are planned; with None only those without any alternative."""
         criterion = self.finding.criterion
         found = dict(self._of(criterion.asks, criterion.kind == "inclusion", planned))
@@ -159,6 +175,7 @@ class _Question:
         return any(leaf in self.open_leaves for leaf in x.leaves_of(expression))
 
     def _one_of(self, parts: list[Orders], planned: Collection[Key] | None) -> Orders:
+        self._has_alternatives = True
         able = [part for part in parts if part]
         if planned is None:
             return {key: able[0][key] for key in able[0] if all(key in part for part in able)} if able else {}
@@ -222,8 +239,17 @@ def effort_of(cohort: CohortMatch, catalogue: Catalogue) -> int:
         if finding.outcome is Outcome.NEEDS_HUMAN:
             total += EFFORT["ask"]
         elif finding.outcome is Outcome.UNKNOWN:
-            orders = [orderable(c, catalogue) for piece in finding.still_open for c in concepts_of_open(piece)]
-            known = [order for order in orders if order]
-            tests |= {order.title: EFFORT[order.how] for order in known}
+            known = _tests_of(finding, catalogue)
+            tests |= known
             total += 0 if known else EFFORT["ask"]
     return total + sum(tests.values())
+
+
+def _tests_of(finding: Finding, catalogue: Catalogue) -> Mapping[str, int]:
+    """The effort of each test that an open finding waits for, by title; made once for a finding, as the question is."""
+    key = ("tests", catalogue.hash)
+    tests: Mapping[str, int] | None = finding.kept.get(key)
+    if tests is None:
+        orders = [orderable(c, catalogue) for piece in finding.still_open for c in concepts_of_open(piece)]
+        tests = finding.kept[key] = {order.title: EFFORT[order.how] for order in orders if order}
+    return tests

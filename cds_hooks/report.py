@@ -114,6 +114,8 @@ def _margin(margin: Margin) -> Json:
 
 def _with_inputs(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     """Every derived result is followed by the results that it was calculated from, each once."""
+    if len(evidence) == 1 and not getattr(evidence[0], "inputs", ()):
+        return evidence
     found: list[Evidence] = []
     for each in evidence:
         found += [each, *(each.inputs if isinstance(each, Result) else ())]

@@ -35,6 +35,8 @@ _BLOCK_START = re.compile(r"^(?:([-+=:])|(\d+)([.)]))")
 
 def plain(text: str, limit: int = LONGEST_QUOTE) -> str:
     """The text as one line of visible characters, at most `limit` of them."""
+    if len(text) <= limit and text.isascii() and text.isprintable() and "  " not in text and text == text.strip(" "):
+        return text  # as nearly all are
     text = text[: 4 * limit]  # what follows is bounded by this, whatever a chart holds
     if not text.isprintable():
         text = "".join(map(_shown, text))

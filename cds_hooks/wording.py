@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import assert_never
 
 from cds_hooks.safe_text import plain
@@ -53,6 +54,7 @@ class _Titles:
         return id(self._known)
 
 
+@lru_cache(maxsize=4096)
 def short_title(title: str) -> str:
     """The abbreviation that a title ends with, where it has one: "Alanine aminotransferase (ALT)" -> "ALT"."""
     match = re.search(r" \(([A-Za-z0-9-]{2,9})\)$", title)
@@ -72,6 +74,7 @@ _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _ROMAN = ("0", "I", "II", "III", "IV", "V")
 
 
+@lru_cache(maxsize=1024)
 def unit_words(unit: str) -> str:
     """A UCUM unit as it is written by hand: "10*9/L" -> "× 10⁹/L", "ug/L" -> "µg/L", "{score}" -> ""."""
     if unit in _UNITS:

@@ -6,7 +6,7 @@ meaning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
@@ -188,23 +188,21 @@ def leaves_of(expression: Expression) -> Iterator[Expression]:
 
 def concepts_of(expression: Expression) -> tuple[str, ...]:
     """Every concept that the expression names, once, in the order of the text."""
-    found: list[str] = []
-    for leaf in leaves_of(expression):
-        match leaf:
-            case Age():
-                found.append("age")
-            case SexIs():
-                found.append("sex")
-            case Value() | Change():
-                found.append(leaf.concept)
-            case Condition():
-                found.extend((leaf.concept, *leaf.excepting))
-            case Treatment():
-                found.extend(leaf.concepts)
-            case Judgement():
-                found.extend(leaf.evidence)
-            case _:
-                pass
+    match expression:
+        case Value() | Change():
+            return (expression.concept,)
+        case Condition():
+            found: Iterable[str] = (expression.concept, *expression.excepting)
+        case Treatment():
+            found = expression.concepts
+        case Age():
+            return ("age",)
+        case SexIs():
+            return ("sex",)
+        case Judgement():
+            found = expression.evidence
+        case _:
+            found = (concept for part in parts_of(expression) for concept in concepts_of(part))
     return tuple(dict.fromkeys(found))
 
 
