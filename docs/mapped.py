@@ -177,7 +177,7 @@ _REASONS = """\
 - `oxygen-saturation`, imprecise: taken under oxygen, so it says nothing of room air.
 - `hiv-rna`, `inr`, `egfr`, imprecise: text that is no result.
 - `body-height` of 25 cm: outside what is plausible for the concept.
-- *by name only*: a drug without a code that is known, named in its text; it is put to a person.
+- *by name only*: an entry without a code that is known, named in its text; it is put to a person.
 """
 
 

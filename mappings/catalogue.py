@@ -168,7 +168,7 @@ class Catalogue:
 
         Matching is by system and code only, never by display. The longest pattern wins; ICD-10 with or without dot.
         """
-        name = _system_name(system)
+        name = system_name(system)
         if name not in PREFIX_SYSTEMS:
             return self.by_code.get((name, code)) or self.by_code.get((name, code.strip()), ())
         plain = _plain(code)
@@ -195,7 +195,7 @@ class Catalogue:
 
 
 @lru_cache(maxsize=512)
-def _system_name(system: str) -> str:
+def system_name(system: str) -> str:
     """Our name of a code system; the address itself where it is a site's own."""
     address = system.strip().rstrip("/")
     if address.startswith("http://snomed.info/sct/"):  # with edition and version
@@ -263,7 +263,7 @@ def _read_value_sets(
     for path in sorted(folder.glob("*.json")):
         try:
             raw = path.read_bytes()
-            name, entry = read_value_set(raw, path, OUR_SYSTEM, _system_name, PREFIX_SYSTEMS)
+            name, entry = read_value_set(raw, path, OUR_SYSTEM, system_name, PREFIX_SYSTEMS)
         except OSError as error:
             problems.append(Problem(path, "", f"cannot be read: {error.strerror}"))
             continue
@@ -352,7 +352,7 @@ def _claims(concepts: Mapping[str, Concept]) -> dict[tuple[str, str], list[str]]
                 key = (_plain(code) + "*" * code.endswith("*")) if system in PREFIX_SYSTEMS else code
                 claims.setdefault((system, key), []).append(name)
         for local in concept.local_codes:
-            claims.setdefault((_system_name(local.system), local.code), []).append(name)
+            claims.setdefault((system_name(local.system), local.code), []).append(name)
         claims.setdefault((OUR_SYSTEM, name), []).append(name)
     return claims
 

@@ -90,6 +90,7 @@ class Result:
     formula: str | None = None
     inputs: tuple[Result, ...] = ()
     note: str | None = None  # what a reader must know: "method not stated", "which input is missing"
+    only_named: bool = False  # no code that we know, but the record's text names the concept; it decides nothing
 
 
 EpisodeKind = Literal["diagnosis", "drug", "procedure", "immunization", "participation", "allergy"]
@@ -100,7 +101,7 @@ class Certainty(StrEnum):
 
     CONFIRMED = "confirmed"
     PROVISIONAL = "provisional"  # verificationStatus provisional, differential or unconfirmed
-    TEXT_ONLY = "text-only"  # no code that we know, but the entry's text names the drug
+    TEXT_ONLY = "text-only"  # no code that we know, but the entry's text names it
 
 
 @dataclass(frozen=True, slots=True)

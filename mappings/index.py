@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from mappings.catalogue import Catalogue
 from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
 from mappings.facts import Certainty, Episode, Person
+from mappings.named import named_by, result_named_by
 
 R = TypeVar("R", bound=Struct)
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Index:
     results: dict[str, list[tuple[observations.Found, str]]] = field(default_factory=dict)
     episodes: Sightings = field(default_factory=dict)
     allergies: Sightings = field(default_factory=dict)
+    named: dict[str, list[observations.Found]] = field(default_factory=dict)  # results by their words alone
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
     _chains: dict[tuple[str | None, str | None], Chain] = field(default_factory=dict)
@@ -47,20 +49,22 @@ class Index:
 
     def add(self, chart: Chart) -> None:
         """Sort every record of the chart."""
-        clock, lasting = self.clock, self.episodes
+        clock = self.clock
         for source, observation in chart.of(fhir.Observation):
             self._add_observation(source, observation)
         for source, condition in self._counting(chart, fhir.Condition, conditions.exclusion_of):
-            self._sight(lasting, condition.code, partial(conditions.episode_of, source, condition, self.person, clock))
+            self._sight(condition, partial(conditions.episode_of, source, condition, self.person, clock))
         for source, procedure in self._counting(chart, fhir.Procedure, events.procedure_exclusion):
-            self._sight(lasting, procedure.code, partial(events.procedure_episode, source, procedure, clock))
+            self._sight(procedure, partial(events.procedure_episode, source, procedure, clock))
         for source, vaccine in self._counting(chart, fhir.Immunization, events.immunization_exclusion):
-            self._sight(lasting, vaccine.vaccine_code, partial(events.immunization_episode, source, vaccine, clock))
+            self._sight(vaccine, partial(events.immunization_episode, source, vaccine, clock))
         for source, allergy in self._counting(chart, fhir.AllergyIntolerance, events.allergy_exclusion):
-            self._sight(self.allergies, allergy.code, partial(events.allergy_episode, source, allergy, clock))
+            chains = self._chains_of(allergy.code)
+            reader: Reader = partial(events.allergy_episode, source, allergy, clock)
+            self._note(self.allergies, chains, reader)
         for source, subject in self._counting(chart, fhir.ResearchSubject, events.participation_exclusion):
-            reader: Reader = partial(events.participation_episode, source, subject, clock)
-            lasting.setdefault(events.PARTICIPATION, []).append((reader, events.PARTICIPATION))
+            reader = partial(events.participation_episode, source, subject, clock)
+            self.episodes.setdefault(events.PARTICIPATION, []).append((reader, events.PARTICIPATION))
         for kind in _USES:
             for source, use in self._counting(chart, kind, medications.exclusion_of):
                 self._add_use(source, use, chart)
@@ -109,6 +113,8 @@ class Index:
             self._note(self.results, chains, observations.Found(source, observation, observation, is_final))
         elif chains and not observation.component:
             self.excluded["Observation"]["no-value"] += 1
+        elif not chains and (concept := result_named_by(observation.code, self.catalogue)):
+            self.named.setdefault(concept, []).append(observations.Found(source, observation, observation, is_final))
         for component in observation.component:
             chains = self._chains_of(component.code)
             if not chains or not observations.says_something(component):
@@ -156,8 +162,14 @@ class Index:
         system, code = fhir.clean(coding.system or ""), fhir.clean(coding.code or "")
         return self.catalogue.find(system, code) if system and code else ()
 
-    def _sight(self, index: Sightings, code: fhir.CodeableConcept | None, reader: Reader) -> None:
-        self._note(index, self._chains_of(code), reader)
+    def _sight(self, record: fhir.Condition | fhir.Procedure | fhir.Immunization, reader: Reader) -> None:
+        chains = self._chains_of(record.vaccine_code if isinstance(record, fhir.Immunization) else record.code)
+        if not chains:
+            named = (self.catalogue.ancestors(name) for name in named_by(record, self.catalogue))
+            # A joint that was injected, a disease that a steroid brought on: neither is a course of one.
+            chains = tuple(chain for chain in named if _GLUCOCORTICOID not in chain)
+            reader = partial(_only_named, reader)
+        self._note(self.episodes, chains, reader)
 
     def _note(self, index: dict[str, list[tuple[T, str]]], chains: Chains, found: T) -> None:
         """Under every concept of the chains once, with the most specific concept that led there."""
@@ -166,6 +178,10 @@ class Index:
             members = self._members[chains] = _members(chains)
         for concept, member in members:
             index.setdefault(concept, []).append((found, member))
+
+
+def _only_named(reader: Reader, concept: str, member: str) -> Episode:
+    return replace(reader(concept, member), certainty=Certainty.TEXT_ONLY)
 
 
 def _members(chains: Chains) -> tuple[tuple[str, str], ...]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
-from mappings import fhir
-from mappings.catalogue import Catalogue
+from mappings import fhir, named
+from mappings.catalogue import Catalogue, ConceptKind
 from mappings.chart import Chart, medication_reference
 from mappings.clock import Clock
 from mappings.dosage import daily_dose, is_local, strength_of
@@ -65,39 +63,11 @@ def _contained(use: fhir.MedicationUse) -> fhir.Contained | None:
 
 
 def named_in(drug: Drug, catalogue: Catalogue) -> tuple[str, ...]:
-    """The concepts whose names stand in the entry's text as whole words: a hint for a person, no more."""
-    texts = [t for c in drug.concepts for t in (c.text, *(coding.display for coding in c.coding)) if t]
-    text = " ".join(fhir.clean(text).lower() for text in texts)
-    pattern, concepts = _names(_NamedCatalogue(catalogue))
-    found = (concepts[name] for name in dict.fromkeys(pattern.findall(text))) if text else ()
-    return tuple(dict.fromkeys(concept for concept in found))
+    """The drugs whose names stand in the entry's text: a hint for a person, no more."""
+    return tuple(named.named_in(drug.concepts, _DRUGS, catalogue))
 
 
-class _NamedCatalogue:
-    """A catalogue as a key: equal where its files are."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
-
-    def __hash__(self) -> int:
-        return hash(self.catalogue.hash)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _NamedCatalogue) and other.catalogue.hash == self.catalogue.hash
-
-
-@lru_cache(maxsize=8)
-def _names(key: _NamedCatalogue) -> tuple[re.Pattern[str], Mapping[str, str]]:
-    concepts = {
-        name.lower(): concept
-        for concept, entry in key.catalogue.concepts.items()
-        if entry.kind == "treatment"
-        for name in entry.names
-    }
-    longest_first = sorted(concepts, key=len, reverse=True)
-    words = "|".join(re.escape(name) for name in longest_first) or r"(?!)"
-    # A biosimilar's four letters may follow ("rituximab-abbs"): it is the same drug.
-    return re.compile(rf"(?<![\w-])({words})(?!\w|-(?![a-z]{{4}}(?![\w-])))"), concepts
+_DRUGS: frozenset[ConceptKind] = frozenset({"treatment"})
 
 
 # Whether it counts, and since when

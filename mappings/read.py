@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, tzinfo
-from itertools import groupby
+from itertools import chain, groupby, repeat
 
 from mappings import estimates, fhir, glucocorticoids, observations
 from mappings.catalogue import Catalogue, Concept
 from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
 from mappings.consent import declines_research
-from mappings.facts import Episode, Polarity, Result, SourceReport, SourceState
+from mappings.facts import Episode, Polarity, Reason, Result, SourceReport, SourceState
 from mappings.index import Index, Reader
 from mappings.lazily import Lazily
 from mappings.patient import person_of
@@ -64,11 +64,21 @@ class PatientFacts:
     def results(self, concept: str) -> Lazily[Result]:
         """Every result, derived ones too, newest first and undated last; a `problem` says why one cannot be used.
 
-        Each is read when it is looked at: take the newest, and a long history costs nothing.
+        Each is read when it is looked at: take the newest, and a long history costs nothing. Behind them all stand
+        those that only their words name.
         """
         if concept not in self._results:
-            self._results[concept] = Lazily(estimates.with_derived(concept, Lazily(self._recorded(concept)), self))
+            found = estimates.with_derived(concept, Lazily(self._recorded(concept)), self)
+            named = self._index.named.get(concept)
+            self._results[concept] = Lazily(chain(found, map(self._named, named, repeat(concept))) if named else found)
         return self._results[concept]
+
+    def _named(self, found: observations.Found, concept: str) -> Result:
+        """A result that only its words say to be one of the concept: no answer, and no silence either."""
+        read = self._reader.result_of(found, concept, self.catalogue.concepts[concept])
+        name = fhir.words_of(found.observation.code)
+        note = f"one called “{name}” ({read.recorded or 'without a value'}) carries no code that is known"
+        return replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
 
     def _recorded(self, concept: str) -> Iterator[Result]:
         """The results that the chart itself holds, newest first."""

@@ -214,6 +214,8 @@ def _silent(leaf: Value, facts: PatientFacts) -> Answer:
         return unknown(leaf, Reason.NOT_FINAL, pending[:1])
     if not facts.readable(leaf.concept):
         return unknown(leaf, Reason.NOT_READABLE)
+    if named := [r for r in found if r.only_named]:
+        return unknown(leaf, Reason.MISSING, named[:1])
     if leaf.absent == "presume":
         return Answer(_holds_for_nothing(leaf.test), basis=Basis.PRESUMED, decided_by=(leaf,))
     return unknown(leaf, Reason.MISSING, found[:1])

@@ -1,0 +1,110 @@
+"""Records that name a concept in words and carry no code that we know: a hint for a person, never an answer.
+
+Silence may be read as absence; an entry "Hemodialysis" without a code is not silence. Where a code of a system that is
+mapped whole speaks (ICD-10 for diagnoses, LOINC for results), the words beside it are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from mappings import fhir
+from mappings.catalogue import Catalogue, ConceptKind, system_name
+
+# Systems whose codes say all that the words would.
+_SAID_BY_CODE: Mapping[type, frozenset[str]] = {
+    fhir.Condition: frozenset({"icd10"}),
+    fhir.Immunization: frozenset({"cvx"}),
+    fhir.Observation: frozenset({"loinc", "snomed"}),
+}
+# Somebody else's disease, one that is looked for, and one that is not there.
+_NOT_THIS = re.compile(
+    r"\b(family|mother|father|sister|brother|maternal|paternal|screening|screen for|vaccination|immuni[sz]ation|"
+    r"risk|exposure|contact with|negative|denies|no|not|without|absence|excluded|ruled? out)\b"
+)
+
+
+Kinds = frozenset[ConceptKind]
+
+
+def named_in(
+    concepts: Iterable[fhir.CodeableConcept], kinds: frozenset[ConceptKind], catalogue: Catalogue
+) -> list[str]:
+    """The concepts of these kinds whose names stand in texts and displays as whole words, in the order of the text."""
+    text = _text_of(concepts)
+    if not text:
+        return []
+    pattern, names = _names(_Key(catalogue), kinds)
+    return list(dict.fromkeys(names[name] for name in pattern.findall(text)))
+
+
+def named_by(record: fhir.Condition | fhir.Procedure | fhir.Immunization, catalogue: Catalogue) -> list[str]:
+    """What a diagnosis, procedure or vaccination without a known code calls itself."""
+    code = record.vaccine_code if isinstance(record, fhir.Immunization) else record.code
+    if code is None or _says_it_by_code(type(record), code) or _NOT_THIS.search(_text_of([code])):
+        return []
+    return [name for name in named_in([code], _EVENTS, catalogue) if not _is_look_alike(code, name, catalogue)]
+
+
+def result_named_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> str | None:
+    """The result that an Observation without a code of LOINC or SNOMED is called by: its whole name, not a part."""
+    if code is None or _says_it_by_code(fhir.Observation, code):
+        return None
+    names = _names(_Key(catalogue), _RESULTS)[1]
+    texts = (code.text, *(coding.display for coding in code.coding))
+    found = (names.get(fhir.clean(text).lower()) for text in texts if text)
+    return next((name for name in found if name), None)
+
+
+_EVENTS: Kinds = frozenset({"diagnosis", "treatment"})
+_RESULTS: Kinds = frozenset({"result"})
+
+
+def _text_of(concepts: Iterable[fhir.CodeableConcept]) -> str:
+    texts = [text for c in concepts for text in (c.text, *(coding.display for coding in c.coding)) if text]
+    return " ".join(fhir.clean(text).lower() for text in texts)
+
+
+def _says_it_by_code(kind: type, code: fhir.CodeableConcept) -> bool:
+    systems = _SAID_BY_CODE.get(kind, frozenset())
+    return any(coding.code and system_name(fhir.clean(coding.system or "")) in systems for coding in code.coding)
+
+
+def _is_look_alike(code: fhir.CodeableConcept, concept: str, catalogue: Catalogue) -> bool:
+    """Whether one of its codes was left out of the concept on purpose."""
+    left_out = catalogue.concepts[concept].not_codes
+    return any(
+        fhir.clean(coding.code or "") in left_out.get(name, ())
+        for coding in code.coding
+        for name in left_out
+        if name == system_name(fhir.clean(coding.system or ""))
+    )
+
+
+class _Key:
+    """A catalogue as a key: equal where its files are."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    def __hash__(self) -> int:
+        return hash(self.catalogue.hash)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.catalogue.hash == self.catalogue.hash
+
+
+@lru_cache(maxsize=32)
+def _names(key: _Key, kinds: Kinds) -> tuple[re.Pattern[str], Mapping[str, str]]:
+    concepts = {
+        name.lower(): concept
+        for concept, entry in key.catalogue.concepts.items()
+        if entry.kind in kinds
+        for name in entry.names
+    }
+    longest_first = sorted(concepts, key=len, reverse=True)
+    words = "|".join(re.escape(name) for name in longest_first) or r"(?!)"
+    # A biosimilar's four letters may follow ("rituximab-abbs"): it is the same drug.
+    return re.compile(rf"(?<![\w-])({words})(?!\w|-(?![a-z]{{4}}(?![\w-])))"), concepts

@@ -1,0 +1,131 @@
+"""Entries that carry no code we know but say in words what they are: no answer, and never silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.edges.asking import Asked, condition, treatment, value
+from tests.mappings.charts import SNOMED, SUBJECT, a_condition, code
+
+NO_EPILEPSY = condition("epilepsy", when="ever", absent="presume")
+NO_DIALYSIS = treatment("dialysis", when="within 8 wk", absent="presume")
+LOCAL = "urn:oid:1.2.3.4"
+
+
+def called(text: str, **more: Any) -> dict[str, Any]:
+    return a_condition(code={"text": text}, id="c2") | more
+
+
+def displayed(system: str, name: str, display: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": name, "display": display}]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        (called("Epilepsy"), "needs-human"),
+        (called("Focal EPILEPSY, since childhood"), "needs-human"),
+        (called("", code=displayed(LOCAL, "77", "Epilepsy")), "needs-human"),
+        (called("", code=displayed(SNOMED, "1", "Epilepsy of a kind that nobody has listed")), "needs-human"),
+        (called("Family history of epilepsy"), "met"),
+        (called("No epilepsy"), "met"),
+        (called("Epileptiform dreams"), "met"),
+        (called("Epilepsy", verificationStatus=code("x", "refuted")), "met"),
+        # ICD-10 is mapped whole: what its code does not say, the words beside it do not say either.
+        (a_condition("Z82.0", id="c2") | {"code": a_condition("Z82.0")["code"] | {"text": "Epilepsy"}}, "met"),
+    ],
+)
+def test_a_diagnosis_that_is_only_named_is_asked_about(ask: Asked, entry: dict[str, Any], says: str) -> None:
+    answered = ask(NO_EPILEPSY, entry, kind="exclude")
+    assert answered.says == says
+    assert (says == "met") is (answered.criterion["basis"] == "presumed")
+
+
+def test_the_question_quotes_the_entry(ask: Asked) -> None:
+    assert "named only in the text “Focal epilepsy”" in ask(NO_EPILEPSY, called("Focal epilepsy")).explanation
+
+
+def test_a_code_that_was_left_out_on_purpose_is_not_let_in_by_its_words(ask: Asked) -> None:
+    lupus = condition("systemic-lupus-erythematosus", when="ever")
+    by_a_drug = code(SNOMED, "80258006") | {"text": "Drug-induced systemic lupus erythematosus"}
+    assert ask(lupus, called("", code=by_a_drug)).cohort["criteria"][-1]["evidence"][0]["resource"] == "Condition/lupus"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        ({"text": "Hemodialysis, one treatment"}, "completed", "needs-human"),
+        (displayed("http://example.org/local", "D1", "Haemodialysis"), "completed", "needs-human"),
+        ({"text": "Hemodialysis"}, "not-done", "met"),
+        ({"text": "Dialysate culture"}, "completed", "met"),
+    ],
+)
+def test_a_procedure_without_a_known_code_is_not_passed_over(
+    ask: Asked, words: dict[str, Any], status: str, says: str
+) -> None:
+    procedure = {"resourceType": "Procedure", "id": "x1", "status": status, "subject": SUBJECT, "code": words}
+    answered = ask(NO_DIALYSIS, procedure | {"performedDateTime": "2026-10-01"}, kind="exclude")
+    assert answered.says == says
+
+
+def test_a_joint_that_was_injected_is_no_course_of_a_steroid(ask: Asked) -> None:
+    knee = {"resourceType": "Procedure", "id": "x1", "status": "completed", "subject": SUBJECT}
+    knee |= {"code": {"text": "Triamcinolone injection, knee"}, "performedDateTime": "2026-10-01"}
+    asks = value("glucocorticoid-dose", "<= 10 mg/d", absent="presume")
+    assert ask(asks, knee).says == "met"
+
+
+def a_named_result(words: dict[str, Any], number: object = 180) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": "o1",
+        "status": "final",
+        "code": words,
+        "subject": SUBJECT,
+        "effectiveDateTime": "2026-10-20",
+        "valueQuantity": {"value": number, "unit": "10*3/uL"},
+    }
+
+
+def test_a_result_that_is_only_named_is_missing_and_told(ask: Asked) -> None:
+    answered = ask(value("platelets", ">= 100 10*9/L"), a_named_result(displayed(LOCAL, "PLT", "Platelet count")))
+    assert answered.says == "unknown: missing"
+    assert "one called “Platelet count” (180 10*3/uL) carries no code that is known" in answered.explanation
+    assert answered.criterion["evidence"][0]["recorded"] == "180 10*3/uL"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"text": "Platelet function assay"},
+        {"text": "Platelets, urine"},
+        {"coding": [{"system": "http://loinc.org", "code": "1-8", "display": "Platelets"}]},
+    ],
+)
+def test_a_result_is_named_by_its_whole_name_and_never_against_a_code_of_loinc(
+    ask: Asked, words: dict[str, Any]
+) -> None:
+    answered = ask(value("platelets", ">= 100 10*9/L"), a_named_result(words))
+    assert answered.says == "unknown: missing"
+    assert answered.criterion["evidence"] == []
+
+
+def test_a_coded_result_speaks_whatever_is_named_beside_it(ask: Asked) -> None:
+    coded = a_named_result(code("http://loinc.org", "777-3"), 150) | {"id": "o2", "effectiveDateTime": "2026-10-01"}
+    answered = ask(value("platelets", ">= 100 10*9/L"), a_named_result({"text": "Platelets"}, 10), coded)
+    assert answered.says == "met"
+
+
+def test_a_result_that_is_only_named_is_not_presumed_absent(ask: Asked) -> None:
+    asks = value("glucocorticoid-dose", "<= 10 mg/d", absent="presume")
+    assert ask(asks).criterion["basis"] == "presumed"
+    low = value("platelets", "< 50 10*9/L", absent="presume")
+    assert ask(low, kind="exclude").criterion["basis"] == "presumed"
+    assert ask(low, a_named_result({"text": "Platelets"}, 10), kind="exclude").says == "unknown: missing"
+
+
+def test_a_gate_that_is_only_named_opens_and_is_asked_about(ask: Asked) -> None:
+    report = ask(NO_EPILEPSY, called("Systemic lupus erythematosus", id="lupus"), kind="exclude")
+    assert report.cohort["verdict"] == "likely-eligible"
