@@ -6,7 +6,6 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import tzinfo
 
 from app.call import Call, Judged, judge, write_down
 from app.ehr import access_for, complete_chart
@@ -77,16 +76,18 @@ async def _cards(call: Call, chart: Chart, drafts: Drafts | None) -> tuple[list[
     with services.metrics.phase("cards"):
         if drafts is None:
             _count(found, services)
-            cards = await _cards_of_matches(call, found, catalogue)
+            cards = _cards_of_matches(call, found, catalogue, judged.dismissed)
         else:
-            cards = await _cards_of_orders(call, found, catalogue, chart, drafts, call.zone)
+            cards = await _cards_of_orders(call, found, catalogue, chart, drafts, judged.dismissed)
     if not cards and has_unevaluated(found):
         raise ChartUnavailable("The patient's conditions could not be read, so no trial could be evaluated.")
     return cards, judged
 
 
-async def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue) -> list[Said]:
-    dismissed = await call.services.records.dismissed(call.shown, call.now)
+Dismissed = Mapping[str, Sequence[str]]  # trial -> what its cards had said
+
+
+def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue, dismissed: Dismissed) -> list[Said]:
     silent = _silent(found, dismissed)
     cards = cards_for(
         found,
@@ -102,16 +103,15 @@ async def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue) -> l
 
 
 async def _cards_of_orders(
-    call: Call, found: Match, catalogue: Catalogue, chart: Chart, drafts: Drafts, zone: tzinfo
+    call: Call, found: Match, catalogue: Catalogue, chart: Chart, drafts: Drafts, dismissed: Dismissed
 ) -> list[Said]:
     """The effect of the orders; none on a trial that was set aside for good, or that was warned of already."""
-    orders = planned(drafts, chart, catalogue, Clock(call.now, zone))
-    effects = effects_of(replace(found, trials=tuple(ranked(found, catalogue))), chart, orders, catalogue, zone)
+    orders = planned(drafts, chart, catalogue, Clock(call.now, call.zone))
+    effects = effects_of(replace(found, trials=tuple(ranked(found, catalogue))), chart, orders, catalogue, call.zone)
     if not effects:
         return []
-    records = call.services.records
-    everyone = _silent(found, await records.dismissed(call.shown, call.now, for_everyone=True))
-    dismissed = await records.dismissed(call.shown, call.now)
+    for_everyone = await call.services.records.dismissed(call.shown, call.now, for_everyone=True)
+    everyone = _silent(found, for_everyone)
     warned = {
         e.now.trial.id for e in effects for said in dismissed.get(e.now.trial.id, ()) if warns_of_the_same(said, e)
     }
@@ -169,7 +169,7 @@ async def _chart(
         raise ChartUnavailable(message) from None
 
 
-def _silent(found: Match, dismissed: Mapping[str, Sequence[str]]) -> frozenset[str]:
+def _silent(found: Match, dismissed: Dismissed) -> frozenset[str]:
     """The trials that were set aside and would say nothing new."""
     return frozenset(
         trial.trial.id

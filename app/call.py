@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
@@ -28,6 +28,7 @@ from mappings.chart import Chart
 from mappings.clock import Clock
 from mappings.consent import declines_research
 from mappings.labels import restricted_sources
+from trial_defs.attestation import Attestations
 from trial_defs.evaluation import match
 from trial_defs.findings import Match, TrialMatch
 
@@ -79,26 +80,30 @@ class Call:
 class Judged:
     """The part of a match that may be shown, and what the worklist learns from it, if it is to learn anything.
 
-    `found` is None for a patient whose chart says not to be approached for research.
+    `found` is None for a patient whose chart says not to be approached for research. `dismissed`: what cards had said
+    that this user set aside, by trial.
     """
 
     found: Match | None
     reading: Reading | None
+    dismissed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 async def judge(call: Call, chart: Chart, *, is_whole: bool = True) -> Judged:
     """Hold the chart against the trials. Where it was not read as a whole, the worklist learns nothing."""
     if declines_research(chart, Clock(call.now, call.zone)):
         return Judged(None, NOT_TO_BE_APPROACHED)
-    whole = await _matched(call, chart)
+    known = await call.services.answers.known(call.shown, call.now)
+    whole = await _matched(call, chart, known.attestations)
     found = without_restricted(whole, restricted_sources(chart, call.services.settings.labels))
-    return Judged(found, reading_of(whole, found, titles_of(call.served.catalogue)) if is_whole else None)
+    reading = reading_of(whole, found, titles_of(call.served.catalogue)) if is_whole else None
+    return Judged(found, reading, known.dismissed)
 
 
-async def _matched(call: Call, chart: Chart) -> Match:
+async def _matched(call: Call, chart: Chart, attestations: Attestations) -> Match:
     """The match, one at a time; that of a very long chart is made beside the event loop."""
     trials = list(call.served.trials.values())
-    work = (trials, chart, call.served.catalogue, call.now, call.zone, call.served.silences)
+    work = (trials, chart, call.served.catalogue, call.now, call.zone, call.served.silences, attestations)
     async with call.services.turn:
         with call.services.metrics.phase("match"):
             if sum(chart.counts.values()) > LONG_CHART:
@@ -113,10 +118,11 @@ async def write_down(
     services, now = call.services, call.now
     assert judged.found is not None
     report = msgspec.json.encode(report_of(judged.found, call.report_id, call.served.catalogue))
-    content = to_keep(report, chart, str(call.zone)) if services.settings.retention_days else b""
+    given = judged.found.attestations
+    content = to_keep(report, chart, str(call.zone), given) if services.settings.retention_days else b""
     if content:
         await services.records.remember(call.served.texts, now)
     listed = call.listed(judged.reading, call.report_id if content else "")
     also = [*services.audit.statements(call.audited(outcome), now), *listed]
     await services.records.keep(call.shown, call.action, call.report_id, content, cards, now, also)
-    return KeptAnswer(report, chart, str(call.zone))
+    return KeptAnswer(report, chart, str(call.zone), given)

@@ -14,6 +14,7 @@ from pathlib import Path
 from app.compiled import WORTH_IT, Compiled
 from app.definition_texts import PackedTexts, add_trial_texts, concepts_text
 from app.file_contents import Contents, files_of
+from app.sign_offs import Signatures, signed
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.expressions import Trial
@@ -48,15 +49,30 @@ class Definitions:
     site_concepts: Path | None = None
     site_trials: Path | None = None
     compiled: Compiled = field(default_factory=lambda: Compiled(None))
-    _served: Served | None = None
+    _served: Served | None = None  # as the files have it
+    _shown: Served | None = field(default=None, init=False)  # with the signatures given here
+    _signatures: Signatures = field(default_factory=dict, init=False)
     _seen: str = field(default="", init=False)
     _contents: Contents = field(default_factory=Contents, init=False, repr=False)
 
     @property
     def now(self) -> Served:
-        if self._served is None:
-            self._seen, self._served = self._fingerprint(), self._read(None)
-        return self._served
+        if self._shown is None:
+            self._take(self._fingerprint(), self._read(None))
+        assert self._shown
+        return self._shown
+
+    def sign(self, signatures: Signatures) -> bool:
+        """Serve the trials with these signatures, beside those of their files; whether any of them was new or gone."""
+        if signatures == self._signatures:
+            return False
+        self._signatures = signatures
+        if self._served is not None:
+            self._shown = _signed(self._served, signatures)
+        return True
+
+    def _take(self, seen: str, served: Served) -> None:
+        self._seen, self._served, self._shown = seen, served, _signed(served, self._signatures)
 
     @property
     def are_read(self) -> bool:
@@ -65,12 +81,12 @@ class Definitions:
 
     async def reload_if_changed(self) -> bool:
         """Read everything again where a file changed since; the reading is done off the event loop."""
-        current = self.now
+        current = self._served if self.now else None
         seen = await asyncio.to_thread(self._fingerprint)
         if seen == self._seen:
             return False
         served = await asyncio.to_thread(self._read, current)
-        self._seen, self._served = seen, served
+        self._take(seen, served)
         return True
 
     def _fingerprint(self) -> str:
@@ -129,6 +145,12 @@ class Definitions:
 
     def _trial_folders(self) -> tuple[Path, ...]:
         return (OUR_TRIALS, *_given(self.site_trials))
+
+
+def _signed(served: Served, signatures: Signatures) -> Served:
+    if not signatures:
+        return served
+    return replace(served, trials={name: signed(trial, signatures) for name, trial in served.trials.items()})
 
 
 def _with_text(folders: Sequence[Path], texts: PackedTexts) -> Catalogue:

@@ -27,7 +27,7 @@ def source_of(kept: KeptAnswer, services: Services) -> Source:
         report,
         trials,
         served.catalogue,
-        match(trials.values(), kept.chart, served.catalogue, as_of, zone),
+        match(trials.values(), kept.chart, served.catalogue, as_of, zone, attestations=kept.attestations),
         facts_of(kept.chart, served.catalogue, as_of, zone),
         restricted_sources(kept.chart, services.settings.labels),
     )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from mappings.chart import Chart
 from mappings.kept_chart import chart_from_bytes, chart_to_bytes
+from trial_defs.attestation import NO_ATTESTATIONS, Attestation, Attestations, newest
 
 
-class _Kept(msgspec.Struct, frozen=True, rename="camel"):
+class _Kept(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The form of the sealed content."""
 
     report: msgspec.Raw
     chart: msgspec.Raw
     zone: str  # in which days were counted
+    attestations: tuple[Attestation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class KeptAnswer:
     report_bytes: bytes
     chart: Chart | None
     zone: str
+    attestations: Attestations = field(default_factory=dict)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -33,9 +36,10 @@ class KeptAnswer:
         return content
 
 
-def to_keep(report: bytes, chart: Chart, zone: str) -> bytes:
+def to_keep(report: bytes, chart: Chart, zone: str, attestations: Attestations = NO_ATTESTATIONS) -> bytes:
     """The content to be sealed."""
-    return msgspec.json.encode(_Kept(msgspec.Raw(report), msgspec.Raw(chart_to_bytes(chart)), zone))
+    given = tuple(attestations.values())
+    return msgspec.json.encode(_Kept(msgspec.Raw(report), msgspec.Raw(chart_to_bytes(chart)), zone, given))
 
 
 def from_kept(content: bytes) -> KeptAnswer:
@@ -44,4 +48,4 @@ def from_kept(content: bytes) -> KeptAnswer:
         kept = msgspec.json.decode(content, type=_Kept)
     except msgspec.ValidationError:
         return KeptAnswer(content, None, "UTC")
-    return KeptAnswer(bytes(kept.report), chart_from_bytes(bytes(kept.chart)), kept.zone)
+    return KeptAnswer(bytes(kept.report), chart_from_bytes(bytes(kept.chart)), kept.zone, newest(kept.attestations))

@@ -170,6 +170,7 @@ async def _prepare_records(services: Services) -> bool:
     """Whether the tables are ready. The service starts without its database, and /readyz says so."""
     try:
         await services.records.prepare()
+        await services.take_signatures()
     except RecordsUnavailable:
         log.error("database not reachable")
         return False
@@ -187,9 +188,12 @@ async def _upkeep(services: Services) -> None:
                 log.info("definitions read again", problems=len(services.definitions.now.problems))
             if not services.records.is_ready:
                 await _prepare_records(services)
-            elif loop.time() >= purge_at:
+                continue
+            await services.take_signatures()
+            if loop.time() >= purge_at:
                 await services.records.purge(services.clock())
                 await services.pending.purge(services.clock())
+                await services.answers.purge(services.clock())
                 keep = timedelta(services.settings.audit_days)
                 await services.audit.purge(services.clock(), keep)
                 await services.worklist.purge(services.clock(), keep)

@@ -239,26 +239,27 @@ class Records:
         self, shown: Shown, now: datetime, *, for_everyone: bool = False
     ) -> Mapping[str, tuple[str, ...]]:
         """For each trial that was dismissed here: what its cards had said; or only what holds for all users."""
-        hashes = self.patient_hashes(shown)
-        users = self.user_hashes(shown)
-        query = sa.select(col(Dismissal.trial), col(Dismissal.said), col(Dismissal.patient)).where(
+        current = self.patient_hashes(shown)[0]
+        async with self.transaction() as connection:
+            rows = (await connection.execute(self.dismissals(shown, now, for_everyone=for_everyone))).all()
+            if any(row.patient != current for row in rows):
+                await self.rewrite(connection, shown)
+        return by_trial(rows)
+
+    def dismissals(self, shown: Shown, now: datetime, *, for_everyone: bool = False) -> sa.Select[str, str, str]:
+        """Asks for trial, what was said, and the patient's hash."""
+        users = () if for_everyone else self.user_hashes(shown)
+        return sa.select(col(Dismissal.trial), col(Dismissal.said), col(Dismissal.patient)).where(
             col(Dismissal.ehr) == shown.ehr,
             col(Dismissal.tenant) == shown.tenant,
-            col(Dismissal.patient).in_(hashes),
+            col(Dismissal.patient).in_(self.patient_hashes(shown)),
             col(Dismissal.until) > now,
-            sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(() if for_everyone else users)),
+            sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(users)),
         )
-        found: dict[str, list[str]] = {}
-        async with self.transaction() as connection:
-            rows = (await connection.execute(query)).all()
-            if any(row.patient != hashes[0] for row in rows):
-                await self._rewrite(connection, hashes, users)
-        for row in rows:
-            found.setdefault(row.trial, []).append(row.said)
-        return {trial: tuple(said) for trial, said in found.items()}
 
-    async def _rewrite(self, connection: AsyncConnection, patients: Sequence[str], users: Sequence[str]) -> None:
+    async def rewrite(self, connection: AsyncConnection, shown: Shown) -> None:
         """Hashes under an older secret are rewritten under the current one, so that it can be retired."""
+        patients, users = self.patient_hashes(shown), self.user_hashes(shown)
         for table in (Dismissal, IssuedCard):
             for column, hashes in ((col(table.patient), patients), (col(table.user), users)):
                 await connection.execute(sa.update(table).where(column.in_(hashes[1:])).values({column: hashes[0]}))
@@ -530,6 +531,14 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     (command.upgrade if to == "head" else command.downgrade)(config, to)
+
+
+def by_trial(rows: Iterable[sa.Row[*tuple[Any, ...]]]) -> dict[str, tuple[str, ...]]:
+    """For each trial what was said of it."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row.trial, []).append(row.said)
+    return {trial: tuple(said) for trial, said in found.items()}
 
 
 def _week(day: date) -> str:

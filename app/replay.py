@@ -79,15 +79,16 @@ def _repeated(kept: KeptAnswer, texts: Texts) -> bytes:
     report = kept.report
     if kept.chart is None:
         raise Unrepeatable("The chart behind this answer was kept in a form that this version does not read.")
-    again = _evaluated(report, kept.chart, _day_of(report, texts), kept.zone)
+    again = _evaluated(report, kept.chart, kept, _day_of(report, texts))
     if again != kept.report_bytes:
         raise Unrepeatable(*_changes(report, msgspec.json.decode(again)))
     return again
 
 
-def _evaluated(report: Mapping[str, Any], chart: Chart, day: _Day, zone: str) -> bytes:
+def _evaluated(report: Mapping[str, Any], chart: Chart, kept: KeptAnswer, day: _Day) -> bytes:
     as_of = datetime.fromisoformat(report["asOf"])
-    found = match(day.trials, chart, day.catalogue, as_of, ZoneInfo(zone))
+    zone = ZoneInfo(kept.zone)
+    found = match(day.trials, chart, day.catalogue, as_of, zone, attestations=kept.attestations)
     return msgspec.json.encode(report_of(found, report["id"], day.catalogue))
 
 

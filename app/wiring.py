@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
+from app.attestations import Answers
 from app.audit import Audit
 from app.auth import Authenticator, KeySets
 from app.definitions import Definitions
@@ -23,6 +24,7 @@ from app.outbound import Outbound
 from app.pending import Pending
 from app.records import Records
 from app.settings import Settings
+from app.sign_offs import SignOffs
 from app.signing import Keys
 from app.worklist.records import Worklist
 
@@ -70,6 +72,7 @@ class Services:
     key_sets: KeySets = field(init=False)
     login: Login = field(init=False)
     histories: Histories = field(init=False)
+    sign_offs: SignOffs = field(init=False)
     # One match at a time: between two, the event loop sees to health checks, refusals and answers of EHRs.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -78,6 +81,7 @@ class Services:
         self.servers = Servers(self.outbound)
         self.key_sets = KeySets(self.outbound)
         self.histories = Histories(self.settings.trials)
+        self.sign_offs = SignOffs(self.records)
         self.login = Login(self.authenticator, is_demo=self.settings.is_demo)
 
     @property
@@ -91,6 +95,14 @@ class Services:
     @property
     def worklist(self) -> Worklist:
         return Worklist(self.records, self.keys, timedelta(self.settings.retention_days))
+
+    @property
+    def answers(self) -> Answers:
+        return Answers(self.records, self.keys, timedelta(self.settings.retention_days))
+
+    async def take_signatures(self) -> None:
+        """Serve what people have signed off by now, here or in another worker."""
+        self.definitions.sign(await self.sign_offs.current())
 
     def zone_of(self, ehr: Ehr) -> ZoneInfo:
         return ZoneInfo(ehr.timezone) if ehr.timezone else self.settings.zone

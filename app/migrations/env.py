@@ -3,8 +3,10 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import app.pending  # (the tables)
+import app.attestations  # (the tables)
+import app.pending
 import app.records
+import app.sign_offs
 import app.worklist.tables  # noqa: F401
 
 context.configure(

@@ -1,0 +1,169 @@
+"""Keeps what people answered to criteria that are for a person to judge, for one patient each.
+
+A patient stands here as a keyed hash; what was answered, by whom and in which words is encrypted. A newer answer ends
+the one before it, and so does taking it back. What has ended is deleted when the facts of that day are.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import Field, SQLModel
+
+from app.login import Person
+from app.records import Records, Shown, by_trial
+from app.signing import Keys
+from trial_defs.attestation import Attestation, Attestations, newest
+
+_A_DAY = timedelta(days=1)  # no zone is further from UTC
+
+
+class AttestationRow(SQLModel, table=True):
+    """One answer. `until` is its last day."""
+
+    __tablename__ = "attestation"
+
+    id: str = Field(primary_key=True)
+    ehr: str
+    tenant: str
+    patient: str = Field(index=True)  # keyed hash
+    trial: str
+    criterion: str
+    sealed: str  # the Attestation with the person's subject, encrypted, in Base64
+    given_at: datetime = Field(sa_type=sa.DateTime(timezone=True))
+    until: date = Field(index=True)
+    ended_at: datetime | None = Field(default=None, sa_type=sa.DateTime(timezone=True))
+
+
+ROWS: sa.Table = AttestationRow.__table__  # type: ignore[attr-defined]
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    """What is encrypted."""
+
+    answer: Attestation
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a patient before the chart is judged. `dismissed`: trial -> what its cards had said."""
+
+    dismissed: Mapping[str, tuple[str, ...]]
+    attestations: Attestations
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One answer as it is listed. `ended_at`: when it was taken back or replaced."""
+
+    id: str
+    answer: Attestation
+    ended_at: datetime | None
+
+
+class Answers:
+    """Every method is one transaction."""
+
+    def __init__(self, records: Records, keys: Keys, retention: timedelta) -> None:
+        self._records = records
+        self._keys = keys
+        self._retention = retention
+
+    async def known(self, shown: Shown, now: datetime) -> Known:
+        """Dismissals for this user and answers for this patient, asked for at once."""
+        hashes = self._records.patient_hashes(shown)
+        dismissals = self._records.dismissals(shown, now).add_columns(sa.literal("").label("id"))
+        answers = sa.select(ROWS.c.trial, ROWS.c.sealed, ROWS.c.patient, ROWS.c.id).where(
+            *_of(shown, hashes), ROWS.c.ended_at.is_(None), ROWS.c.until >= (now - _A_DAY).date()
+        )
+        async with self._records.transaction() as connection:
+            rows = (await connection.execute(sa.union_all(dismissals, answers))).all()
+            if any(row.patient != hashes[0] for row in rows):
+                await self._records.rewrite(connection, shown)
+                await self._rewrite(connection, hashes)
+        given = [self._opened(row.said) for row in rows if row.id]
+        attestations = newest(each.answer for each in given if each)
+        return Known(by_trial(row for row in rows if not row.id), attestations)
+
+    async def _rewrite(self, connection: AsyncConnection, hashes: Sequence[str]) -> None:
+        """What was kept under an older secret is kept under the current one, so that it can be retired."""
+        query = sa.select(ROWS.c.id, ROWS.c.sealed).where(ROWS.c.patient.in_(hashes[1:]))
+        for row in (await connection.execute(query)).all():
+            opened = self._opened(row.sealed)
+            again = {} if opened is None else {"sealed": self._seal(opened)}
+            moved = sa.update(ROWS).where(ROWS.c.id == row.id).values(patient=hashes[0], **again)
+            await connection.execute(moved)
+
+    async def of(self, shown: Shown, trial: str) -> list[Given]:
+        """Every answer that is kept of this patient and trial, newest first; those that cannot be opened are not."""
+        query = sa.select(ROWS).where(*_of(shown, self._records.patient_hashes(shown)), ROWS.c.trial == trial)
+        async with self._records.transaction() as connection:
+            rows = (await connection.execute(query.order_by(ROWS.c.given_at.desc(), ROWS.c.id))).mappings().all()
+        opened = [(row, self._opened(row["sealed"])) for row in rows]
+        return [Given(row["id"], each.answer, _utc(row["ended_at"])) for row, each in opened if each]
+
+    async def give(self, shown: Shown, answer: Attestation, person: Person, also: Sequence[sa.Executable] = ()) -> str:
+        """Keep an answer, in place of an earlier one to the same criterion; its id."""
+        hashes = self._records.patient_hashes(shown)
+        row: dict[str, Any] = {
+            "id": str(uuid.uuid4()),
+            "ehr": shown.ehr,
+            "tenant": shown.tenant,
+            "patient": hashes[0],
+            "trial": answer.trial,
+            "criterion": answer.criterion,
+            "sealed": self._seal(_Sealed(answer, person.subject)),
+            "given_at": answer.at,
+            "until": answer.until,
+        }
+        mine = (*_of(shown, hashes), ROWS.c.trial == answer.trial, ROWS.c.criterion == answer.criterion)
+        async with self._records.transaction() as connection:
+            ended = sa.update(ROWS).where(*mine, ROWS.c.ended_at.is_(None)).values(ended_at=answer.at)
+            for statement in (ended, sa.insert(ROWS).values(row), *also):
+                await connection.execute(statement)
+        return str(row["id"])
+
+    async def take_back(self, shown: Shown, answer_id: str, now: datetime, also: Sequence[sa.Executable] = ()) -> bool:
+        """End an answer of this patient; False where there is none of this id that still holds."""
+        mine = (*_of(shown, self._records.patient_hashes(shown)), ROWS.c.id == answer_id, ROWS.c.ended_at.is_(None))
+        async with self._records.transaction() as connection:
+            done = await connection.execute(sa.update(ROWS).where(*mine).values(ended_at=now))
+            for statement in also if done.rowcount else ():
+                await connection.execute(statement)
+        return done.rowcount == 1
+
+    async def purge(self, now: datetime) -> None:
+        """Delete what has ended for as long as facts are kept."""
+        then = now - self._retention
+        over = sa.or_(ROWS.c.ended_at <= then, ROWS.c.until < (then - _A_DAY).date())
+        async with self._records.transaction() as connection:
+            await connection.execute(sa.delete(ROWS).where(over))
+
+    async def forget(self, whose: Shown) -> None:
+        """Delete the answers of one patient."""
+        async with self._records.transaction() as connection:
+            await connection.execute(sa.delete(ROWS).where(*_of(whose, self._records.patient_hashes(whose))))
+
+    def _seal(self, content: _Sealed) -> str:
+        return base64.b64encode(self._keys.seal(msgspec.json.encode(content))).decode()
+
+    def _opened(self, sealed: str) -> _Sealed | None:
+        content = self._keys.unseal(base64.b64decode(sealed))
+        return None if content is None else msgspec.json.decode(content, type=_Sealed)
+
+
+def _of(shown: Shown, hashes: Sequence[str]) -> tuple[sa.ColumnElement[bool], ...]:
+    return ROWS.c.ehr == shown.ehr, ROWS.c.tenant == shown.tenant, ROWS.c.patient.in_(hashes)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment

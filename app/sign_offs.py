@@ -1,0 +1,125 @@
+"""Keeps who signed which definition off: exactly the text of one hash, never its successor.
+
+A signature in the definition file and one that is kept here are the same to everything that reads a trial.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from app.login import Person
+from app.records import Records
+from trial_defs.expressions import SignOff, Trial
+
+
+class SignOffRow(SQLModel, table=True):
+    """One signature."""
+
+    __tablename__ = "sign_off"
+
+    id: str = Field(primary_key=True)
+    trial: str = Field(index=True)
+    hash: str
+    version: int
+    person: str
+    subject: str
+    signed_at: datetime = Field(sa_type=sa.DateTime(timezone=True))
+    on: date  # the day of it, in the site's zone
+    withdrawn_at: datetime | None = Field(default=None, sa_type=sa.DateTime(timezone=True))
+
+
+ROWS: sa.Table = SignOffRow.__table__  # type: ignore[attr-defined]
+
+Signatures = Mapping[tuple[str, str], SignOff]  # by trial and hash of its definition
+
+
+def signed(trial: Trial, signatures: Signatures) -> Trial:
+    """The trial with the signature that its file, or a person here, put under exactly this text."""
+    found = signatures.get((trial.id, trial.hash))
+    return trial if trial.signed_off or found is None else replace(trial, signed_off=found)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One signature as it is listed."""
+
+    id: str
+    hash: str
+    version: int
+    person: str
+    signed_at: datetime
+    withdrawn_at: datetime | None
+
+
+@dataclass
+class SignOffs:
+    """Every method is one transaction."""
+
+    records: Records
+    _stamp: tuple[object, ...] = field(default=(), init=False)
+    _known: Signatures = field(default_factory=dict, init=False)
+
+    async def current(self) -> Signatures:
+        """Every signature that stands. Costs next to nothing while there is no other than there was."""
+        counts = (sa.func.count(), sa.func.count(ROWS.c.withdrawn_at))
+        stamp = sa.select(*counts, sa.func.max(ROWS.c.signed_at), sa.func.max(ROWS.c.withdrawn_at))
+        columns = (ROWS.c.trial, ROWS.c.hash, ROWS.c.person, ROWS.c.on)
+        standing = sa.select(*columns).where(ROWS.c.withdrawn_at.is_(None)).order_by(ROWS.c.signed_at.desc())
+        async with self.records.transaction() as connection:
+            seen = tuple((await connection.execute(stamp)).one())
+            if seen != self._stamp:
+                rows = (await connection.execute(standing)).all()
+                # Of several the first counts: it has been true since then.
+                self._known = {(row.trial, row.hash): SignOff(row.person, row.on.isoformat()) for row in rows}
+                self._stamp = seen
+        return self._known
+
+    async def of(self, trial: str) -> list[Signed]:
+        """Every signature under any text of a trial, newest first."""
+        query = sa.select(ROWS).where(ROWS.c.trial == trial).order_by(ROWS.c.signed_at.desc(), ROWS.c.id)
+        async with self.records.transaction() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [
+            Signed(
+                row["id"], row["hash"], row["version"], row["person"], _utc(row["signed_at"]),
+                _utc(row["withdrawn_at"]) if row["withdrawn_at"] else None,
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    async def sign(
+        self, trial: Trial, person: Person, now: datetime, on: date, also: Sequence[sa.Executable] = ()
+    ) -> None:
+        """Sign exactly this text of the trial."""
+        row = {
+            "id": str(uuid.uuid4()),
+            "trial": trial.id,
+            "hash": trial.hash,
+            "version": trial.version,
+            "person": person.name,
+            "subject": person.subject,
+            "signed_at": now,
+            "on": on,
+        }
+        async with self.records.transaction() as connection:
+            for statement in (sa.insert(ROWS).values(row), *also):
+                await connection.execute(statement)
+
+    async def withdraw(self, trial: str, digest: str, now: datetime, also: Sequence[sa.Executable] = ()) -> bool:
+        """Take every signature under this text back; False where there is none."""
+        mine = (ROWS.c.trial == trial, ROWS.c.hash == digest, ROWS.c.withdrawn_at.is_(None))
+        async with self.records.transaction() as connection:
+            done = await connection.execute(sa.update(ROWS).where(*mine).values(withdrawn_at=now))
+            for statement in also if done.rowcount else ():
+                await connection.execute(statement)
+        return done.rowcount > 0
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
