@@ -12,6 +12,7 @@ import os
 import zlib
 from collections.abc import Sequence
 
+import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,16 +48,21 @@ class Keys:
     def seal(self, content: bytes) -> bytes:
         """Compressed and encrypted under the current secret."""
         nonce = os.urandom(_NONCE)
-        return nonce + self._seal[0].encrypt(nonce, zlib.compress(content, 1), None)
+        return nonce + self._seal[0].encrypt(nonce, zstandard.compress(content, 1), None)
 
     def unseal(self, sealed: bytes) -> bytes | None:
         """What was sealed; None when no listed secret opens it."""
         for key in self._seal:
             try:
-                return zlib.decompress(key.decrypt(sealed[:_NONCE], sealed[_NONCE:], None))
+                return _unpacked(key.decrypt(sealed[:_NONCE], sealed[_NONCE:], None))
             except InvalidTag:
                 continue
         return None
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """What was sealed by earlier versions is packed with zlib, whose first byte differs."""
+    return zstandard.decompress(packed) if packed.startswith(zstandard.FRAME_HEADER) else zlib.decompress(packed)
 
 
 def _derive(secret: str, use: bytes) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import zlib
 
-from app.signing import Keys
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from app.signing import Keys, _derive
 
 OLD, NEW = "an old secret that is long enough here", "a new secret that is long enough here"
 
@@ -31,6 +34,13 @@ def test_uses_are_separated_and_parts_are_not_run_together() -> None:
     keys = Keys([OLD])
     assert keys.keyed_hashes("a", "bc") != keys.keyed_hashes("ab", "c")
     assert keys.seal(b"same") != keys.seal(b"same")
+
+
+def test_what_an_earlier_version_sealed_is_still_read() -> None:
+    keys = Keys([OLD])
+    sealed = keys.seal(b"")
+    nonce, key = sealed[:12], AESGCM(_derive(OLD, b"encryption at rest"))
+    assert keys.unseal(nonce + key.encrypt(nonce, zlib.compress(b"content", 1), None)) == b"content"
 
 
 def test_no_secret_is_no_key() -> None:
