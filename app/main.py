@@ -26,7 +26,7 @@ from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
-from app.routes import api, audit, cds, docs, fhir, health, pages, replay, reports, worklist
+from app.routes import api, audit, cds, docs, fhir, health, login, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.traces import tracer_for
@@ -118,6 +118,7 @@ def create_app(services: Services) -> FastAPI:
     ):
         app.include_router(router)
     docs.install(app)
+    login.install(app)
     pages.install_assets(app)
     if services.settings.is_demo:
         demo_site.install(app, services.clock, services.settings.demo_fhir)
@@ -197,6 +198,7 @@ async def _upkeep(services: Services) -> None:
                 keep = timedelta(services.settings.audit_days)
                 await services.audit.purge(services.clock(), keep)
                 await services.worklist.purge(services.clock(), keep)
+                await services.sessions.purge(services.clock())
                 purge_at = loop.time() + PURGE_EVERY
         except RecordsUnavailable:
             log.warning("database not reachable")

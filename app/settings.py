@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.ehrs import is_loopback_address, place_of
 from app.traces import NEEDS_EXTRA
 
 PREFIX = "TRIALCARDS_"
@@ -97,6 +98,23 @@ class Settings(BaseSettings):
     operator_tokens: CommaSeparated = Field(
         default=(), description="SHA-256 (hex) of the operators' bearer tokens, comma separated."
     )
+    oidc_issuer: str | None = Field(
+        default=None, description="The OpenID Connect issuer at which people log in to the worklist, to the letter."
+    )
+    oidc_client_id: str | None = Field(
+        default=None, description="Our client there; redirect: PUBLIC_URL/login/callback."
+    )
+    oidc_client_secret: str | None = Field(
+        default=None, repr=False, description="Its secret; without one it is a public client."
+    )
+    oidc_groups: CommaSeparated = Field(
+        default=(), description="Groups, comma separated, of which a person must be in one to work on the worklist."
+    )
+    oidc_groups_claim: str = Field(
+        default="groups", description="The claim of the ID token that names a person's groups."
+    )
+    oidc_scopes: str = Field(default="openid profile", description="What is asked for at the login.")
+    oidc_private_network: bool = Field(default=False, description="The issuer may have a loopback or private address.")
     max_hook_bytes: int = Field(default=16 * MIB, ge=1024, description="Largest body of a hook call, in bytes.")
     max_match_bytes: int = Field(default=64 * MIB, ge=1024, description="Largest body of a match call, in bytes.")
     max_concurrent: int = Field(default=64, ge=1, description="Hook calls answered at once; more get 503 at once.")
@@ -174,6 +192,30 @@ class Settings(BaseSettings):
     def _traces_can_be_sent(self) -> Self:
         if self.traces and find_spec("opentelemetry.exporter") is None:
             raise ValueError(f"{PREFIX}TRACES: {NEEDS_EXTRA}")
+        return self
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _an_issuer(cls, value: str | None) -> str | None:
+        # To the letter: the issuer of an ID token is compared with it, trailing slash and all.
+        good = value is None or place_of(value) is not None
+        if not good or (value and value.startswith("http:") and not is_loopback_address(value)):
+            raise ValueError("is an address that starts with https://, as the provider writes it")
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _has_openid(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("holds openid, without which nobody says who logged in")
+        return value
+
+    @model_validator(mode="after")
+    def _login_is_complete(self) -> Self:
+        # Without a group everybody with an account there would read who may be ill with what.
+        needed = {"OIDC_CLIENT_ID": self.oidc_client_id, "OIDC_GROUPS": self.oidc_groups}
+        if self.oidc_issuer and (missing := [PREFIX + name for name, value in needed.items() if not value]):
+            raise ValueError("\n".join(f"{name}: is needed with {PREFIX}OIDC_ISSUER" for name in missing))
         return self
 
     @model_validator(mode="after")

@@ -20,9 +20,11 @@ from app.histories import Histories
 from app.login import Login
 from app.metrics import Metrics
 from app.oauth import Servers
+from app.oidc import Provider
 from app.outbound import Outbound
 from app.pending import Pending
 from app.records import Records
+from app.sessions import Sessions
 from app.settings import Settings
 from app.sign_offs import SignOffs
 from app.signing import Keys
@@ -82,7 +84,14 @@ class Services:
         self.key_sets = KeySets(self.outbound)
         self.histories = Histories(self.settings.trials)
         self.sign_offs = SignOffs(self.records)
-        self.login = Login(self.authenticator, is_demo=self.settings.is_demo)
+        self.login = Login(
+            self.authenticator,
+            self.sessions,
+            lambda: self.clock(),  # as it is when somebody calls
+            is_demo=self.settings.is_demo,
+            public_url=self.settings.public_url,
+            is_set_up=self.settings.oidc_issuer is not None,
+        )
 
     @property
     def audit(self) -> Audit:
@@ -91,6 +100,15 @@ class Services:
     @property
     def pending(self) -> Pending:
         return Pending(self.records, self.keys)
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.records, self.keys)
+
+    @property
+    def provider(self) -> Provider:
+        """At which people log in; only where one is configured."""
+        return Provider(self.settings, self.servers, self.key_sets, self.outbound, self.pending)
 
     @property
     def worklist(self) -> Worklist:

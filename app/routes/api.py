@@ -141,7 +141,7 @@ async def feedback_summary(request: Request) -> Response:
     Feedback on cards that we do not know has no trial. A week is the ISO week, in UTC, of the outcome's timestamp.
     """
     services = services_of(request)
-    services.authenticator.operator(request.headers.getlist("authorization"))
+    await services.login.person(request)
     return _json(await services.records.feedback_summary())
 
 

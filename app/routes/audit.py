@@ -44,7 +44,7 @@ async def audit(request: Request) -> Response:
     the end is not included). With `Accept: application/fhir+json` a Bundle of AuditEvents.
     """
     services = services_of(request)
-    services.authenticator.operator(request.headers.getlist("authorization"))
+    await services.login.person(request)
     body = await read_body(request, _MOST)
     check_whole(body)
     entries = await services.audit.entries(_question(body, services))

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.html import ROOM, page
+from app.login import Person
 from app.openapi import described
 from app.wiring import Services, services_of
 from cds_hooks.services import CHART, OFFERS
@@ -27,15 +28,15 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/docs")
 async def documentation(request: Request) -> Response:
-    services = _for_operators(request)
-    is_demo = services.settings.is_demo
-    return page("docs.html", 200, {"Content-Security-Policy": _POLICY}, section="docs", is_demo=is_demo)
+    services, person = await _for_operators(request)
+    shown = {"section": "docs", "is_demo": services.settings.is_demo, "person": person}
+    return page("docs.html", 200, {"Content-Security-Policy": _POLICY}, **shown)
 
 
 @router.get("/docs/connect")
 async def connect(request: Request) -> Response:
     """How an EHR is connected: what it calls, what it sends along, how it signs."""
-    services = _for_operators(request)
+    services, person = await _for_operators(request)
     settings = services.settings
     base = settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
     return page(
@@ -44,6 +45,7 @@ async def connect(request: Request) -> Response:
         None,
         section="connect",
         is_demo=settings.is_demo,
+        person=person,
         base=base,
         offers=OFFERS,
         chart=CHART,
@@ -53,14 +55,13 @@ async def connect(request: Request) -> Response:
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
-    services = _for_operators(request)
+    services, _ = await _for_operators(request)
     return JSONResponse(request.app.state.described(services.clock().date()))
 
 
-def _for_operators(request: Request) -> Services:
+async def _for_operators(request: Request) -> tuple[Services, Person]:
     services = services_of(request)
-    services.authenticator.operator(request.headers.getlist("authorization"))
-    return services
+    return services, await services.login.person(request)
 
 
 def install(app: FastAPI) -> None:

@@ -39,7 +39,7 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics", summary="Counters for Prometheus")
 async def metrics(request: Request) -> Response:
     services = services_of(request)
-    services.authenticator.operator(request.headers.getlist("authorization"))
+    await services.login.person(request)
     served = services.definitions.now
     services.metrics.trials.set(len(served.trials))
     services.metrics.problems.set(len(served.problems))

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1", include_in_schema=False)
 async def replay_report(request: Request, report_id: str) -> Response:
     """The MatchReport made anew, equal to what was shown; 404 for an unknown id, 410 and 409 with what is lost."""
     services = services_of(request)
-    services.authenticator.operator(request.headers.getlist("authorization"))
+    await services.login.person(request)
     try:
         report = await replay(report_id, services.records, services.clock())
     except Unrepeatable as error:

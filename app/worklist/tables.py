@@ -61,14 +61,3 @@ class WorklistEvent(SQLModel, table=True):
     note: bytes | None  # encrypted
     person: str  # who; empty where it was the chart
     subject: str
-
-
-class LoginSession(SQLModel, table=True):
-    """Someone who is logged in, until they log out or their time is over."""
-
-    __tablename__ = "login_session"
-
-    id: str = Field(primary_key=True)  # of the cookie's value, hashed
-    person: bytes  # name and subject, encrypted
-    seen_at: datetime = _instant()
-    ends_at: datetime = _instant(index=True)

@@ -1,0 +1,121 @@
+"""Logging people in at the hospital's OpenID Connect provider: authorization code, PKCE, nonce, and a group."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from app.auth import KeySets
+from app.ehrs import is_loopback_address
+from app.oauth import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
+from app.outbound import Outbound
+from app.pending import Pending
+from app.sessions import Person
+from app.settings import Settings
+from cds_hooks.safe_text import plain
+
+PURPOSE = "login"
+_LONGEST_NAME = 80
+
+
+class NotInGroup(Exception):
+    """Somebody whom the provider knows, and who may not work here."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What is remembered while the browser is at the provider. `browser` is what its cookie hashes to."""
+
+    browser: str
+    next: str
+    nonce: str
+    verifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """Where the browser is sent, and the value of the cookie by which it is known when it is back."""
+
+    address: str
+    browser: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The provider of these settings, and the way there."""
+
+    settings: Settings
+    servers: Servers
+    keys: KeySets
+    outbound: Outbound
+    pending: Pending
+
+    async def begin(self, back_to: str, now: datetime) -> Going:
+        """Begin a login that ends on our page `back_to`. OAuthError where the provider does not answer; TooMany."""
+        registration = await self._registration()
+        attempt, browser = new_attempt(), secrets.token_urlsafe(32)
+        kept = _Kept(_hashed(browser), back_to, attempt.nonce, attempt.verifier)
+        state = await self.pending.keep(PURPOSE, msgspec.json.encode(kept), now)
+        return Going(registration.address(self.settings.oidc_scopes, state, attempt), browser)
+
+    async def finish(self, query: Mapping[str, str], browser: str, now: datetime) -> tuple[Person, str]:
+        """Who logged in, and the page that they asked for. OAuthError, NotInGroup.
+
+        A state is good once, for ten minutes, and only in the browser that began: otherwise somebody could be logged in
+        as another without noticing.
+        """
+        content = await self.pending.take(PURPOSE, query.get("state", ""), now)
+        if content is None:
+            raise OAuthError("state not known")
+        kept = msgspec.json.decode(content, type=_Kept)
+        if not hmac.compare_digest(_hashed(browser), kept.browser):
+            raise OAuthError("another browser")
+        registration, attempt = await self._registration(), Attempt(kept.nonce, kept.verifier)
+        tokens = await registration.redeem(registration.code_in(query), attempt)
+        claims = await registration.identity(tokens.get("id_token"), attempt)
+        if not self._is_allowed(claims):
+            raise NotInGroup
+        return _person(claims), kept.next
+
+    async def _registration(self) -> Registration:
+        settings = self.settings
+        assert settings.oidc_issuer is not None
+        assert settings.oidc_client_id is not None
+        private = settings.oidc_private_network
+        net = Net(private, allow_http=private and is_loopback_address(settings.oidc_issuer))
+        server = await self.servers.openid(settings.oidc_issuer, net)
+        client = Client(settings.oidc_client_id, settings.oidc_client_secret)
+        back = f"{settings.public_url}/login/callback"
+        return Registration(server, client, back, net, self.outbound, self.keys)
+
+    def _is_allowed(self, claims: Mapping[str, Any]) -> bool:
+        found = _claim(claims, self.settings.oidc_groups_claim)
+        groups = [found] if isinstance(found, str) else found if isinstance(found, list) else []
+        return any(group in self.settings.oidc_groups for group in groups if isinstance(group, str))
+
+
+def _claim(claims: Mapping[str, Any], name: str) -> Any:
+    """A claim by its name, or by a path with dots ("realm_access.roles")."""
+    if name in claims:
+        return claims[name]
+    found: Any = claims
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _person(claims: Mapping[str, Any]) -> Person:
+    """The name that the provider gives; a subject is one only at its issuer."""
+    names = (claims.get(name) for name in ("name", "preferred_username", "email"))
+    name = next((name for name in names if isinstance(name, str) and name.strip()), claims["sub"])
+    return Person(plain(name, _LONGEST_NAME), f"{claims['iss']}|{claims['sub']}")
+
+
+def _hashed(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()

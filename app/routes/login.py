@@ -1,0 +1,123 @@
+"""Logging in and out, and what is said to whoever is not logged in."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.errors import NotAuthenticated, error_response
+from app.forms import check_same_origin
+from app.html import page
+from app.login import COOKIE, LoginNeeded, local_path
+from app.logs import log
+from app.oauth import OAuthError
+from app.oidc import NotInGroup
+from app.pending import LIVES, TooMany
+from app.sessions import LONGEST
+from app.wiring import Services, services_of
+
+router = APIRouter(include_in_schema=False)
+
+BROWSER = "__Host-trialcards-login"  # by which a browser that comes back from the provider is known
+_READS = ("GET", "HEAD")
+_HEADERS = {"Cache-Control": "no-store"}
+Problem = Literal["not-set-up", "needed", "over", "stopped", "unreachable", "not-in-group", "logged-out"]
+
+
+def install(app: FastAPI) -> None:
+    app.include_router(router)
+    app.add_exception_handler(LoginNeeded, _say_login_needed)
+
+
+@router.get("/login")
+async def log_in(request: Request) -> Response:
+    """Send the browser to the provider; afterwards it is on the page that `next` names, if that is one of ours."""
+    services = services_of(request)
+    wanted = local_path(request.query_params.get("next", ""))
+    if services.settings.is_demo:
+        return RedirectResponse(wanted, 303, _HEADERS)
+    if not services.login.is_set_up:
+        return _page(services, 503, "not-set-up")
+    try:
+        going = await services.provider.begin(wanted, services.clock())
+    except (OAuthError, TooMany) as error:
+        log.warning("login not begun", reason=error.cause if isinstance(error, OAuthError) else "too many")
+        return _page(services, 503, "unreachable")
+    answer = RedirectResponse(going.address, 303, _HEADERS)
+    _set_cookie(answer, BROWSER, going.browser, int(LIVES.total_seconds()))
+    return answer
+
+
+@router.get("/login/callback")
+async def come_back(request: Request) -> Response:
+    """Take the browser back: a new session, always, and nothing of an older one."""
+    services = services_of(request)
+    if services.settings.is_demo or not services.login.is_set_up:
+        return _page(services, 503, "not-set-up")
+    try:
+        person, wanted = await services.provider.finish(
+            request.query_params, request.cookies.get(BROWSER, ""), services.clock()
+        )
+    except OAuthError as error:
+        log.warning("login refused", reason=error.cause)
+        return _page(services, 403, "stopped")
+    except NotInGroup:
+        log.warning("login refused", reason="not in a group")
+        return _page(services, 403, "not-in-group")
+    if before := request.cookies.get(COOKIE):
+        await services.sessions.end(before)
+    answer = RedirectResponse(wanted, 303, _HEADERS)
+    _set_cookie(answer, COOKIE, await services.sessions.begin(person, services.clock()), int(LONGEST.total_seconds()))
+    _drop_cookie(answer, BROWSER)
+    return answer
+
+
+@router.post("/logout")
+async def log_out(request: Request) -> Response:
+    services = services_of(request)
+    check_same_origin(request, services.settings.public_url or str(request.base_url), needs_word=True)
+    if value := request.cookies.get(COOKIE):
+        await services.sessions.end(value)
+    answer = _page(services, 200, "logged-out")
+    _drop_cookie(answer, COOKIE)
+    return answer
+
+
+def _set_cookie(answer: Response, name: str, value: str, seconds: int) -> None:
+    answer.set_cookie(name, value, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def _drop_cookie(answer: Response, name: str) -> None:
+    answer.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
+
+
+# -- nobody is logged in
+
+
+async def _say_login_needed(request: Request, _: Exception) -> Response:
+    """A script hears 401; a browser is sent to the login, or told what has to be set."""
+    services = services_of(request)
+    if "text/html" not in request.headers.get("accept", ""):
+        return error_response(request.url.path, _needed(services))
+    if not services.login.is_set_up:
+        return _page(services, 401, "needed")
+    if request.method not in _READS:
+        return _page(services, 401, "over")
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/login?next={quote(local_path(asked), safe='/')}", 303, _HEADERS)
+
+
+def _needed(services: Services) -> NotAuthenticated:
+    error = NotAuthenticated()
+    if not services.login.is_set_up:
+        error.detail += " An operator's token is taken; for people set TRIALCARDS_OIDC_ISSUER."
+    return error
+
+
+def _page(services: Services, status: int, problem: Problem) -> Response:
+    headers = _HEADERS | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
+    return page("login.html", status, headers, problem=problem, is_demo=services.settings.is_demo)

@@ -1,0 +1,86 @@
+"""Who is logged in, on our side: a cookie holds only a name that nobody can guess, so that logging out ends it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel, col
+
+from app.records import Records
+from app.signing import Keys
+
+LONGEST = timedelta(hours=8)
+IDLE = timedelta(minutes=30)
+_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is at work. The name stands beside what they wrote; it is no patient's, and yet in no log."""
+
+    name: str
+    subject: str
+
+
+class LoginSession(SQLModel, table=True):
+    """Someone who is logged in, until they log out or their time is over."""
+
+    __tablename__ = "login_session"
+
+    id: str = Field(primary_key=True)  # of the cookie's value, hashed
+    person: bytes  # name and subject, encrypted
+    seen_at: datetime = Field(sa_type=sa.DateTime(timezone=True))
+    ends_at: datetime = Field(sa_type=sa.DateTime(timezone=True), index=True)
+
+
+class Sessions:
+    """Begins, knows and ends sessions, for every worker alike."""
+
+    def __init__(self, records: Records, keys: Keys) -> None:
+        self._records = records
+        self._keys = keys
+
+    async def begin(self, person: Person, now: datetime) -> str:
+        """A new session; the value of its cookie."""
+        value = secrets.token_urlsafe(32)
+        sealed = self._keys.seal(msgspec.json.encode([person.name, person.subject]))
+        row = {"id": _hashed(value), "person": sealed, "seen_at": now, "ends_at": now + LONGEST}
+        async with self._records.transaction() as connection:
+            await connection.execute(sa.insert(LoginSession).values(row))
+        return value
+
+    async def person(self, value: str, now: datetime) -> Person | None:
+        """Whose session this is; None where it ended, by itself or by a person, or never was."""
+        mine = col(LoginSession.id) == _hashed(value)
+        query = sa.select(col(LoginSession.person), col(LoginSession.seen_at)).where(
+            mine, col(LoginSession.ends_at) > now, col(LoginSession.seen_at) > now - IDLE
+        )
+        async with self._records.transaction() as connection:
+            row = (await connection.execute(query)).first()
+            if row is not None and now - _utc(row.seen_at) >= _NOTED_EVERY:
+                await connection.execute(sa.update(LoginSession).where(mine).values(seen_at=now))
+        content = self._keys.unseal(row.person) if row else None
+        return Person(*msgspec.json.decode(content)) if content else None
+
+    async def end(self, value: str) -> None:
+        async with self._records.transaction() as connection:
+            await connection.execute(sa.delete(LoginSession).where(col(LoginSession.id) == _hashed(value)))
+
+    async def purge(self, now: datetime) -> None:
+        """Delete the sessions that are over."""
+        over = sa.or_(col(LoginSession.ends_at) <= now, col(LoginSession.seen_at) <= now - IDLE)
+        async with self._records.transaction() as connection:
+            await connection.execute(sa.delete(LoginSession).where(over))
+
+
+def _hashed(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
