@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -178,6 +178,14 @@ class Catalogue:
             if found := self.by_prefix.get((name, plain[:length])):
                 return found
         return ()
+
+    def has_codes_of(self, system: str) -> bool:
+        """Whether any code of this system stands for a concept."""
+        return system_name(system) in self._systems
+
+    @cached_property
+    def _systems(self) -> frozenset[str]:
+        return frozenset(system for system, _ in (*self.by_code, *self.by_prefix))
 
     def where(self, concept: str) -> tuple[ResourceType, ...]:
         """The resource types that must have been read completely before silence says anything."""

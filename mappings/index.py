@@ -22,6 +22,8 @@ T = TypeVar("T")
 Chain = tuple[str, ...]  # a concept and all that include it, most specific first
 Chains = tuple[Chain, ...]  # one for each coding that stands for something
 Reader = Callable[[str, str], Episode]  # (concept, member) -> the record as an Episode of the concept
+_Codes = dict[str | None, Chain]  # the codes of one system that were met
+_FOREIGN: _Codes = {}  # of a system of which no code stands for anything; nothing is ever put into it
 Sightings = dict[str, list[tuple[Reader, str]]]
 _USES = (fhir.MedicationRequest, fhir.MedicationStatement, fhir.MedicationAdministration)
 _GLUCOCORTICOID = "glucocorticoid"
@@ -44,7 +46,7 @@ class Index:
     named: dict[str, list[observations.Found]] = field(default_factory=dict)  # results by their words alone
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
-    _chains: dict[tuple[str | None, str | None], Chain] = field(default_factory=dict)
+    _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
     _members: dict[Chains, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def add(self, chart: Chart) -> None:
@@ -95,17 +97,17 @@ class Index:
     # Observations: the many; every step here is taken a thousand times
 
     def _add_observation(self, source: str, observation: fhir.Observation) -> None:
-        excluded = self.excluded["Observation"]
-        if observation.modifier_extension or observation.implicit_rules:
-            excluded[self._not_understood("Observation", observation) or ""] += 1
-            return
         standing = observations.standing_of(observation.status)
-        if standing in ("entered-in-error", "cancelled"):
-            excluded[standing] += 1
-        elif self.clock.is_future(observations.date_text(observation)):
-            excluded["future"] += 1
+        if observation.modifier_extension or observation.implicit_rules:
+            reason = self._not_understood("Observation", observation) or ""
+        elif standing in ("entered-in-error", "cancelled"):
+            reason = standing
+        elif self.clock.is_future(observation.effective_date_time or observations.date_text(observation)):
+            reason = "future"
         else:
             self._add_values(source, observation, standing == "final")
+            return
+        self.excluded["Observation"][reason] += 1
 
     def _add_values(self, source: str, observation: fhir.Observation, is_final: bool) -> None:
         chains = self._chains_of(observation.code)
@@ -150,13 +152,20 @@ class Index:
         if code is None:
             return found
         for coding in code.coding:
-            key = (coding.system, coding.code)
-            chain = self._chains.get(key)
+            codes = self._codes.get(coding.system)
+            if codes is None:
+                codes = self._codes[coding.system] = {} if self._may_mean_something(coding.system) else _FOREIGN
+            if codes is _FOREIGN:
+                continue
+            chain = codes.get(coding.code)
             if chain is None:
-                chain = self._chains[key] = self._find(coding)
+                chain = codes[coding.code] = self._find(coding)
             if chain:
                 found = (*found, chain)
         return found
+
+    def _may_mean_something(self, system: str | None) -> bool:
+        return system is not None and self.catalogue.has_codes_of(fhir.clean(system))
 
     def _find(self, coding: fhir.Coding) -> Chain:
         system, code = fhir.clean(coding.system or ""), fhir.clean(coding.code or "")

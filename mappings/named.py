@@ -69,7 +69,10 @@ def _text_of(concepts: Iterable[fhir.CodeableConcept]) -> str:
 
 def _says_it_by_code(kind: type, code: fhir.CodeableConcept) -> bool:
     systems = _SAID_BY_CODE.get(kind, frozenset())
-    return any(coding.code and system_name(fhir.clean(coding.system or "")) in systems for coding in code.coding)
+    for coding in code.coding:
+        if coding.code and coding.system and system_name(fhir.clean(coding.system)) in systems:
+            return True
+    return False
 
 
 def _is_look_alike(code: fhir.CodeableConcept, concept: str, catalogue: Catalogue) -> bool:
