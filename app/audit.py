@@ -19,6 +19,7 @@ from app.records import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport
 from trial_defs.expressions import Trial
 
 CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
+_WITH_REPORT = ("cards", "launched")  # outcomes behind which a report is kept
 READ = "read"  # the action of one who opens a kept report
 _AT_ONCE = 500  # rows in one statement
 # What else is no evaluation: who saw or changed rows of the worklist.
@@ -30,7 +31,7 @@ _ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
 _HASHES = "https://trialcards.org/fhir/NamingSystem/keyed-hash"
 _TRIALS = "https://trialcards.org/fhir/CodeSystem/trial"
 
-Outcome = Literal["cards", "no-cards", "report", "chart-unavailable", "row"]
+Outcome = Literal["cards", "launched", "no-cards", "report", "chart-unavailable", "row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,8 @@ class Audit:
             "definitions": msgspec.json.encode(dict(call.definitions)).decode(),
         }
 
-    async def note_reading(self, report: str, reading: str, now: datetime) -> bool:
-        """Write down, as line `reading`, that a kept report was opened; False where its answer is not in the trail.
+    async def note_reading(self, report: str, reading: str, now: datetime) -> str | None:
+        """Write down, as line `reading`, that a kept report was opened; its EHR, or None without its answer.
 
         Patient, EHR and definitions are those of the answer. Whoever holds the signed address may have opened it, so
         no user is named.
@@ -144,10 +145,11 @@ class Audit:
         written = {"id": reading, "at": now, "action": READ, "user": "", "outcome": "report"}
         source: dict[str, Any] = {name: sa.literal(value, CALLS.c[name].type) for name, value in written.items()}
         columns = [source.get(column.name, column).label(column.name) for column in CALLS.c]
-        answered = sa.select(*columns).where(col(CallRow.report) == report, col(CallRow.outcome) == "cards")
+        answered = sa.select(*columns).where(col(CallRow.report) == report, col(CallRow.outcome).in_(_WITH_REPORT))
+        noted = sa.insert(CALLS).from_select(list(CALLS.c.keys()), answered).returning(CALLS.c.ehr)
         async with self._records.transaction() as connection:
-            done = await connection.execute(sa.insert(CallRow).from_select(list(CALLS.c.keys()), answered))
-        return done.rowcount == 1
+            ehr: str | None = (await connection.execute(noted)).scalar_one_or_none()
+        return ehr
 
     async def entries(self, question: Question) -> list[Entry]:
         """What was asked for, oldest first."""
@@ -190,7 +192,10 @@ class Audit:
         How many reports. What is left holds no fact but that cards were shown, under a keyed hash.
         """
         hashes = self._records.patient_hashes(whose)
-        reports = sa.select(col(IssuedCard.report)).where(col(IssuedCard.patient).in_(hashes))
+        reports = sa.union(
+            sa.select(col(IssuedCard.report)).where(col(IssuedCard.patient).in_(hashes)),
+            sa.select(col(CallRow.report)).where(col(CallRow.patient).in_(hashes)),
+        )
         cards = sa.select(col(IssuedCard.id)).where(col(IssuedCard.patient).in_(hashes))
         async with self._records.transaction() as connection:
             done = await connection.execute(sa.delete(KeptReport).where(col(KeptReport.id).in_(reports)))

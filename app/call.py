@@ -55,7 +55,7 @@ class Call:
     def audited(self, outcome: Outcome) -> AuditedCall:
         """The line of the audit trail."""
         definitions = definitions_of(self.served.trials.values())
-        report = self.report_id if outcome in ("cards", "report") else ""
+        report = self.report_id if outcome in ("cards", "launched") else ""
         return AuditedCall(call_id(), self.action, self.shown, outcome, definitions, report)
 
     def listed(self, reading: Reading | None, report: str = "") -> list[sa.Executable]:

@@ -26,7 +26,7 @@ from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
-from app.routes import api, audit, cds, docs, fhir, health, login, pages, replay, reports, worklist
+from app.routes import api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.traces import tracer_for
@@ -112,6 +112,7 @@ def create_app(services: Services) -> FastAPI:
         fhir.router,
         health.router,
         reports.router,
+        launch.router,
         replay.router,
         worklist.router,
         pages.router,

@@ -136,7 +136,7 @@ class CallRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     at: datetime = _instant(index=True)
-    action: str  # the hook service's id, "match", "read" where a kept report was opened, or "worklist..."
+    action: str  # the hook service's id, "match", "launch", "read" where a kept report was opened, or "worklist..."
     ehr: str
     tenant: str
     patient: str = Field(index=True)  # keyed hash
@@ -317,10 +317,13 @@ class Records:
         return {row.hash: zlib.decompress(row.content) for row in rows}
 
     async def shown_at(self, report: str) -> datetime | None:
-        """When the cards of this report were shown; None where there was no such answer."""
-        query = sa.select(sa.func.min(col(IssuedCard.shown_at))).where(col(IssuedCard.report) == report)
+        """When this report was first shown, by cards or by a launch; None where there was no such answer."""
+        times = sa.union_all(
+            sa.select(col(IssuedCard.shown_at).label("at")).where(col(IssuedCard.report) == report),
+            sa.select(col(CallRow.at)).where(col(CallRow.report) == report, col(CallRow.outcome) == "launched"),
+        ).subquery()
         async with self.transaction() as connection:
-            found: datetime | None = (await connection.execute(query)).scalar_one_or_none()
+            found: datetime | None = (await connection.execute(sa.select(sa.func.min(times.c.at)))).scalar_one_or_none()
         return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
     async def is_sealed(self, report: str, now: datetime) -> bool:
