@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import msgspec
 import typer
 
+from app.attestations import Answers
 from app.audit import Audit, Entry, Question, audit_bundle
 from app.errors import Unusable
 from app.parameters import moment_of
@@ -67,9 +68,10 @@ def purge_command(
 ) -> None:
     """Delete what has reached its end; with --patient, what is kept of one patient.
 
-    Without --patient: used tokens, expired facts and dismissals, and the audit trail, cards, feedback and rows of the
-    worklist older than the days given. With --patient: the facts behind the cards, the dismissals, the comments and the
-    rows of the worklist of this patient; the audit trail stays, and names the patient by a keyed hash only.
+    Without --patient: used tokens, expired facts, dismissals and answers, and the audit trail, cards, feedback and rows
+    of the worklist older than the days given. With --patient: the facts behind the cards, the dismissals, the comments,
+    the answers and the rows of the worklist of this patient; the audit trail stays, and names the patient by a keyed
+    hash only.
     """
     settings = _settings(demo)
     _needs_ehr(patient, ehr)
@@ -144,13 +146,19 @@ async def purged(settings: Settings, keep: timedelta) -> int:
     now = datetime.now(UTC)
     async with opened(settings) as records:
         await records.purge(now)
+        await _answers(records, settings).purge(now)
         await _worklist(records, settings).purge(now, keep)
         return await Audit(records).purge(now, keep)
+
+
+def _answers(records: Records, settings: Settings) -> Answers:
+    return Answers(records, Keys(settings.secret_key), timedelta(settings.retention_days))
 
 
 async def forgotten(settings: Settings, whose: Shown) -> int:
     """How many reports of this patient were deleted."""
     async with opened(settings) as records:
+        await _answers(records, settings).forget(whose)
         await _worklist(records, settings).forget(whose)
         return await Audit(records).forget(whose)
 
