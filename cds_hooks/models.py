@@ -35,6 +35,11 @@ _ID_FORM = 'a FHIR id without its type: letters, digits, "-" and "."'
 _TEXT_FORM = "a text that is not empty"
 
 
+def is_fhir_id(text: object) -> bool:
+    """Whether this may be put into an address as the id of a resource."""
+    return isinstance(text, str) and _FHIR_ID.match(text) is not None
+
+
 class Fault(NamedTuple):
     """One thing wrong with a request: where, and what would be accepted there."""
 
