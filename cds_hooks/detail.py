@@ -7,8 +7,10 @@ HTML of its own. A card that would be too long loses whole lines, counted as "an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from cds_hooks.needs import Need, concepts_of_open, effort_of, needs_of, orderable
 from cds_hooks.safe_text import length, markdown, markdown_of_ours, shortened
@@ -175,9 +177,16 @@ def _unknown(cohort: CohortMatch) -> list[Finding]:
 
 def _to_confirm(cohort: CohortMatch, titles: Titles) -> list[Section]:
     presumed = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.PRESUMED]
-    names = [subject_words(leaf, titles) for finding in presumed for leaf in finding.decided_by]
+    names = [subject_words(leaf, titles) for finding in presumed for leaf in _silent_leaves(finding)]
     lines = [markdown_of_ours(name, 80) for name in dict.fromkeys(names)]
     return [Section("Please confirm: no record, taken as absent", lines, most=60, inline=True)]
+
+
+def _silent_leaves(finding: Finding) -> list[x.Expression]:
+    """Of a presumed answer the pieces that no record speaks for; others of its pieces may have been measured."""
+    found = {evidence.concept for evidence in finding.evidence}
+    silent = [leaf for leaf in finding.decided_by if getattr(leaf, "absent", "ask") == "presume"]
+    return [leaf for leaf in silent if found.isdisjoint(x.concepts_of(leaf))]
 
 
 def _to_judge(cohort: CohortMatch, titles: Titles) -> list[Section]:

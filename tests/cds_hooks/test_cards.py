@@ -36,7 +36,7 @@ from tests.cds_hooks.matches import (
 )
 from tests.cds_hooks.oracle import check_response
 from trial_defs import expressions as x
-from trial_defs.findings import Finding, Match, Outcome, TrialMatch, Verdict
+from trial_defs.findings import Basis, Finding, Match, Outcome, TrialMatch, Verdict
 
 Trials = Mapping[str, x.Trial]
 Make = Callable[[x.Criterion], Finding]
@@ -226,6 +226,23 @@ def test_every_presumed_absence_is_listed_for_confirmation(
     line = next(line for line in card.body["detail"].split("\n") if line.startswith("**Please confirm"))
     assert "Dialysis" in line
     assert catalogue.concepts["organ-transplant"].title in line
+
+
+def test_what_was_measured_is_not_listed_as_taken_as_absent(
+    trials: Trials, catalogue: Catalogue, cards_of: Cards
+) -> None:
+    def without_agranulocytosis(criterion: x.Criterion) -> Finding:
+        leaves = tuple(leaf for leaf in x.leaves_of(criterion.asks) if isinstance(leaf, x.Condition | x.Value))
+        count = a_result("neutrophils", "3.9", "10*9/L")
+        return Finding(criterion, Outcome.MET, Basis.PRESUMED, evidence=(count,), decided_by=leaves)
+
+    trial = trials["NCT06680388"]
+    but = {"E6.agranulocytosis": without_agranulocytosis}
+    found = a_cohort(trial.cohorts[0], catalogue, Verdict.LIKELY_ELIGIBLE, but)
+    (card,) = cards_of(a_match(a_trial(trial, found)))
+    line = next(line for line in card.body["detail"].split("\n") if line.startswith("**Please confirm"))
+    assert "Agranulocytosis" in line
+    assert "Neutrophils" not in line
 
 
 def test_what_was_not_read_is_named_and_what_nobody_asks_for_is_not(
