@@ -237,7 +237,7 @@ def test_what_was_measured_is_not_listed_as_taken_as_absent(
         return Finding(criterion, Outcome.MET, Basis.PRESUMED, evidence=(count,), decided_by=leaves)
 
     trial = trials["NCT06680388"]
-    but = {"E6.agranulocytosis": without_agranulocytosis}
+    but = {"E6.granulocytopenia": without_agranulocytosis}
     found = a_cohort(trial.cohorts[0], catalogue, Verdict.LIKELY_ELIGIBLE, but)
     (card,) = cards_of(a_match(a_trial(trial, found)))
     line = next(line for line in card.body["detail"].split("\n") if line.startswith("**Please confirm"))
