@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +49,23 @@ def free_port() -> int:
 @contextmanager
 def demo_server(folder: Path, **settings: str) -> Iterator[Server]:
     """`trialcards demo` on a free port, working in `folder`, ready to answer."""
-    port, output = free_port(), folder / "server.log"
+    with _started("demo", folder, free_port(), settings) as server:
+        yield server
+
+
+@contextmanager
+def production_server(folder: Path, port: int, **settings: str) -> Iterator[Server]:
+    """`trialcards serve` on this port, working in `folder`, ready to answer."""
+    with _started("serve", folder, port, settings) as server:
+        yield server
+
+
+@contextmanager
+def _started(command: str, folder: Path, port: int, settings: Mapping[str, str]) -> Iterator[Server]:
+    output = folder / "server.log"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [COMMAND, "demo"], cwd=folder, env=environment(PORT=str(port), **settings), stdout=file, stderr=file
+            [COMMAND, command], cwd=folder, env=environment(PORT=str(port), **settings), stdout=file, stderr=file
         )
     server = Server(f"http://127.0.0.1:{port}", process, output)
     try:

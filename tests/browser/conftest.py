@@ -13,17 +13,17 @@ from tests.server import demo_server
 pytest.importorskip("playwright.sync_api", reason="browser tests need Playwright: pip install playwright")
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for a file of tests: while Playwright is open, no other test can run an event loop."""
-    if _CHROMIUM is None:
+    if CHROMIUM is None:
         pytest.skip("browser tests need a Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
         yield browser
         browser.close()
 
