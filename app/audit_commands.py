@@ -147,7 +147,7 @@ async def purged(settings: Settings, keep: timedelta) -> int:
     async with opened(settings) as records:
         await records.purge(now)
         await _answers(records, settings).purge(now)
-        await _worklist(records, settings).purge(now, keep)
+        await worklist_of(records, settings).purge(now, keep)
         return await Audit(records).purge(now, keep)
 
 
@@ -159,9 +159,9 @@ async def forgotten(settings: Settings, whose: Shown) -> int:
     """How many reports of this patient were deleted."""
     async with opened(settings) as records:
         await _answers(records, settings).forget(whose)
-        await _worklist(records, settings).forget(whose)
+        await worklist_of(records, settings).forget(whose)
         return await Audit(records).forget(whose)
 
 
-def _worklist(records: Records, settings: Settings) -> Worklist:
+def worklist_of(records: Records, settings: Settings) -> Worklist:
     return Worklist(records, Keys(settings.secret_key), timedelta(settings.retention_days))

@@ -30,6 +30,7 @@ from app.replay import Unrepeatable, replay
 from app.screen.command import screen_command
 from app.settings import Settings, SettingsError, read_settings
 from app.signing import Keys
+from app.worklist.command import worklist_cli
 from cds_hooks.change_words import KINDS
 from cds_hooks.needs import Need, what_next
 from cds_hooks.report import report_of
@@ -50,6 +51,7 @@ cli = typer.Typer(
 )
 trials_cli = typer.Typer(help="The trial definitions that are served.", no_args_is_help=True)
 cli.add_typer(trials_cli, name="trials")
+cli.add_typer(worklist_cli, name="worklist")
 add_commands(trials_cli)
 out = Console(highlight=False)
 

@@ -6,7 +6,7 @@ be read, or because its result has aged, is no change, neither by itself nor thr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from cds_hooks.needs import WORTH_A_CARD
 from cds_hooks.order_effect import OrderEffect
 from mappings.facts import Reason
-from trial_defs.findings import CohortMatch, Finding, Outcome, TrialMatch, Verdict
+from trial_defs.findings import CohortMatch, Outcome, TrialMatch, Verdict
 
 _NO_NEWS = frozenset({Reason.NOT_READABLE, Reason.STALE})
 _UNSURE = "unsure"
@@ -26,6 +26,26 @@ def what_it_said(match: TrialMatch) -> str:
     """The verdict and the open criteria of every cohort, as a text to be stored with the card."""
     cohorts = {cohort.cohort.id: [cohort.verdict.value, _points(cohort)] for cohort in match.cohorts}
     return msgspec.json.encode(cohorts, order="deterministic").decode()
+
+
+def what_entry_said(cohorts: Iterable[Mapping[str, Any]]) -> str:
+    """The same, from the cohorts of a match that is there as JSON, with `verdict` and `criteria`."""
+    said = {
+        cohort["cohort"]: [
+            cohort["verdict"],
+            {
+                each["id"]: _point(Outcome(each["outcome"]), each["reason"])
+                for each in cohort["criteria"]
+                if _is_open(each)
+            },
+        ]
+        for cohort in cohorts
+    }
+    return msgspec.json.encode(said, order="deterministic").decode()
+
+
+def _is_open(criterion: Mapping[str, Any]) -> bool:
+    return criterion["outcome"] in (Outcome.NOT_MET.value, Outcome.UNKNOWN.value)
 
 
 def says_the_same(stored: str, match: TrialMatch) -> bool:
@@ -52,13 +72,12 @@ def _without(points: Points, names: set[str]) -> Points:
 
 
 def _points(cohort: CohortMatch) -> Points:
-    return {f.criterion.id: _point(f) for f in cohort.findings if f.outcome in (Outcome.NOT_MET, Outcome.UNKNOWN)}
+    open_ones = (f for f in cohort.findings if f.outcome in (Outcome.NOT_MET, Outcome.UNKNOWN))
+    return {f.criterion.id: _point(f.outcome, f.reason) for f in open_ones}
 
 
-def _point(finding: Finding) -> str:
-    if finding.outcome is Outcome.UNKNOWN and finding.reason in _NO_NEWS:
-        return _UNSURE
-    return finding.outcome.value
+def _point(outcome: Outcome, reason: str | None) -> str:
+    return _UNSURE if outcome is Outcome.UNKNOWN and reason in _NO_NEWS else outcome.value
 
 
 # -- the order hooks --------------------------------------------------------------------------------------------------

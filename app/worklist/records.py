@@ -196,12 +196,11 @@ class Worklist:
                 found.setdefault(row.patient, set()).add(row.trial)
         return found
 
-    async def leave(self, patients: Sequence[str], trials: Sequence[str], why: Left, now: datetime) -> None:
-        """Take these trials of these patients (keyed hashes) off the list."""
+    async def leave(self, patient: str, trials: Sequence[str], why: Left, now: datetime) -> None:
+        """Take these trials of a patient (keyed hash) off the list."""
         async with self._records.transaction() as connection:
-            for patient in patients:
-                for statement in _changes(patient, Reading(gone=dict.fromkeys(trials, why)), now):
-                    await connection.execute(statement)
+            for statement in _changes(patient, Reading(gone=dict.fromkeys(trials, why)), now):
+                await connection.execute(statement)
 
     # -- what a person reads
 
@@ -286,16 +285,26 @@ class Worklist:
             await connection.execute(sa.update(ROWS).where(ROWS.c.id == row.id).values(changed_at=now))
             await self._add_event(connection, row.id, "note", "", text, person, now)
 
+    def noted(self, row: Row, kind: str, note: str, person: Person, now: datetime) -> list[sa.Executable]:
+        """What writes into the history of a row that a person did something that is kept elsewhere."""
+        changed = sa.update(ROWS).where(ROWS.c.id == row.id).values(changed_at=now)
+        return [changed, self._event(row.id, kind, "", note, person, now)]
+
     async def _add_event(
         self, connection: AsyncConnection, row_id: str, kind: str, said: str, note: str | None, person: Person,
         now: datetime,
     ) -> None:  # fmt: skip
+        await connection.execute(self._event(row_id, kind, said, note, person, now))
+
+    def _event(
+        self, row_id: str, kind: str, said: str, note: str | None, person: Person, now: datetime
+    ) -> sa.Executable:
         sealed = self._keys.seal(note.encode("utf-8", "replace")) if note is not None else None
         event = {
             "row": row_id, "at": now, "kind": kind, "said": said, "note": sealed,
             "person": person.name, "subject": person.subject,
         }  # fmt: skip
-        await connection.execute(sa.insert(WorklistEvent).values(event))
+        return sa.insert(WorklistEvent).values(event)
 
     # -- the end of it
 

@@ -1,0 +1,167 @@
+"""From the folder of a finished screen to what it says to the worklist, patient by patient."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.screen.order import REPORT
+from app.screen.tables import CRITERIA, MATCHES, connect, require_duckdb
+from app.worklist.candidates import Candidate, Left, Reading
+from cds_hooks.dismissals import what_entry_said
+from cds_hooks.needs import WORTH_A_CARD
+from mappings.times import parse_moment
+from trial_defs.expressions import Trial
+from trial_defs.findings import RANK, Verdict
+
+Json = dict[str, Any]
+Place = tuple[str, str, str]  # patient, trial, cohort
+
+_MATCH = (
+    "patient", "trial", "cohort", "verdict", "not_met", "unknown", "needs_human", "recheck_on", "definition_version",
+    "definition_hash",
+)  # fmt: skip
+_CRITERION = ("patient", "trial", "cohort", "criterion", "outcome", "reason", "explanation")
+# Only what is not settled, of trials that a patient may be a candidate for: the rest stands in no row.
+_NOT_SETTLED = """
+SELECT {columns} FROM read_parquet(?) SEMI JOIN (
+    SELECT patient, trial FROM read_parquet(?)
+    WHERE verdict IN ('likely-eligible', 'possibly-eligible', 'near-miss')
+) USING (patient, trial)
+WHERE outcome IN ('not-met', 'unknown', 'needs-human') ORDER BY patient, trial, cohort, place
+"""
+
+
+class NotAScreen(Exception):
+    """The folder does not hold a finished screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A finished screen: when its charts were read, and against which trials."""
+
+    folder: Path
+    as_of: datetime
+    trials: Sequence[str]
+
+    def readings(self, texts: Mapping[str, Trial]) -> Iterator[tuple[str, Reading]]:
+        """The id of each patient who has a row, with what it says. `texts` are the definitions as they are served."""
+        with tempfile.TemporaryDirectory() as folder, connect(Path(folder), 1) as db:
+            matches = str(self.folder / MATCHES)
+            rows = db.cursor().execute(
+                f"SELECT {', '.join(_MATCH)} FROM read_parquet(?) ORDER BY patient, trial, cohort", [matches]
+            )
+            query = _NOT_SETTLED.format(columns=", ".join(_CRITERION))
+            criteria = db.cursor().execute(query, [str(self.folder / CRITERIA), matches])
+            open_ones = _Groups(_named(criteria, _CRITERION))
+            for patient, cohorts in itertools.groupby(_named(rows, _MATCH), key=lambda row: str(row["patient"])):
+                found = [cohort | {"criteria": open_ones.of(cohort)} for cohort in cohorts]
+                yield patient.removeprefix("Patient/"), _reading(found, texts)
+
+
+def finished_screen(folder: Path) -> Screened:
+    """NotAScreen where there is none, DuckDbMissing where it could not be read."""
+    require_duckdb()
+    try:
+        plan = msgspec.json.decode((folder / REPORT).read_bytes())["plan"]
+        moment = parse_moment(plan["asOf"], UTC)
+        trials = list(plan["trials"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        raise NotAScreen from None
+    if moment is None or not (folder / MATCHES).is_file() or not (folder / CRITERIA).is_file():
+        raise NotAScreen
+    return Screened(folder, moment.earliest, trials)
+
+
+def _named(cursor: Any, names: Sequence[str]) -> Iterator[Json]:
+    while batch := cursor.fetchmany(5000):
+        for row in batch:
+            yield dict(zip(names, row, strict=True))
+
+
+class _Groups:
+    """The criteria of one cohort after the other, from rows that come in the order of the cohorts."""
+
+    def __init__(self, rows: Iterator[Json]) -> None:
+        self._groups = itertools.groupby(rows, key=_place)
+        self._step()
+
+    def _step(self) -> None:
+        nothing: tuple[Place | None, Iterator[Json]] = (None, iter(()))
+        self._key, self._rows = next(self._groups, nothing)
+
+    def of(self, cohort: Json) -> list[Json]:
+        """Those of this cohort; none where all is settled."""
+        if self._key != _place(cohort):
+            return []
+        found = [each | {"id": each["criterion"]} for each in self._rows]
+        self._step()
+        return found
+
+
+def _place(row: Json) -> Place:
+    return row["patient"], row["trial"], row["cohort"]
+
+
+def _reading(rows: Sequence[Json], texts: Mapping[str, Trial]) -> Reading:
+    candidates: list[Candidate] = []
+    gone: dict[str, Left] = {}
+    unclear: list[str] = []
+    for trial, cohorts in itertools.groupby(rows, key=lambda row: str(row["trial"])):
+        found = list(cohorts)
+        verdict = min((Verdict(cohort["verdict"]) for cohort in found), key=RANK.__getitem__)
+        if verdict in WORTH_A_CARD:
+            candidates.append(_candidate(trial, verdict, found, texts.get(trial)))
+        elif verdict is Verdict.COULD_NOT_EVALUATE:
+            unclear.append(trial)
+        else:
+            gone[trial] = Left(verdict.value)
+    return Reading(candidates, gone, unclear)
+
+
+def _candidate(trial: str, verdict: Verdict, cohorts: Sequence[Json], served: Trial | None) -> Candidate:
+    best = min((c for c in cohorts if c["verdict"] == verdict.value), key=_least_left)
+    texts = {each.id: each.text for cohort in served.cohorts for each in cohort.criteria} if served else {}
+    return Candidate(
+        trial=trial,
+        verdict=verdict,
+        cohort=best["cohort"],
+        not_met=best["not_met"],
+        unknown=best["unknown"],
+        needs_human=best["needs_human"],
+        recheck_on=best["recheck_on"],
+        definition_version=best["definition_version"],
+        definition_hash=best["definition_hash"],
+        said=what_entry_said(cohorts),
+        findings=msgspec.json.encode([_not_settled(cohort, texts) for cohort in cohorts]),
+    )
+
+
+def _least_left(cohort: Json) -> tuple[int, int, int]:
+    return cohort["not_met"], cohort["unknown"], cohort["needs_human"]
+
+
+def _not_settled(cohort: Json, texts: Mapping[str, str]) -> Json:
+    """The same form as of a hook: see candidates.py."""
+    recheck = cohort["recheck_on"]
+    return {
+        "cohort": cohort["cohort"],
+        "verdict": cohort["verdict"],
+        "recheckOn": recheck.isoformat() if recheck else None,
+        "criteria": [
+            {
+                "id": each["id"],
+                "outcome": each["outcome"],
+                "text": texts.get(each["id"], each["id"]),
+                "explanation": each["explanation"],
+            }
+            for each in cohort["criteria"]
+        ],
+    }

@@ -1,0 +1,199 @@
+"""From a screen of the hospital onto the worklist: the same rows as of hooks, however often it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, timedelta
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("duckdb", reason="the screen needs DuckDB: pip install 'trialcards[batch]'")
+
+
+from typer.testing import CliRunner, Result
+
+from app.audit_commands import opened, worklist_of
+from app.cli import cli
+from app.login import Person
+from app.records import Shown
+from app.screen.run import screen
+from app.settings import Settings
+from app.worklist.candidates import Reading, reading_of
+from app.worklist.records import Detail, Filter, Row
+from app.worklist.screened import finished_screen
+from benchmarks.synthetic_export import write_export as write_synthetic
+from cds_hooks.dismissals import says_the_same
+from cds_hooks.wording import titles_of
+from mappings.catalogue import Catalogue
+from mappings.chart import ChartBuilder
+from tests.app.conftest import demo_settings
+from tests.app.test_worklist import a_candidate
+from tests.exports import AS_OF, Json, a_patient, an_order, write_export
+from tests.hospital import SECRET
+from trial_defs.evaluation import match
+from trial_defs.expressions import Trial
+from trial_defs.findings import Match
+
+LUPUS: Json = {"systemic-lupus-erythematosus": {}}
+TRIAL = "NCT06711146"
+FLAG: Json = {"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": "Declined research"},
+              "subject": {"reference": "Patient/p1"}}  # fmt: skip
+
+
+def screened(folder: Path, resources: list[Json], trials: Mapping[str, Trial], catalogue: Catalogue) -> Path:
+    screen(an_order(write_export(folder / "export", resources), folder / "out", trials.values(), catalogue))
+    return folder / "out"
+
+
+def add(folder: Path, out: Path, *more: str, ehr: str = "demo") -> Result:
+    settings = {"TRIALCARDS_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/records.db", "TRIALCARDS_SECRET_KEY": SECRET}
+    return CliRunner().invoke(cli, ["worklist", "add", str(out), "--ehr", ehr, "--demo", *more], env=settings)
+
+
+def settings_in(folder: Path) -> Settings:
+    return demo_settings(folder, secret_key=(SECRET,))
+
+
+def on_list(folder: Path, listed: str = "open") -> list[Row]:
+    async def read() -> list[Row]:
+        settings = settings_in(folder)
+        async with opened(settings) as records:
+            return list(await worklist_of(records, settings).every(Filter(listed=listed)))
+
+    return asyncio.run(read())
+
+
+def detail_of(folder: Path, row: Row) -> Detail:
+    async def read() -> Detail | None:
+        settings = settings_in(folder)
+        async with opened(settings) as records:
+            return await worklist_of(records, settings).detail(row.id)
+
+    found = asyncio.run(read())
+    assert found
+    return found
+
+
+def test_a_screen_says_of_each_patient_what_an_opened_chart_says(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    export = tmp_path / "export"
+    write_synthetic(export, 40, indicated=0.7, seed=5)
+    screen(an_order(export, tmp_path / "out", trials.values(), catalogue))
+    resources = [json.loads(line) for path in sorted(export.glob("*.ndjson")) for line in path.read_text().splitlines()]
+    compared = 0
+    for patient, reading in finished_screen(tmp_path / "out").readings(trials):
+        found = _matched(patient, resources, trials, catalogue)
+        hook = reading_of(found, found, titles_of(catalogue))
+        by_trial = {each.trial.id: each for each in found.trials}
+        assert all(says_the_same(each.said, by_trial[each.trial]) for each in reading.candidates)
+        assert _without_said(reading) == _without_said(hook)
+        assert reading.gone == hook.gone
+        compared += len(reading.candidates)
+    assert compared > 10
+
+
+def _without_said(reading: Reading) -> dict[str, object]:
+    return {each.trial: replace(each, said="") for each in reading.candidates}
+
+
+def _matched(patient: str, resources: list[Json], trials: Mapping[str, Trial], catalogue: Catalogue) -> Match:
+    own = [r for r in resources if r["id"] == patient or r.get("subject", {}).get("reference") == f"Patient/{patient}"]
+    builder = ChartBuilder(None)
+    builder.add(json.dumps({"resourceType": "Bundle", "entry": [{"resource": r} for r in own]}).encode(), None)
+    builder.whole_chart()
+    return match(trials.values(), builder.build(), catalogue, AS_OF, UTC)
+
+
+def test_candidates_of_a_screen_come_onto_the_list_and_the_same_again_changes_nothing(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    resources = a_patient("p1", catalogue, conditions=LUPUS, results={"platelets": "180 10*9/L"})
+    out = screened(tmp_path, resources, trials, catalogue)
+    first = add(tmp_path, out)
+    assert (first.exit_code, first.stdout) == (0, "1 patients on the list, 0 no longer in the screen\n")
+    rows = on_list(tmp_path)
+    assert TRIAL in {row.trial for row in rows}
+    assert {(row.patient_id, row.source, row.last_seen) for row in rows} == {("p1", "screen", AS_OF)}
+    detail = detail_of(tmp_path, rows[0])
+    assert detail.findings
+    assert detail.findings[0]["criteria"][0]["text"]
+    assert add(tmp_path, out).exit_code == 0
+    assert on_list(tmp_path) == rows
+    assert detail_of(tmp_path, rows[0]) == detail
+
+
+def test_what_a_coordinator_did_outlives_every_screen(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    out = screened(tmp_path, a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue)
+    add(tmp_path, out)
+    (row,) = [row for row in on_list(tmp_path) if row.trial == TRIAL]
+
+    async def work() -> None:
+        settings = settings_in(tmp_path)
+        async with opened(settings) as records:
+            worklist = worklist_of(records, settings)
+            await worklist.set_status(row, "contacted", Person("N. N.", "1"), AS_OF + timedelta(1))
+
+    asyncio.run(work())
+    add(tmp_path, out)
+    assert [each.status for each in on_list(tmp_path) if each.trial == TRIAL] == ["contacted"]
+
+
+@pytest.mark.parametrize("how", ["flag", "healthy", "gone"])
+def test_who_has_no_row_in_the_screen_leaves_every_list(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue, how: str
+) -> None:
+    add(tmp_path, screened(tmp_path / "then", a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue))
+    assert on_list(tmp_path)
+    now = {
+        "flag": [*a_patient("p1", catalogue, conditions=LUPUS), FLAG],
+        "healthy": a_patient("p1", catalogue, conditions={"hypertension": {}}),
+        "gone": a_patient("p2", catalogue, conditions={"hypertension": {}}),
+    }[how]
+    out = screened(tmp_path / "now", now, trials, catalogue)
+    kept = add(tmp_path, out, "--partial")
+    assert kept.exit_code == 0
+    assert on_list(tmp_path)
+    add(tmp_path, out)
+    assert on_list(tmp_path, "all") == []
+
+
+def test_a_trial_that_was_not_screened_stays(tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
+    lupus = a_patient("p1", catalogue, conditions=LUPUS)
+    add(tmp_path, screened(tmp_path / "then", lupus, trials, catalogue))
+    before = {row.trial for row in on_list(tmp_path)}
+    assert len(before) > 1
+    healthy = a_patient("p1", catalogue, conditions={"hypertension": {}})
+    add(tmp_path, screened(tmp_path / "now", healthy, {TRIAL: trials[TRIAL]}, catalogue))
+    assert {row.trial for row in on_list(tmp_path)} == before - {TRIAL}
+
+
+def test_a_chart_opened_after_the_screen_counts_more(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    async def opened_later() -> None:
+        settings = settings_in(tmp_path)
+        async with opened(settings) as records:
+            worklist = worklist_of(records, settings)
+            newer = [(Shown("demo", "", name, ""), Reading([a_candidate(unknown=99)])) for name in ("p1", "p2")]
+            await worklist.take(newer, "hook", AS_OF + timedelta(hours=1))
+
+    asyncio.run(opened_later())
+    add(tmp_path, screened(tmp_path, a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue))
+    rows = [row for row in on_list(tmp_path) if row.trial == TRIAL]
+    assert {(row.patient_id, row.unknown) for row in rows} == {("p1", 99), ("p2", 99)}
+
+
+def test_what_is_no_screen_or_no_ehr_is_told(tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
+    nothing = add(tmp_path, tmp_path)
+    assert (nothing.exit_code, nothing.stderr.startswith("SCREEN: is not the folder of a finished screen")) == (2, True)
+    out = screened(tmp_path, a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue)
+    unknown = add(tmp_path, out, ehr="another")
+    assert (unknown.exit_code, unknown.stderr) == (2, "--ehr: is the name of an entry in the file of trusted EHRs\n")
+    assert on_list(tmp_path, "all") == []
