@@ -41,6 +41,7 @@ class Row:
     step: str | None = None
     trend: Trend | None = None
     gauge: float | None = None  # the distance in percent of the limit, cut to -100..100
+    words: str | None = None  # of the person who answered it
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ def group_of(said: Json) -> str:
 
 def _cohort(entry: Json, trial: x.Trial | None, source: Source) -> ExplainedCohort:
     criteria = _criteria(entry["cohort"], trial)
-    rows = [_row(said, criteria.get(said["id"]), source) for said in entry["criteria"]]
+    name = trial.id if trial else ""
+    rows = [_row(said, criteria.get(said["id"]), source, _words(name, said, source)) for said in entry["criteria"]]
     grouped = [
         Group(name, heading, tuple(row for row in rows if group_of(row.said) == name), is_open)
         for name, heading, is_open in _GROUPS
@@ -201,7 +203,13 @@ def _cohort(entry: Json, trial: x.Trial | None, source: Source) -> ExplainedCoho
     )
 
 
-def _row(said: Json, criterion: x.Criterion | None, source: Source) -> Row:
+def _words(trial: str, said: Json, source: Source) -> str | None:
+    """What the person who settled it said. It stands on this page alone, and on no card."""
+    answer = source.match.attestations.get((trial, said["id"])) if source.match else None
+    return answer.words if answer and said["basis"] == "attested" else None
+
+
+def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str | None = None) -> Row:
     outcome = OUTCOMES[said["outcome"]]
     if criterion is None:
         return Row(said, outcome, distance=_distance(said), gauge=_gauge(said))
@@ -216,6 +224,7 @@ def _row(said: Json, criterion: x.Criterion | None, source: Source) -> Row:
         step=criterion.step,
         trend=_trend(criterion, source),
         gauge=_gauge(said),
+        words=words,
     )
 
 
@@ -288,6 +297,8 @@ def _turns(found: TrialMatch | None) -> Iterator[tuple[date, str, str]]:
             yield finding.turns_on, "Passes with time", text
         elif finding.turns_on and finding.outcome is Outcome.MET:
             yield finding.turns_on, "Is no longer met", text
+        elif finding.stale_on and finding.attested:
+            yield finding.stale_on, "The answer of a person holds no longer", text
         elif finding.stale_on and finding.outcome is Outcome.MET and not _is_of_person(finding):
             yield finding.stale_on, "Results are too old from then on", text
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from cds_hooks.safe_text import plain
 from mappings.catalogue import Catalogue, Concept

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from mappings import fhir
 from mappings.facts import Dose
@@ -61,8 +62,7 @@ _LOCAL_FORMS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Struct, frozen=True, gc=False):
     low: Decimal | None
     high: Decimal | None
 

@@ -1,7 +1,8 @@
 """The vocabulary of clinical facts: what a chart can say, with unit, date and source.
 
 `Result` is one value of one concept, `Episode` is anything that lasted or happened (a diagnosis, a drug, a procedure, a
-vaccination, a trial), `Person` is the patient. All are frozen; numbers are `Decimal`; `None` means "the chart does not
+vaccination, a trial), `Person` is the patient. All are frozen; those made by the hundred for each chart are structs,
+which cost a tenth of a frozen dataclass; numbers are `Decimal`; `None` means "the chart does not
 say", and only that.
 """
 
@@ -12,6 +13,8 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
+
+from msgspec import Struct
 
 from mappings.times import Moment
 
@@ -42,8 +45,7 @@ class Polarity(StrEnum):
 Sex = Literal["female", "male"]
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True, gc=False):
     """The numbers a value may be. `None` is unbounded; an open end excludes its number. Exact: low == high, closed."""
 
     low: Decimal | None
@@ -60,8 +62,7 @@ class Interval:
         return self.low if self.low is not None and self.low == self.high else None
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True, gc=False):
     """The limits of normal that apply to one result, in the result's unit; one-sided where a side is None."""
 
     low: Decimal | None
@@ -69,8 +70,7 @@ class Range:
     origin: Literal["own", "site"]  # the result's own referenceRange, or a default that the site configured
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True, gc=False):
     """One value of one concept.
 
     `value` and `range` are in `unit`, the concept's canonical UCUM unit; `recorded` is value and unit as the chart has
@@ -104,8 +104,7 @@ class Certainty(StrEnum):
     TEXT_ONLY = "text-only"  # no code that we know, but the entry's text names it
 
 
-@dataclass(frozen=True, slots=True)
-class Dose:
+class Dose(Struct, frozen=True, gc=False):
     """A daily dose in mg/d, as far as the dosage instruction says; `low`..`high` where it leaves a range open."""
 
     low: Decimal | None
@@ -114,8 +113,7 @@ class Dose:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(Struct, frozen=True, gc=False):
     """Something that lasted or happened: diagnosis, drug exposure, procedure, vaccination, participation in a trial.
 
     `start` and `end` are None where the chart does not say. `ongoing` is True (active), False (over), or None (the

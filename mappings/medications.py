@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from mappings import fhir, named
 from mappings.catalogue import Catalogue, ConceptKind
@@ -18,8 +19,7 @@ from mappings.units import convert
 # Which drug
 
 
-@dataclass(frozen=True, slots=True)
-class Drug:
+class Drug(Struct, frozen=True, gc=False):
     """What an entry says about which drug it is: every code, its words, its parts. Not `known` where it only points."""
 
     concepts: tuple[fhir.CodeableConcept, ...]

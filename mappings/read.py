@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, tzinfo
 from itertools import chain, groupby, repeat
+
+from msgspec.structs import replace
 
 from mappings import estimates, fhir, glucocorticoids, observations
 from mappings.catalogue import Catalogue, Concept

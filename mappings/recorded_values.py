@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mappings import fhir
 from mappings.catalogue import Concept
@@ -16,8 +18,7 @@ UCUM = ("http://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8")
 Valued = fhir.Observation | fhir.Component
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True, gc=False):
     """A value as recorded: a number with the units it may be in, or words that say positive or negative."""
 
     recorded: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from mappings import fhir
 from mappings.catalogue import Concept
@@ -16,8 +17,7 @@ from mappings.times import Moment, whole_years
 from mappings.units import convert
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(Struct, frozen=True, gc=False):
     """The result's own limits of normal: in the concept's unit, and as recorded in the value's unit."""
 
     canonical: Range | None = None

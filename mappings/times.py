@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Literal
 
+from msgspec import Struct
+
 _INSTANT = timedelta(microseconds=1)
 _DATE = re.compile(r"^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?$", re.ASCII)
 _CLOCK = re.compile(
@@ -21,8 +23,7 @@ _CLOCK = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True, gc=False):
     """When something was: the first and last instant it may have been (UTC), and the local calendar days of both.
 
     For an instant the two are equal; for "2026-10" they are the ends of October. `text` is the date as recorded.

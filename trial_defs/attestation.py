@@ -49,6 +49,12 @@ Attestations = Mapping[tuple[str, str], Attestation]  # by trial and criterion
 NO_ATTESTATIONS: Attestations = {}
 
 
+def usual_days(criterion: x.Criterion) -> int:
+    """For how long an answer usually holds: a consent or a confirmed entry a year, the state of a disease 90 days."""
+    changing = (x.Judgement, x.Value, x.Change)
+    return 90 if any(isinstance(leaf, changing) for leaf in x.leaves_of(criterion.asks)) else 365
+
+
 def newest(attestations: Iterable[Attestation]) -> Attestations:
     """The last word on each criterion."""
     ordered = sorted(attestations, key=lambda each: each.at)

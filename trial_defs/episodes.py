@@ -7,8 +7,9 @@ of a record settle that it was not, and never where a source could not be read c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
+
+from msgspec import Struct
 
 from mappings.facts import Certainty, Episode, Polarity, Reason
 from mappings.read import PatientFacts
@@ -19,8 +20,7 @@ from trial_defs.logic import Answer
 from trial_defs.values import day_after_window, in_window, newest
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True, gc=False):
     """What one episode says: it fits, it does not, or its dates leave that open (None). `turns_on` as in Answer."""
 
     truth: bool | None

@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 from mappings.facts import Episode, Reason, Result, SourceReport
 from trial_defs.attestation import Attestation, Attestations
 from trial_defs.expressions import Cohort, Criterion, Expression, Trial
@@ -49,8 +51,7 @@ class Verdict(StrEnum):
 RANK: Mapping[Verdict, int] = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
-@dataclass(frozen=True, slots=True)
-class PersonFact:
+class PersonFact(Struct, frozen=True, gc=False):
     """Age or sex as evidence: value in words or years, from the Patient resource."""
 
     concept: str  # "age" or "sex"
@@ -63,8 +64,7 @@ class PersonFact:
 Evidence = Result | Episode | PersonFact
 
 
-@dataclass(frozen=True, slots=True)
-class Margin:
+class Margin(Struct, frozen=True, gc=False):
     """Distance to the limit in the limit's unit; positive is room left. `percent` of the limit, None if that is 0."""
 
     value: Decimal
@@ -74,8 +74,7 @@ class Margin:
     within_tolerance: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True, gc=False):
     """One piece that is still open: a leaf, and why. `reason` is None for a judgement, a consent or a confirmation."""
 
     leaf: Expression

@@ -7,15 +7,16 @@ open. `any` is `all` seen from the other side, so that there is one rule for evi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import date
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trial_defs.expressions import Expression
 from trial_defs.findings import Basis, Evidence, Margin, Open
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """`truth` True, False or None (open). A settled answer has a basis; an open one says what is open.
 
     `soft`: a settled truth that tolerance or time may turn; `turns_on`: the day on which time alone turns it.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mappings.facts import Certainty, Interval, Polarity, Reason, Result
 from mappings.read import PatientFacts
@@ -49,8 +51,7 @@ def day_after_window(taken: Moment, window: Period | None, today: date) -> date 
     return first_day_when(lambda day: window.before(day) > taken.first_day, today, far)
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
+class _Check(Struct, frozen=True, gc=False):
     """One value against one test: `truth` None with a reason, or settled; the margin where the limit is a number."""
 
     truth: bool | None

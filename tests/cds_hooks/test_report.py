@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from cds_hooks.report import VERSION, json_number, report_of
 from mappings.catalogue import Catalogue
@@ -107,7 +108,7 @@ def test_a_decimal_is_printed_as_the_number_that_it_is(number: str, printed: str
 
 
 def test_a_polarity_or_an_open_value_is_said_in_words(trials: Trials, catalogue: Catalogue) -> None:
-    below = replace(a_result("hbv-dna", "1", "[IU]/mL"), value=Interval(None, Decimal(10), high_open=True))
+    below = structs.replace(a_result("hbv-dna", "1", "[IU]/mL"), value=Interval(None, Decimal(10), high_open=True))
     found = evidence_of(trials, catalogue, a_result("hbsag", Polarity.NEGATIVE), below)
     assert [each["value"] for each in found] == ["negative", "< 10 IU/mL"]
     assert found[0]["unit"] is None
@@ -115,13 +116,15 @@ def test_a_polarity_or_an_open_value_is_said_in_words(trials: Trials, catalogue:
 
 def test_a_partial_date_stays_partial_and_an_undated_record_has_none(trials: Trials, catalogue: Catalogue) -> None:
     dated = a_result("platelets", "180", "10*9/L", taken="2026-10")
-    undated = replace(dated, taken=None, source="Observation/other")
+    undated = structs.replace(dated, taken=None, source="Observation/other")
     assert [each["date"] for each in evidence_of(trials, catalogue, dated, undated)] == ["2026-10", None]
 
 
 def test_the_inputs_of_a_derived_value_stand_behind_it_once(trials: Trials, catalogue: Catalogue) -> None:
     creatinine = a_result("creatinine", "1.0", "mg/dL")
-    derived = replace(a_result("creatinine-clearance", "88", "mL/min"), formula="Cockcroft-Gault", inputs=(creatinine,))
+    derived = structs.replace(
+        a_result("creatinine-clearance", "88", "mL/min"), formula="Cockcroft-Gault", inputs=(creatinine,)
+    )
     found = evidence_of(trials, catalogue, derived, creatinine)
     assert [each["concept"] for each in found] == ["creatinine-clearance", "creatinine"]
 

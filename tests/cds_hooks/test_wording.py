@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from cds_hooks.wording import (
     counted,
@@ -82,19 +83,19 @@ def test_a_result_is_one_line_with_its_date() -> None:
     assert result_words(a_result("platelets", "180", "10*9/L"), TITLES) == "Platelets 180 × 10⁹/L on 2026-10-20"
     partial = a_result("platelets", "180", "10*9/L", taken="2026-10")
     assert result_words(partial, TITLES).endswith("on 2026-10")
-    assert result_words(replace(partial, taken=None), TITLES).endswith(", undated")
+    assert result_words(structs.replace(partial, taken=None), TITLES).endswith(", undated")
     assert result_words(a_result("hbsag", Polarity.NEGATIVE), TITLES) == "Hbsag negative on 2026-10-20"
 
 
 def test_a_number_that_a_limit_is_held_against_is_not_told_as_a_polarity() -> None:
-    both = replace(a_result("alt", "20", "U/L"), polarity=Polarity.NEGATIVE)
+    both = structs.replace(a_result("alt", "20", "U/L"), polarity=Polarity.NEGATIVE)
     assert result_words(both, TITLES).startswith("Alt 20 U/L")
     assert result_words(both, TITLES, polarity=True).startswith("Alt negative (20 U/L)")
 
 
 def test_a_calculated_result_names_its_inputs() -> None:
     inputs = (a_result("creatinine", "1", "mg/dL"), a_result("body-weight", "70", "kg"))
-    found = replace(a_result("creatinine-clearance", "88", "mL/min"), formula="Cockcroft-Gault", inputs=inputs)
+    found = structs.replace(a_result("creatinine-clearance", "88", "mL/min"), formula="Cockcroft-Gault", inputs=inputs)
     assert result_words(found, TITLES).endswith(", calculated from Creatinine and Body weight")
 
 
