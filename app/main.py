@@ -26,7 +26,7 @@ from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
 from app.records import Records, RecordsUnavailable
-from app.routes import api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
+from app.routes import answers, api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
 from app.signing import Keys
 from app.traces import tracer_for
@@ -115,6 +115,7 @@ def create_app(services: Services) -> FastAPI:
         launch.router,
         replay.router,
         worklist.router,
+        answers.router,
         pages.router,
     ):
         app.include_router(router)

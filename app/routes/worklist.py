@@ -18,10 +18,11 @@ from starlette.responses import RedirectResponse, Response
 from app.errors import Unusable
 from app.forms import read_form
 from app.html import page
-from app.login import Person
+from app.login import OPERATOR, Person
 from app.media_types import FHIR_TYPE
 from app.reports import signed_address
 from app.wiring import Services, services_of
+from app.worklist.answering import Answering, answers_of, whose
 from app.worklist.candidates import Left
 from app.worklist.exports import as_csv, as_fhir
 from app.worklist.figures import answers, funnels
@@ -32,6 +33,7 @@ from app.worklist.words import (
     LIST_WORDS,
     ORDER_WORDS,
     REASON_WORDS,
+    SEEN_IN,
     SOURCE_WORDS,
     STATUS_WORDS,
     VERDICT_CHOICES,
@@ -46,7 +48,12 @@ LONGEST_NOTE = 4000
 # A form that is posted from a page without a referrer has no origin either.
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 _ASKED = ("trial", "verdict", "list", "due", "order")
-SAVED = {"status": "The status is saved.", "note": "The note is saved."}
+SAVED = {
+    "status": "The status is saved.",
+    "note": "The note is saved.",
+    "answer": "The answer is saved. It counts from the next time the chart is opened.",
+    "taken-back": "The answer is taken back. It no longer counts when the chart is opened next.",
+}
 
 
 # -- the list
@@ -171,17 +178,18 @@ async def show_row(request: Request, row_id: str) -> Response:
     person = await services.login.person(request)
     found = await services.worklist.detail(row_id)
     if found is None:
-        return _gone(services, person)
+        return gone_page(services, person)
     await _note(services, [found.row], "worklist-row", person)
-    return await _detail(services, person, found, saved=SAVED.get(request.query_params.get("saved", "")))
+    return await detail_page(services, person, found, saved=SAVED.get(request.query_params.get("saved", "")))
 
 
-async def _detail(
+async def detail_page(
     services: Services, person: Person, found: Detail, status: int = 200, *, saved: str | None = None,
-    problem: str | None = None, note: str = "",
+    problem: str | None = None, note: str = "", answering: Answering | None = None,
 ) -> Response:  # fmt: skip
     row = found.row
     trial = services.definitions.now.trials.get(row.trial)
+    given = await services.answers.of(whose(row), row.trial) if row.patient_id and not row.is_hidden else []
     return _page(
         services,
         person,
@@ -196,6 +204,9 @@ async def _detail(
         saved=saved,
         problem=problem,
         note=note,
+        answers=answers_of(found, trial, given, services),
+        answering=answering,
+        names_somebody=person.subject != OPERATOR.subject,
     )
 
 
@@ -206,7 +217,7 @@ async def explain(request: Request, row_id: str) -> Response:
     person = await services.login.person(request)
     found = await services.worklist.detail(row_id)
     if found is None or found.row.is_hidden or not found.row.report:
-        return _gone(services, person)
+        return gone_page(services, person)
     row, base = found.row, services.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
     await _note(services, [row], "worklist-row", person)
     address = signed_address(services.keys, base, row.report, services.clock(), row.trial)
@@ -222,14 +233,18 @@ async def set_status(request: Request, row_id: str) -> Response:
     status = _one_of(STATUS_WORDS, form.get("status", ""), "status")
     found = await services.worklist.detail(row_id)
     if found is None or found.row.is_hidden:
-        return _gone(services, person)
+        return gone_page(services, person)
     was = form.get("was", found.row.status)
     if was != found.row.status or not await services.worklist.set_status(found.row, status, person, services.clock()):
         now = await services.worklist.detail(row_id)
         problem = "Somebody has given another status meanwhile; yours was not saved. This is how it stands now."
-        return _gone(services, person) if now is None else await _detail(services, person, now, 409, problem=problem)
+        return (
+            gone_page(services, person)
+            if now is None
+            else await detail_page(services, person, now, 409, problem=problem)
+        )
     await _note(services, [found.row], "worklist-change", person)
-    return _back_to(row_id, "status")
+    return back_to(row_id, "status")
 
 
 @router.post("/{row_id}/notes")
@@ -239,16 +254,16 @@ async def add_note(request: Request, row_id: str) -> Response:
     text = (await read_form(request)).get("note", "").strip()
     found = await services.worklist.detail(row_id)
     if found is None or found.row.is_hidden:
-        return _gone(services, person)
+        return gone_page(services, person)
     if not text or len(text) > LONGEST_NOTE:
         problem = f"A note has 1 to {LONGEST_NOTE} characters; it was not saved."
-        return await _detail(services, person, found, 422, problem=problem, note=text)
+        return await detail_page(services, person, found, 422, problem=problem, note=text)
     await services.worklist.add_note(found.row, text, person, services.clock())
     await _note(services, [found.row], "worklist-change", person)
-    return _back_to(row_id, "note")
+    return back_to(row_id, "note")
 
 
-def _back_to(row_id: str, saved: str) -> Response:
+def back_to(row_id: str, saved: str) -> Response:
     return RedirectResponse(f"/worklist/{row_id}?saved={saved}", 303, {"Cache-Control": "no-store"})
 
 
@@ -261,7 +276,7 @@ async def _note(services: Services, rows: Sequence[Row], action: str, person: Pe
     await services.audit.note_all([call for call in calls if call], services.clock())
 
 
-def _gone(services: Services, person: Person) -> Response:
+def gone_page(services: Services, person: Person) -> Response:
     return _page(services, person, "worklist/gone.html", 404)
 
 
@@ -285,6 +300,7 @@ def _page(services: Services, person: Person, template: str, status: int = 200, 
             "order": ORDER_WORDS,
             "left": {why.value: LEFT_WORDS[why] for why in Left},
             "source": SOURCE_WORDS,
+            "seen_in": SEEN_IN,
             "reason": REASON_WORDS,
         },
         statuses=STATUSES,

@@ -56,7 +56,7 @@ class WorklistEvent(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     row: str = Field(index=True)
     at: datetime = _instant()
-    kind: str  # status, note, or list: it left, or came back
+    kind: str  # status, note, answer, or list: it left, or came back
     said: str  # the new status, or why it left; empty where it came back
     note: bytes | None  # encrypted
     person: str  # who; empty where it was the chart

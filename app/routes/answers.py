@@ -1,0 +1,74 @@
+"""What a person answers to a criterion that no data decide, on the page of a row of the worklist; and takes back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.forms import read_form
+from app.login import OPERATOR, Person
+from app.routes.worklist import back_to, detail_page, gone_page
+from app.wiring import Services, services_of
+from app.worklist.answering import Answering, NotAnAnswer, attestation, whose
+from app.worklist.records import Row
+
+router = APIRouter(prefix="/worklist", include_in_schema=False)
+
+_NAMELESS = "An operator’s token names nobody. Log in, so that the answer carries a name; nothing was saved."
+
+
+@router.post("/{row_id}/answers")
+async def answer(request: Request, row_id: str) -> Response:
+    """Keep an answer. 403 for a token that names nobody, 422 for what is no answer to what is asked now."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    form = await read_form(request)
+    found = await services.worklist.detail(row_id)
+    if found is None or found.row.is_hidden or found.row.patient_id is None:
+        return gone_page(services, person)
+    names = ("criterion", "outcome", "words", "until")
+    sent = Answering(*(form.get(name, "").strip() for name in names))
+    if person.subject == OPERATOR.subject:
+        return await detail_page(services, person, found, 403, problem=_NAMELESS, answering=sent)
+    try:
+        given = attestation(sent, form.get("content", ""), found.row, person, services)
+    except NotAnAnswer as error:
+        return await detail_page(services, person, found, 422, problem=str(error), answering=sent)
+    said = f"{given.criterion}: {'met' if given.is_met else 'not met'}, holds until {given.until}"
+    also = _written_down(found.row, "answer", said, person, services, given.at)
+    await services.answers.give(whose(found.row), given, person, also)
+    return back_to(row_id, "answer")
+
+
+@router.post("/{row_id}/answers/{answer_id}/end")
+async def take_back(request: Request, row_id: str, answer_id: str) -> Response:
+    """End an answer of this row's patient. Whoever sees the row may: a wrong answer must not wait for its author."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    await read_form(request)
+    found = await services.worklist.detail(row_id)
+    if found is None or found.row.is_hidden or found.row.patient_id is None:
+        return gone_page(services, person)
+    if person.subject == OPERATOR.subject:
+        return await detail_page(services, person, found, 403, problem=_NAMELESS)
+    given = await services.answers.of(whose(found.row), found.row.trial)
+    criterion = next((each.answer.criterion for each in given if each.id == answer_id), None)
+    if criterion is None:
+        return gone_page(services, person)
+    now = services.clock()
+    also = _written_down(found.row, "answer", f"{criterion}: answer taken back", person, services, now)
+    await services.answers.take_back(whose(found.row), answer_id, now, also)
+    return back_to(row_id, "taken-back")
+
+
+def _written_down(
+    row: Row, kind: str, said: str, person: Person, services: Services, now: datetime
+) -> list[sa.Executable]:
+    """The line of the audit trail, and that of the row's history."""
+    call = services.worklist.audited(row, "worklist-change", person)
+    audited = services.audit.statements(call, now) if call else []
+    return [*audited, *services.worklist.noted(row, kind, said, person, now)]

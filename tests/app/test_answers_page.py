@@ -1,0 +1,186 @@
+"""A coordinator answers what only a person can judge on the worklist, and takes it back; the cards follow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.audit import Question
+from app.definitions import Definitions
+from app.login import DEMO_COORDINATOR
+from app.wiring import Services
+from tests.app.conftest import NOW, demo_settings, services_with, serving
+from tests.app.test_attestations import TRIAL, WHOSE, card_of, newest_report, said_of
+from tests.app.test_cds import SERVICE, call, prefetching
+from tests.app.test_worklist import row_of
+
+Form = dict[str, str]
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Services:
+    """A service whose site has a trial with one question for a person."""
+    folder = tmp_path / "trials"
+    folder.mkdir()
+    (folder / "DEMO-JUDGED.yaml").write_text(TRIAL)
+    return services_with(demo_settings(tmp_path, max_cards=9), Definitions(None, folder))
+
+
+@pytest.fixture
+async def client(judged: Services) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(judged) as client:
+        yield client
+
+
+async def opened_row(client: httpx.AsyncClient) -> str:
+    """The address of the row after the chart was opened."""
+    assert await card_of(client)
+    return await row_of(client, "DEMO-JUDGED")
+
+
+async def form_of(client: httpx.AsyncClient, row: str, **changes: str) -> Form:
+    """The answer form of a row as a browser would send it, filled in."""
+    page = (await client.get(row)).text
+    hidden = dict(re.findall(r'<input type="hidden" name="(criterion|content)" value="([^"]*)">', page))
+    until = re.search(r'name="until" value="([^"]*)"', page)
+    assert until, page
+    return hidden | {"outcome": "met", "words": "Three drugs failed.", "until": until[1]} | changes
+
+
+async def test_an_answer_counts_on_the_next_card_and_is_listed_with_its_words(client: httpx.AsyncClient) -> None:
+    row = await opened_row(client)
+    page = (await client.get(row)).text
+    assert "For the investigator: Is the lupus refractory?" in page
+    saved = await client.post(f"{row}/answers", data=await form_of(client, row))
+    assert (saved.status_code, saved.headers["location"]) == (303, f"{row}?saved=answer")
+    page = (await client.get(saved.headers["location"])).text
+    assert "The answer is saved." in page
+    assert "Confirmed by Demo coordinator on 2026-11-01, holds until 2027-01-30" in page
+    assert "“Three drugs failed.”" in page
+    assert "I2.refractory: met, holds until 2027-01-30" in page  # in the history
+    assert 'name="criterion"' not in page
+    assert said_of(await card_of(client))["criteria"][1]["basis"] == "attested"
+
+
+async def test_an_answer_that_is_taken_back_is_asked_again(client: httpx.AsyncClient) -> None:
+    row = await opened_row(client)
+    await client.post(f"{row}/answers", data=await form_of(client, row, outcome="not-met"))
+    assert await card_of(client) is None
+    page = (await client.get(row)).text
+    end = re.search(rf'action="({row}/answers/[0-9a-f-]+/end)"', page)
+    assert end
+    assert (await client.post(end[1], data={"x": ""})).headers["location"] == f"{row}?saved=taken-back"
+    page = (await client.get(row)).text
+    assert "taken back or replaced" in page
+    assert "answer taken back" in page
+    assert await card_of(client)
+
+
+async def test_an_answer_whose_time_is_over_says_so_and_the_question_stands_again(
+    client: httpx.AsyncClient, judged: Services
+) -> None:
+    row = await opened_row(client)
+    await client.post(f"{row}/answers", data=await form_of(client, row, until="2026-11-02"))
+    judged.clock = lambda: NOW + timedelta(days=2)
+    assert said_of(await card_of(client))["counts"]["needsHuman"] == 1
+    page = (await client.get(row)).text
+    assert "its time is over" in page
+    assert 'name="criterion"' in page
+
+
+async def test_an_answer_to_what_is_asked_no_longer_says_so(client: httpx.AsyncClient, judged: Services) -> None:
+    assert judged.definitions.site_trials
+    row = await opened_row(client)
+    await client.post(f"{row}/answers", data=await form_of(client, row))
+    changed = TRIAL.replace("version: 1", "version: 2").replace("refractory?", "refractory to two drugs?")
+    (judged.definitions.site_trials / "DEMO-JUDGED.yaml").write_text(changed)
+    assert await judged.definitions.reload_if_changed()
+    page = (await client.get(row)).text
+    assert "counts no more: the definition asks something else now" in page
+
+
+REFUSED = {
+    "no outcome": ({"outcome": ""}, "Choose whether the criterion is met or not met"),
+    "another outcome": ({"outcome": "canary"}, "Choose whether the criterion is met or not met"),
+    "no words": ({"words": "  "}, "Say in 1 to 1000 characters"),
+    "too many words": ({"words": "x" * 1001}, "Say in 1 to 1000 characters"),
+    "no day": ({"until": "canary"}, "The last day lies between 2026-11-01 and 2027-11-02"),
+    "a day that is over": ({"until": "2026-10-31"}, "The last day lies between"),
+    "a day too far": ({"until": "2027-11-03"}, "The last day lies between"),
+    "no criterion": ({"criterion": "canary"}, "The definition has changed meanwhile"),
+    "another content": ({"content": "sha256:0"}, "The definition has changed meanwhile"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_what_is_no_answer_is_refused_and_what_was_typed_stays(
+    client: httpx.AsyncClient, judged: Services, case: str
+) -> None:
+    changes, words = REFUSED[case]
+    row = await opened_row(client)
+    refused = await client.post(f"{row}/answers", data=await form_of(client, row, **changes))
+    assert refused.status_code == 422
+    assert words in refused.text
+    assert "canary" not in refused.text.replace('value="canary"', "")
+    assert ("Three drugs failed." in refused.text) is (case not in ("no words", "too many words", "no criterion"))
+    assert await judged.answers.of(WHOSE, "DEMO-JUDGED") == []
+
+
+async def test_a_form_of_another_site_is_refused(client: httpx.AsyncClient, judged: Services) -> None:
+    row = await opened_row(client)
+    form = await form_of(client, row)
+    for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+        assert (await client.post(f"{row}/answers", data=form, headers=headers)).status_code == 403
+    assert await judged.answers.of(WHOSE, "DEMO-JUDGED") == []
+
+
+async def test_rows_and_answers_that_are_not_there_are_404(client: httpx.AsyncClient) -> None:
+    row = await opened_row(client)
+    form = await form_of(client, row)
+    assert (await client.post("/worklist/00000000-0000-0000-0000-000000000000/answers", data=form)).status_code == 404
+    assert (await client.post(f"{row}/answers/canary/end", data=form)).status_code == 404
+
+
+async def test_no_answer_is_taken_for_a_patient_who_is_not_to_be_approached(
+    client: httpx.AsyncClient, judged: Services
+) -> None:
+    row = await opened_row(client)
+    form = await form_of(client, row)
+    flag = {
+        "resourceType": "Consent",
+        "id": "c",
+        "status": "active",
+        "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "research"}]},
+        "patient": call()["prefetch"]["observations"]["entry"][0]["resource"]["subject"],
+        "provision": {"type": "deny"},
+    }
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": flag}]}
+    assert (await client.post(SERVICE, json=prefetching(consents=bundle))).json() == {"cards": []}
+    assert (await client.post(f"{row}/answers", data=form)).status_code == 404
+    assert await judged.answers.of(WHOSE, "DEMO-JUDGED") == []
+
+
+async def test_who_answered_stands_in_the_audit_trail(client: httpx.AsyncClient, judged: Services) -> None:
+    row = await opened_row(client)
+    await client.post(f"{row}/answers", data=await form_of(client, row))
+    entries = await judged.audit.entries(Question())
+    user = judged.records.user_hashes(replace(WHOSE, user=DEMO_COORDINATOR.subject))[0]
+    assert [entry.user for entry in entries if entry.action == "worklist-change"] == [user]
+
+
+async def test_the_explanation_page_shows_the_words_that_the_card_leaves_out(
+    client: httpx.AsyncClient, judged: Services
+) -> None:
+    row = await opened_row(client)
+    await client.post(f"{row}/answers", data=await form_of(client, row))
+    await card_of(client)
+    assert await newest_report(judged)
+    page = (await client.get((await client.get(f"{row}/explanation")).headers["location"])).text
+    assert "Confirmed by Demo coordinator on 2026-11-01" in page
+    assert "“Three drugs failed.”" in page
