@@ -26,8 +26,8 @@ _PREFLIGHT = {
 class Edge:
     """ASGI middleware around the whole application.
 
-    `origins` are the web origins that may call the CDS Hooks paths from a browser; with `loopback_origins` also pages
-    of this machine. `secure` adds Strict-Transport-Security.
+    `origins` are the web origins that may call the CDS Hooks paths from a browser; with `loopback_origins` (the demo)
+    also pages of this machine, and all of them the demo's FHIR endpoint. `secure` adds Strict-Transport-Security.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Edge:
             await send(message)
 
         try:
-            if is_cds_path(scope["path"]) and _is_preflight(scope, headers):
+            if self._is_shared(scope["path"]) and _is_preflight(scope, headers):
                 await self._preflight(own_headers)(scope, receive, send_with_headers)
             else:
                 await self._app(scope, receive, send_with_headers)
@@ -76,12 +76,16 @@ class Edge:
         headers = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
         if self._secure:
             headers["Strict-Transport-Security"] = "max-age=31536000"
-        if is_cds_path(path):
+        if self._is_shared(path):
             headers["Vary"] = "Origin"
             if origin and self._may_call(origin):
                 headers["Access-Control-Allow-Origin"] = origin
                 headers["Access-Control-Expose-Headers"] = "X-Request-Id"
         return headers
+
+    def _is_shared(self, path: str) -> bool:
+        """Whether pages of other origins may call this path: a client in a browser reads the chart as the EHR would."""
+        return is_cds_path(path) or (self._loopback_origins and path.startswith("/demo/fhir"))
 
     def _may_call(self, origin: str) -> bool:
         return origin in self._origins or (self._loopback_origins and is_loopback_address(origin))

@@ -1,13 +1,13 @@
-"""A small read-only FHIR R4 endpoint over the demo patients: read, search by patient, pages with `next` links."""
+"""A small read-only FHIR R4 endpoint over the demo patients: read, search by patient (GET, POST), `next` links."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -51,19 +51,28 @@ def fhir_router(today: Callable[[], date], behaviour: Behaviour = WELL) -> APIRo
 
     @router.get("/{resource_type}")
     async def search(resource_type: str, request: Request) -> Response:
+        return await found(resource_type, dict(request.query_params), str(request.url.replace(query="")))
+
+    @router.post("/{resource_type}/_search")
+    async def search_by_form(resource_type: str, request: Request) -> Response:
+        form = parse_qsl((await request.body()).decode("utf-8", "replace"))
+        address = str(request.url.replace(query="")).removesuffix("/_search")
+        return await found(resource_type, dict(request.query_params) | dict(form), address)
+
+    async def found(resource_type: str, params: Mapping[str, str], address: str) -> Response:
         await asyncio.sleep(behaviour.delay)
         if resource_type in behaviour.failing:
             return _fhir(_outcome("transient", "The server is busy."), 503)
-        found = list(_of_type(demo_patients(today()), resource_type))
-        wanted = request.query_params.get("patient") or request.query_params.get("subject")
-        if wanted:
-            reference = wanted if wanted.startswith("Patient/") else f"Patient/{wanted}"
-            found = [r for r in found if _subject(r) == reference]
-        if resource_type == "Patient" and (one := request.query_params.get("_id")):
-            found = [r for r in found if r["id"] == one]
-        return _fhir(_page(found, request))
+        resources = _searched(_of_type(demo_patients(today()), resource_type), params)
+        return _fhir(_page(resources, params, address))
 
     return router
+
+
+def _searched(resources: Iterable[Json], params: Mapping[str, str]) -> list[Json]:
+    wanted, one = params.get("patient") or params.get("subject"), params.get("_id")
+    reference = wanted if not wanted or wanted.startswith("Patient/") else f"Patient/{wanted}"
+    return [r for r in resources if (not reference or _subject(r) == reference) and (not one or r["id"] == one)]
 
 
 def _of_type(patients: Iterable[DemoPatient], resource_type: str) -> Iterable[Json]:
@@ -76,14 +85,13 @@ def _subject(resource: Json) -> str | None:
     return next((resource[key]["reference"] for key in _SUBJECTS if key in resource), None)
 
 
-def _page(found: list[Json], request: Request) -> Json:
-    params = dict(request.query_params)
+def _page(found: list[Json], params: Mapping[str, str], base: str) -> Json:
+    """One page of what was found. `base` is the address of the search, without its query."""
     count = min(_number(params.get("_count"), _PAGE), _PAGE)
     offset = _number(params.get("_offset"), 0)
-    base = str(request.url.replace(query=""))
     links = [{"relation": "self", "url": f"{base}?{urlencode(params)}"}]
-    if offset + count < len(found):
-        links.append({"relation": "next", "url": f"{base}?{urlencode(params | {'_offset': str(offset + count)})}"})
+    if count and offset + count < len(found):
+        links.append({"relation": "next", "url": f"{base}?{urlencode({**params, '_offset': str(offset + count)})}"})
     entries = [
         {
             "fullUrl": f"{base.rsplit('/', 1)[0]}/{r['resourceType']}/{r['id']}",

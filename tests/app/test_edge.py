@@ -75,6 +75,25 @@ async def test_a_foreign_origin_is_told_nothing(client: httpx.AsyncClient, origi
         assert "access-control-allow-origin" not in answer.headers
 
 
+async def test_in_the_demo_its_fhir_endpoint_may_be_read_by_the_same_origins(client: httpx.AsyncClient) -> None:
+    """So a client in a browser can play the EHR."""
+    for path in ("/demo/fhir/metadata", "/demo/fhir/Patient?_count=1"):
+        own, foreign = [await client.get(path, headers={"origin": one}) for one in (SANDBOX, "https://evil.example")]
+        assert own.headers["access-control-allow-origin"] == SANDBOX
+        assert "access-control-allow-origin" not in foreign.headers
+    page = await client.get("/demo", headers={"origin": SANDBOX})
+    assert "access-control-allow-origin" not in page.headers
+
+
+async def test_the_demos_fhir_endpoint_is_searched_by_form_as_by_address(client: httpx.AsyncClient) -> None:
+    params = {"patient": "demo-lupus-near-miss", "_count": "20"}
+    searched = (await client.get("/demo/fhir/Observation", params=params)).json()
+    form = (await client.post("/demo/fhir/Observation/_search", data=params)).json()
+    assert form == searched
+    (more,) = (link["url"] for link in form["link"] if link["relation"] == "next")
+    assert len((await client.get(more)).json()["entry"]) == 20
+
+
 async def test_errors_carry_the_cors_headers_too(client: httpx.AsyncClient) -> None:
     for body in (b"{", b"[]"):
         headers = {"origin": SANDBOX, "content-type": "application/json"}
