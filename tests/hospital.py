@@ -90,9 +90,9 @@ class Production:
 
 
 @contextmanager
-def production(folder: Path, settings: Mapping[str, str]) -> Iterator[Production]:
-    """A production service on a free port, working in `folder`, ready to answer."""
-    port, output = free_port(), folder / f"server-{uuid.uuid4().hex[:6]}.log"
+def production(folder: Path, settings: Mapping[str, str], port: int | None = None) -> Iterator[Production]:
+    """A production service on a free port or this one, working in `folder`, ready to answer."""
+    port, output = port or free_port(), folder / f"server-{uuid.uuid4().hex[:6]}.log"
     given = environment(PORT=str(port), **settings)
     with output.open("wb") as file:
         process = subprocess.Popen(

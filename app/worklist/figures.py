@@ -10,6 +10,7 @@ from typing import Any
 from app.worklist.words import REASON_WORDS, STATUS_WORDS
 
 WIDTH = 100.0  # of a whole bar
+_WAY = ("new", "contacted", "consented", "enrolled", "declined", "screen-failure")  # on, and then out
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,7 @@ def funnels(counted: Iterable[tuple[str, str, int]]) -> list[Funnel]:
 
 def _funnel(trial: str, found: Mapping[str, int]) -> Funnel:
     total = sum(found.values())
-    bars = [
-        Bar(words, found.get(status, 0), _width(found.get(status, 0), total)) for status, words in STATUS_WORDS.items()
-    ]
+    bars = [Bar(STATUS_WORDS[status], found.get(status, 0), _width(found.get(status, 0), total)) for status in _WAY]
     return Funnel(trial, total, bars)
 
 

@@ -17,7 +17,7 @@ STATUS_WORDS: Mapping[str, str] = {
     "screen-failure": "Screen failure",
 }
 LIST_WORDS: Mapping[str, str] = {
-    "open": "Open: candidates still to be seen to",
+    "open": "Open candidates",
     **STATUS_WORDS,
     "left": "No longer candidates",
     "all": "Everyone",
@@ -42,7 +42,8 @@ LEFT_WORDS: Mapping[str, str] = {
     Left.WITHHELD: "the match rests on a record that may not be shown",
     Left.NOT_APPROACHABLE: "the chart says not to approach this patient for research",
 }
-SOURCE_WORDS: Mapping[str, str] = {"hook": "an opened chart", "screen": "a screen"}
+SOURCE_WORDS: Mapping[str, str] = {"hook": "in an opened chart", "screen": "by a screen"}
+SEEN_IN: Mapping[str, str] = {"hook": "chart opened", "screen": "screen"}
 REASON_WORDS: Mapping[str, str] = {
     "patient-declined": "patient declined",
     "already-enrolled": "already enrolled",
