@@ -219,9 +219,10 @@ def _limit(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Decimal | None:
 
 # Plain words. The whole text must be understood; a word that is not means that the dose is not known.
 
+_SPACES = re.compile(r"\s+")
 _NUMBER = r"\d+(?:\.\d+)?"
 _AS_NEEDED = re.compile(r"\b(?:as needed|when needed|if needed|prn|p\.r\.n\.)", re.I)
-_FREQUENCIES: tuple[tuple[str, Decimal], ...] = (
+_IN_WORDS: tuple[tuple[str, Decimal], ...] = (
     (r"(?:twice|two times|2 times|2x|2 x) (?:daily|a day|per day)|bid|b\.i\.d\.|every 12 hours|q12h", Decimal(2)),
     (r"(?:three times|3 times|3x|3 x) (?:daily|a day|per day)|tid|t\.i\.d\.|every 8 hours|q8h", Decimal(3)),
     (r"(?:four times|4 times|4x|4 x) (?:daily|a day|per day)|qid|q\.i\.d\.|every 6 hours|q6h", Decimal(4)),
@@ -234,6 +235,7 @@ _FREQUENCIES: tuple[tuple[str, Decimal], ...] = (
         Decimal(1),
     ),
 )
+_FREQUENCIES = tuple((re.compile(words), times) for words, times in _IN_WORDS)
 _SENTENCE = re.compile(
     rf"""^(?:take|give|inject|infuse|administer)?\s*
     (?P<low>{_NUMBER})\s*(?:(?:-|–|to)\s*(?P<high>{_NUMBER}))?\s*
@@ -252,7 +254,7 @@ _UNITS = {"m": "mg", "g": "g", "u": "ug", "µ": "ug"}
 
 def _in_words(text: str, strength_mg: Decimal | None) -> _Span:
     """ "10 mg daily", "take 1-2 tablets twice a day": mg/d; unknown where anything else is said."""
-    plain = re.sub(r"\s+", " ", _AS_NEEDED.sub("", text)).strip(" .,;")
+    plain = _SPACES.sub(" ", _AS_NEEDED.sub("", text)).strip(" .,;")
     match = _SENTENCE.match(plain) if len(plain) <= 120 else None
     if match is None or not match["unit"]:
         return _UNKNOWN
@@ -267,10 +269,10 @@ def _in_words(text: str, strength_mg: Decimal | None) -> _Span:
 
 
 def _in_words_a_day(text: str) -> _Span:
-    plain = re.sub(r"\s+", " ", text.strip(" .,;").lower())
-    for candidate in (plain, re.sub(r"\s+", " ", _FILLER.sub("", plain)).strip(" .,;")):
+    plain = _SPACES.sub(" ", text.strip(" .,;").lower())
+    for candidate in (plain, _SPACES.sub(" ", _FILLER.sub("", plain)).strip(" .,;")):
         for pattern, times in _FREQUENCIES:
-            if re.fullmatch(pattern, candidate):
+            if pattern.fullmatch(candidate):
                 return _Span(times, times)
     return _UNKNOWN
 

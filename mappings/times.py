@@ -18,6 +18,7 @@ from msgspec import Struct
 
 _INSTANT = timedelta(microseconds=1)
 _DATE = re.compile(r"^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?$", re.ASCII)
+_INSTANT_AS_USUAL = re.compile(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:Z|[+-]\d{2}:\d{2})\Z", re.ASCII)
 _CLOCK = re.compile(
     r"^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:([Zz])|([+-])(\d{2}):?(\d{2}))?$", re.ASCII
 )
@@ -46,6 +47,8 @@ def parse_moment(text: str, zone: tzinfo) -> Moment | None:
     Tolerated, because their meaning is clear: no seconds, a space for the `T`, no zone (then `zone`), `:60`, `24:00`.
     """
     text = text.strip()
+    if _INSTANT_AS_USUAL.match(text) and (usual := _usual_instant(text, zone)):
+        return usual
     if whole := _DATE.match(text):
         return _parse_date(text, whole, zone)
     if clock := _CLOCK.match(text):
@@ -66,6 +69,16 @@ def _parse_date(text: str, match: re.Match[str], zone: tzinfo) -> Moment | None:
         return Moment(start_of_day(first, zone), start_of_day(last + timedelta(1), zone) - _INSTANT, first, last, text)
     except (ValueError, OverflowError):
         return None
+
+
+def _usual_instant(text: str, zone: tzinfo) -> Moment | None:
+    """The form that nearly every system sends, which Python reads at once; None where no such second exists."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+        local = at.astimezone(zone).date()
+    except (ValueError, OverflowError):
+        return None
+    return Moment(at, at, local, local, text)
 
 
 def _parse_clock(text: str, match: re.Match[str], zone: tzinfo) -> Moment | None:
