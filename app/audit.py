@@ -23,7 +23,9 @@ _WITH_REPORT = ("cards", "launched")  # outcomes behind which a report is kept
 READ = "read"  # the action of one who opens a kept report
 _AT_ONCE = 500  # rows in one statement
 # What else is no evaluation: who saw or changed rows of the worklist.
-_FHIR_ACTIONS = {READ: "R", "worklist": "R", "worklist-row": "R", "worklist-export": "R", "worklist-change": "U"}
+_FHIR_ACTIONS = {
+    READ: "R", "worklist": "R", "worklist-row": "R", "worklist-export": "R", "worklist-change": "U", "sign-off": "U",
+}  # fmt: skip
 
 AUDITED = "https://trialcards.org/fhir/CodeSystem/audited-action"
 _EVENT_TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
@@ -31,7 +33,7 @@ _ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
 _HASHES = "https://trialcards.org/fhir/NamingSystem/keyed-hash"
 _TRIALS = "https://trialcards.org/fhir/CodeSystem/trial"
 
-Outcome = Literal["cards", "launched", "no-cards", "report", "chart-unavailable", "row"]
+Outcome = Literal["cards", "launched", "no-cards", "report", "chart-unavailable", "row", "signed", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class Audit:
         row = self._row(call, now)
         current, *older = self._records.patient_hashes(call.shown)
         moved = sa.update(CallRow).where(col(CallRow.patient).in_(older)).values(patient=current)
-        return [*([moved] if older else []), sa.insert(CallRow).values(row)]
+        return [*([moved] if older and call.shown.patient else []), sa.insert(CallRow).values(row)]
 
     def _row(self, call: AuditedCall, now: datetime) -> dict[str, object]:
         shown = call.shown
@@ -129,7 +131,7 @@ class Audit:
             "action": call.action,
             "ehr": shown.ehr,
             "tenant": shown.tenant,
-            "patient": self._records.patient_hashes(shown)[0],
+            "patient": self._records.patient_hashes(shown)[0] if shown.patient else "",
             "user": self._records.user_hashes(shown)[0] if shown.user else "",
             "outcome": call.outcome,
             "report": call.report,
@@ -243,9 +245,9 @@ def audit_event(entry: Entry) -> dict[str, Any]:
         "recorded": _instant(entry.at),
         "outcome": "4" if entry.outcome == "chart-unavailable" else "0",
         "outcomeDesc": entry.outcome,
-        "agent": [*user, _agent(entry.ehr, requestor=not user)],
+        "agent": [*user, *([_agent(entry.ehr, requestor=not user)] if entry.ehr else [])],
         "source": {"observer": {"display": "TrialCards"}},
-        "entity": [_patient_entity(entry), *_report_entity(entry), *_trial_entities(entry)],
+        "entity": [*_patient_entity(entry), *_report_entity(entry), *_trial_entities(entry)],
     }
 
 
@@ -253,9 +255,11 @@ def _agent(name: str, *, requestor: bool) -> dict[str, Any]:
     return {"who": {"identifier": {"system": _HASHES, "value": name}}, "requestor": requestor}
 
 
-def _patient_entity(entry: Entry) -> dict[str, Any]:
-    what = {"identifier": {"system": _HASHES, "value": entry.patient}, "type": "Patient"}
-    return {"what": what, "role": {"system": _ROLES, "code": "1"}}
+def _patient_entity(entry: Entry) -> Iterator[dict[str, Any]]:
+    """None where a definition was signed, which is about no patient."""
+    if entry.patient:
+        what = {"identifier": {"system": _HASHES, "value": entry.patient}, "type": "Patient"}
+        yield {"what": what, "role": {"system": _ROLES, "code": "1"}}
 
 
 def _report_entity(entry: Entry) -> Iterator[dict[str, Any]]:

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.definitions import Served
+from app.forms import read_form
 from app.html import ROOM, page
+from app.signing_off import PERSONAL, NotSigned, sign_or_take_back, signing_of
 from app.wiring import Services, services_of
 from cds_hooks.change_words import KINDS
 from cds_hooks.paraphrase import near_miss_words, paraphrase
@@ -55,11 +58,41 @@ async def trial(request: Request, trial_id: str) -> Response:
     found = served.trials.get(trial_id)
     if found is None:
         return _page(services, "no_trial.html", 404)
+    return await _trial_page(request, found, served)
+
+
+@router.post("/trials/{trial_id}/sign-off")
+async def sign_off(request: Request, trial_id: str) -> Response:
+    """Sign the definition that the form names by its hash, or take that back; for people who are logged in."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    form = await read_form(request)
+    served = services.definitions.now
+    found = served.trials.get(trial_id)
+    if found is None:
+        return _page(services, "no_trial.html", 404)
+    try:
+        await sign_or_take_back(found, form, person, services)
+    except NotSigned as error:
+        return await _trial_page(request, found, served, error.status, str(error))
+    return RedirectResponse(f"/trials/{found.id}#definition", 303, dict(PERSONAL))
+
+
+async def _trial_page(
+    request: Request, found: x.Trial, served: Served, status: int = 200, problem: str | None = None
+) -> Response:
+    services = services_of(request)
     titles = titles_of(served.catalogue)
+    signing = await signing_of(request, services, found)
     return _page(
         services,
         "trial.html",
-        200,
+        status,
+        PERSONAL if signing else None,
+        signing=signing,
+        problem=problem,
+        person=signing.person if signing else None,
+        can_log_in=services.login.can_log_out,
         trial=found,
         recruiting=recruiting_words(found, services.clock().date()),
         definition=definition_words(found),
@@ -77,9 +110,11 @@ async def trial(request: Request, trial_id: str) -> Response:
     )
 
 
-def _page(services: Services, template: str, status: int = 200, **values: object) -> Response:
+def _page(
+    services: Services, template: str, status: int = 200, headers: Mapping[str, str] | None = None, /, **values: object
+) -> Response:
     section = "" if template == "start.html" else "trials"
-    return page(template, status, None, section=section, is_demo=services.settings.is_demo, **values)
+    return page(template, status, headers, section=section, is_demo=services.settings.is_demo, **values)
 
 
 def _criteria(trial: x.Trial) -> list[x.Criterion]:

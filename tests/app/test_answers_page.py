@@ -18,7 +18,9 @@ from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
 from tests.app.test_attestations import TRIAL, WHOSE, card_of, newest_report, said_of
 from tests.app.test_cds import SERVICE, call, prefetching
+from tests.app.test_protocol import ask, production_settings
 from tests.app.test_worklist import row_of
+from tests.hospital import BASE, OPERATOR, bearer
 
 Form = dict[str, str]
 
@@ -184,3 +186,20 @@ async def test_the_explanation_page_shows_the_words_that_the_card_leaves_out(
     page = (await client.get((await client.get(f"{row}/explanation")).headers["location"])).text
     assert "Confirmed by Demo coordinator on 2026-11-01" in page
     assert "“Three drugs failed.”" in page
+
+
+async def test_a_token_that_names_nobody_gives_no_answer_and_takes_none_back(tmp_path: Path) -> None:
+    folder = tmp_path / "trials"
+    folder.mkdir()
+    (folder / "DEMO-JUDGED.yaml").write_text(TRIAL)
+    services = services_with(production_settings(tmp_path), Definitions(None, folder))
+    async with serving(services, BASE) as client:
+        assert (await ask(client)).status_code == 200
+        client.headers["authorization"] = bearer(OPERATOR)["authorization"]
+        row = await row_of(client, "DEMO-JUDGED")
+        page = (await client.get(row)).text
+        assert "an answer carries a name: log in to give one" in page
+        form = {"criterion": "I2.refractory", "outcome": "met", "words": "x", "until": "2026-12-01", "content": "x"}
+        for address in (f"{row}/answers", f"{row}/answers/canary/end"):
+            refused = await client.post(address, data=form)
+            assert (refused.status_code, "names nobody" in refused.text) == (403, True)
