@@ -8,7 +8,7 @@ from mappings.facts import Certainty, Episode
 from mappings.times import Moment
 
 # Done again and again: one that is completed does not say that they are over.
-_REPEATED = frozenset({"dialysis", "oxygen-therapy", "mechanical-ventilation"})
+REPEATED = frozenset({"dialysis", "oxygen-therapy", "mechanical-ventilation"})
 
 
 def _status(text: str | None) -> str:
@@ -43,7 +43,7 @@ def procedure_episode(source: str, procedure: fhir.Procedure, clock: Clock, conc
     ongoing: bool | None = _status(procedure.status) == "in-progress"
     if end and clock.is_to_come(end):
         ongoing = True
-    elif not ongoing and member in _REPEATED and not (end and start and end.first_day > start.last_day):
+    elif not ongoing and member in REPEATED and not (end and start and end.first_day > start.last_day):
         ongoing = None
     return Episode(
         concept=concept,

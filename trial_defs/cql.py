@@ -7,12 +7,13 @@ asked the same questions with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from mappings.catalogue import OUR_SYSTEM, PREFIX_SYSTEMS, SYSTEMS, Catalogue
 from mappings.derived import DERIVATIONS
+from mappings.events import REPEATED
 from mappings.facts import Polarity
 from mappings.read import OXYGEN_THERAPIES
 from mappings.times import Period
@@ -142,6 +143,13 @@ define function "Goes on"(entry FHIR.Condition):
   if "Ended"(entry) is not null then "Ended"(entry) on or after "Today"
   else not exists ((entry.clinicalStatus.coding) C where C.code.value = 'resolved')
 
+define function "Lasts"(entry FHIR.Condition, length System.Quantity):
+  case
+    when "Onset"(entry) is not null then "Onset"(entry) + length on or before "Today"
+    when "Day"(entry.recordedDate) + length on or before "Today" then true
+    else null
+  end
+
 define function "Present since"(entry FHIR.Condition, edge System.Date):
   case
     when "Ended"(entry) is not null then "Ended"(entry) on or after edge
@@ -155,6 +163,43 @@ define function "Began since"(entry FHIR.Condition, edge System.Date):
     when "Onset"(entry) is not null then "Onset"(entry) on or after edge
     when "Day"(entry.recordedDate) before edge then false
     else null
+  end
+
+// The days that these spans reach over, each counted once; a span reaches from its first day to its last.
+define function "Days"(spans List<Tuple { first System.Date, last System.Date }>):
+  Coalesce(Sum(
+    (collapse ((spans) S where S.first before S.last return all Interval[S.first, S.last))) I
+      return all (difference in days between start of I and end of I) + 1
+  ), 0)
+
+// Whether courses come to that length together: surely, perhaps, or not however long they were.
+define function "Given for"(
+  courses List<Tuple {
+    codes List<System.String>, first System.Date, last System.Date, goesOn System.Boolean, sure System.Boolean
+  }>,
+  length System.Quantity
+):
+  First(({ 1 }) N
+    let dated: (courses) T where T.first is not null,
+      first: Min((dated) T return all T.first),
+      needed: difference in days between first and (first + length),
+      surely: "Days"((dated) T return all Tuple { first: T.first,
+        last: Min({ Coalesce(T.last, if T.goesOn then "Today" else T.first), "Today" }) }),
+      perhaps: "Days"((dated) T return all Tuple { first: T.first, last: Min({ Coalesce(T.last, "Today"), "Today" }) })
+    return all case
+      when not exists dated then null
+      when surely >= needed then true
+      when perhaps >= needed or exists ((courses) T where T.first is null) then null
+      else false
+    end)
+
+define function "Mark"(said System.Boolean): case when said then 2 when said is null then 1 else 0 end
+
+define function "Enough of"(marks List<System.Integer>, needed System.Integer, otherwise System.Boolean):
+  case
+    when Count((marks) M where M = 2 return all M) >= needed then true
+    when exists ((marks) M where M = 1) and Count((marks) M where M > 0 return all M) >= needed then null
+    else otherwise
   end
 
 // Nothing that fits: what might fit leaves it open; else silence is what the definition says that it means.
@@ -233,9 +278,14 @@ def _comment(text: str) -> str:
 
 
 def _ago(period: Period) -> str:
+    return f'("Today" - {_length(period)})'
+
+
+def _length(period: Period) -> str:
+    """A length of time, to be added to a day."""
     if period.unit == "h":
         raise NotSaid("a window of hours")
-    return f'("Today" - {period.count} {_UNITS[period.unit]})'
+    return f"{period.count} {_UNITS[period.unit]}"
 
 
 @dataclass
@@ -299,13 +349,16 @@ class _Writer:
 
     # By code
 
-    def _is(self, concept: str) -> str:
-        """The function that says whether a record's codes stand for the concept; written when first asked for."""
-        name = f"Is {concept}"
+    def _is(self, concept: str, *, alone: bool = False) -> str:
+        """The function that says whether a record's codes stand for the concept; written when first asked for.
+
+        `alone`: for itself, and not for what it includes.
+        """
+        name = f"Is {concept}{' alone' if alone else ''}"
         if name not in self.shared:
-            exact, starts = _codes_of(concept, self.catalogue)
+            exact, starts = _codes_of((concept,) if alone else _family(concept, self.catalogue), self.catalogue)
             # The list is a define of its own, so that an engine builds it once and not for every record.
-            codes = f"{concept}: codes"
+            codes = f"{concept}{' alone' if alone else ''}: codes"
             self.shared[codes] = f"define {_name(codes)}: {_texts(exact)}"
             begins = " or ".join(f"StartsWith(S, {_text(start)})" for start in starts)
             more = f" or exists ((codes) S where {begins})" if begins else ""
@@ -380,61 +433,90 @@ class _Writer:
 
     # Diagnoses
 
-    def _diagnoses(self, concept: str) -> str:
-        name = f"{concept}: diagnoses"
+    def _diagnoses(self, concept: str, excepting: tuple[str, ...] = ()) -> str:
+        name = f"{concept}: diagnoses" + (f" but {', '.join(excepting)}" if excepting else "")
         if name not in self.shared:
-            self.shared[name] = (
-                f'define {_name(name)}: ("Entries") T where {self._is(concept)}(T.codes) return all T.entry'
-            )
+            codes = [f"{self._is(concept)}(T.codes)", *(f"not {self._is(other)}(T.codes)" for other in excepting)]
+            self.shared[name] = f'define {_name(name)}: ("Entries") T where {" and ".join(codes)} return all T.entry'
         return _name(name)
 
     def _condition(self, leaf: x.Condition) -> str:
-        if leaf.lasting:
-            raise NotSaid("how long a diagnosis has lasted")
-        if leaf.excepting:
-            raise NotSaid("a diagnosis with exceptions")
         if "Observation" in self.catalogue.where(leaf.concept) or leaf.current_for:
             raise NotSaid(f"{leaf.concept} may be stated or denied by a result")
-        found = self._diagnoses(leaf.concept)
+        found = self._diagnoses(leaf.concept, leaf.excepting)
         tests = ['"Goes on"(D)'] if leaf.when == "active" else []
         tests += [f'"Present since"(D, {_ago(leaf.within)})'] if leaf.within else []
         tests += [f'"Began since"(D, {_ago(leaf.began_within)})'] if leaf.began_within else []
-        test = " and ".join(tests) or "true"
+        lasts = f'"Lasts"(D, {_length(leaf.lasting)})' if leaf.lasting else ""
+        test = " and ".join([*tests, lasts] if lasts else tests) or "true"
         fitting = f'Count({found} D where "Is confirmed"(D) and ({test}))'
         doubtful = f'Count({found} D where (({test}) is null) or (not "Is confirmed"(D) and not (({test}) is false)))'
-        return f'"Recorded"({fitting}, {doubtful}, {_silence(leaf.absent)})'
+        silence = _silence(leaf.absent)
+        if lasts:
+            # It is there, and not for so long yet.
+            young = " and ".join([*tests, f"{lasts} is false"])
+            silence = f"(if exists ({found} D where {young}) then false else {silence})"
+        return f'"Recorded"({fitting}, {doubtful}, {silence})'
 
     # Treatments
 
     def _treatment(self, leaf: x.Treatment) -> str:
         if leaf.lasting or leaf.different > 1:
-            raise NotSaid("how long a treatment was given")
+            return self._of_each(leaf)
         courses = [self._courses(concept) for concept in leaf.concepts]
-        test = "true"
-        if leaf.when == "current":
-            test = "T.goesOn"
-        elif leaf.within:
-            edge = _ago(leaf.within)
-            test = (
-                f"case when T.last is not null then T.last on or after {edge} when T.goesOn then true "
-                f"when T.first on or after {edge} then true else null end"
-            )
-        fitting = " + ".join(f"Count({found} T where {test})" for found in courses)
-        doubtful = " + ".join(f"Count({found} T where ({test}) is null)" for found in courses)
+        test = _in_time(leaf)
+        fitting = " + ".join(f"Count({found} T where T.sure and ({test}))" for found in courses)
+        doubtful = " + ".join(f"Count({found} T where not T.sure or ({test}) is null)" for found in courses)
         return f'"Recorded"({fitting}, {doubtful}, {_silence(leaf.absent)})'
 
-    def _courses(self, concept: str) -> str:
-        """Everything on record for a treatment as first and last day and whether it goes on."""
-        name = f"{concept}: courses"
+    def _of_each(self, leaf: x.Treatment) -> str:
+        """So many of the drugs and procedures of these classes, each for so long: each is looked at for itself."""
+        members = dict.fromkeys(name for concept in leaf.concepts for name in _family(concept, self.catalogue))
+        said = ", ".join(f'"Mark"({self._said_of(leaf, member)})' for member in members)
+        unsure = " or ".join(f"exists ({self._courses(c)} T where not T.sure)" for c in leaf.concepts)
+        return f'"Enough of"({{ {said} }}, {leaf.different}, (if {unsure} then null else {_silence(leaf.absent)}))'
+
+    def _said_of(self, leaf: x.Treatment, member: str) -> str:
+        """What all records of one drug say together."""
+        found, test = f"{self._courses(member, alone=True)} T where T.sure", _in_time(leaf)
+        open_ = f"exists ({found} and ({test}) is null)"
+        in_time = f"if exists ({found} and ({test})) then true else if {open_} then null else false"
+        if not leaf.lasting:
+            return in_time
+        return f'({in_time}) and "Given for"(({found} and not (({test}) is false)), {_length(leaf.lasting)})'
+
+    def _courses(self, concept: str, *, alone: bool = False) -> str:
+        """Everything on record for a treatment as first and last day and whether it goes on.
+
+        `alone`: what its own codes say, and not those of what it includes.
+        """
+        name = f"{concept} alone: courses" if alone else f"{concept}: courses"
         if name not in self.shared:
-            kinds = self.catalogue.where(concept)
-            if not _COURSES.keys() >= set(kinds):
-                raise NotSaid(f"{concept} is recorded in other resources too")
-            for kind in kinds:
-                self.shared[f"All {kind}"] = _all(kind)
-            parts = (f'(("All {kind}") T where {self._is(concept)}(T.codes))' for kind in kinds)
+            parts = [self._courses_in(kind, concept, alone) for kind in self.catalogue.where(concept)]
             self.shared[name] = f"define {_name(name)}: flatten {{ {', '.join(parts)} }}"
         return _name(name)
+
+    def _courses_in(self, kind: str, concept: str, alone: bool) -> str:
+        if kind not in _COURSES:
+            raise NotSaid(f"{concept} is recorded in other resources too")
+        self.shared[f"All {kind}"] = _all(kind)
+        if kind == "ResearchSubject":
+            return f'("All {kind}")'
+        found = f'("All {kind}") T where {self._is(concept, alone=alone)}(T.codes)'
+        return f"({found} return all {_AGAIN})" if kind == "Procedure" and concept in REPEATED else f"({found})"
+
+
+def _in_time(leaf: x.Treatment) -> str:
+    """Whether one course T is in the time that is asked about."""
+    if leaf.when == "current":
+        return "T.goesOn"
+    if not leaf.within:
+        return "true"
+    edge = _ago(leaf.within)
+    return (
+        f"case when T.last is not null then T.last on or after {edge} when T.goesOn then true "
+        f"when T.first on or after {edge} then true else null end"
+    )
 
 
 # Each: what counts, and when it was. `first` and `last` are days, null where the record does not say.
@@ -451,7 +533,7 @@ _COURSES: Mapping[str, str] = {
         when last after "Today" then true
         when M.status.value in {{ 'completed', 'stopped', 'on-hold' }} then false
         when M.status.value = 'active' then true
-        else null end }}""",
+        else null end, sure: true }}""",
     "MedicationRequest": f"""\
 [MedicationRequest] M
       where not (M.status.value in {_NOT_TAKEN})
@@ -462,7 +544,7 @@ _COURSES: Mapping[str, str] = {
         first: "Day"(M.authoredOn), last: (null as System.Date), goesOn: case
         when M.status.value in {{ 'completed', 'stopped', 'on-hold', 'ended' }} then false
         when M.status.value = 'active' then true
-        else null end }}""",
+        else null end, sure: true }}""",
     "MedicationAdministration": f"""\
 [MedicationAdministration] M
       let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start"))
@@ -470,21 +552,42 @@ _COURSES: Mapping[str, str] = {
         and not Coalesce(first after "Today", false)
       return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept),
         first: first, last: Coalesce("Day"((M.effective as FHIR.Period)."end"), first),
-        goesOn: M.status.value = 'in-progress' }}""",
+        goesOn: M.status.value = 'in-progress', sure: true }}""",
     "Procedure": """\
 [Procedure] M
-      let first: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."start"))
+      let first: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."start")),
+        last: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."end"))
       where M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }
         and not Coalesce(first after "Today", false)
-      return all Tuple { codes: "Codes"(M.code), first: first,
-        last: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."end")),
-        goesOn: M.status.value = 'in-progress' }""",
+      return all Tuple { codes: "Codes"(M.code), first: first, last: last,
+        goesOn: M.status.value = 'in-progress' or Coalesce(last after "Today", false), sure: true }""",
+    "Condition": """\
+"Entries" T
+      return all Tuple { codes: T.codes, first: "Onset"(T.entry), last: "Ended"(T.entry),
+        goesOn: "Goes on"(T.entry), sure: "Is confirmed"(T.entry) }""",
+    "ResearchSubject": """\
+[ResearchSubject] M
+      let first: "Day"(M.period."start"), last: "Day"(M.period."end"),
+        takesPart: M.status.value in { 'on-study', 'on-study-intervention', 'on-study-observation', 'follow-up' }
+      where (takesPart or M.status.value in { 'off-study', 'withdrawn' })
+        and not Coalesce(first after "Today", false)
+      return all Tuple { codes: { 'trial-participation' }, first: first, last: last, goesOn: case
+        when last before "Today" then false
+        when last after "Today" then true
+        else takesPart end, sure: true }""",
     "Immunization": """\
 [Immunization] M
       let first: "Day"(M.occurrence as FHIR.dateTime)
       where M.status.value = 'completed' and not Coalesce(first after "Today", false)
-      return all Tuple { codes: "Codes"(M.vaccineCode), first: first, last: first, goesOn: false }""",
+      return all Tuple { codes: "Codes"(M.vaccineCode), first: first, last: first, goesOn: false, sure: true }""",
 }
+
+
+# Done again and again: one that is completed does not say that they are over.
+_AGAIN = (
+    "Tuple { codes: T.codes, first: T.first, last: T.last, "
+    "goesOn: if T.goesOn or T.last after T.first then T.goesOn else null, sure: T.sure }"
+)
 
 
 def _all(kind: str) -> str:
@@ -546,9 +649,9 @@ def _holds_for_nothing(test: x.Test) -> bool:
             return {">": limit < 0, ">=": limit <= 0, "<": limit > 0, "<=": limit >= 0}[test.comparator]
 
 
-def _codes_of(concept: str, catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The codings of the concept and of all below it as "system|code", and the beginnings of codings."""
-    names = tuple(_family(concept, catalogue))
+def _codes_of(concepts: Iterable[str], catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The codings of these concepts as "system|code", and the beginnings of codings."""
+    names = tuple(concepts)
     exact = [f"{OUR_SYSTEM}|{name}" for name in names]
     starts = []
     for name in names:

@@ -38,17 +38,14 @@ class _Maker:
                 case x.Value():
                     found["results"].setdefault(leaf.concept, []).append(self._result(leaf))
                 case x.Condition():
-                    found["conditions"].setdefault(leaf.concept, []).append(self._diagnosis(leaf))
+                    concept = self.dice.choice((leaf.concept, *leaf.excepting))
+                    found["conditions"].setdefault(concept, []).append(self._diagnosis(leaf))
                 case x.Treatment():
                     concept = self.dice.choice(leaf.concepts)
-                    if self._can_be_given(concept):
-                        found["treatments"].setdefault(concept, []).append(self._course(leaf))
+                    found["treatments"].setdefault(concept, []).append(self._course(leaf))
                 case _:
                     pass
         return found
-
-    def _can_be_given(self, concept: str) -> bool:
-        return "ResearchSubject" not in self.catalogue.where(concept)
 
     def _patient(self) -> Json:
         age = self.dice.choice((17, 18, 30, 45, 59, 60, 61, 65, 66, 70, 71))

@@ -76,3 +76,38 @@ def test_a_saturation_taken_on_oxygen_decides_nothing(served: Served) -> None:
 def test_a_result_to_come_breaks_a_silence_that_would_be_presumed(served: Served) -> None:
     said = define(library_of(served.trials["CNCT19-AID"], served.catalogue).text, "E7.nyha")
     assert 'if exists (("Pending") T where "Is nyha-class"(T.codes)) then null else false' in said
+
+
+def test_what_is_excepted_from_a_diagnosis_is_not_among_its_entries(served: Served) -> None:
+    text = library_of(served.trials["NCT06680388"], served.catalogue).text
+    found = define(text, "ventricular-tachycardia: diagnoses but torsades-de-pointes")
+    assert found.startswith(
+        '("Entries") T where "Is ventricular-tachycardia"(T.codes) and not "Is torsades-de-pointes"'
+    )
+
+
+def test_a_diagnosis_that_is_too_young_is_a_clear_no(served: Served) -> None:
+    said = define(library_of(served.trials["NCT06711146"], served.catalogue).text, "I4.history")
+    assert '"Lasts"(D, 6 months) is false) then false else null)' in said
+
+
+def test_each_drug_of_a_class_is_looked_at_for_itself_where_its_length_counts(served: Served) -> None:
+    text = library_of(served.trials["NCT06680388"], served.catalogue).text
+    said = define(text, "I3.immunosuppressants")
+    assert said.startswith('"Enough of"(')
+    assert '"azathioprine alone: courses" T where T.sure' in said
+    assert said.count('"Mark"(') == said.count("3 months")
+    assert ", 2, (if exists" in said
+
+
+def test_taking_part_in_a_trial_is_read_from_research_subjects_whatever_their_codes(served: Served) -> None:
+    text = library_of(served.trials["NCT06680388"], served.catalogue).text
+    assert define(text, "trial-participation: courses") == 'flatten { ("All ResearchSubject") }'
+
+
+def test_a_dialysis_that_is_completed_may_go_on(served: Served) -> None:
+    text = library_of(served.trials["CNCT19-AID"], served.catalogue).text
+    dialysis, transplant = (define(text, f"{name}: courses") for name in ("dialysis", "car-t-therapy"))
+    assert "goesOn: if T.goesOn or T.last after T.first then T.goesOn else null" in dialysis
+    assert "goesOn" not in transplant
+    assert '("All Condition") T where "Is dialysis"(T.codes)' in dialysis
