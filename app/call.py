@@ -16,6 +16,7 @@ from app.definitions import Served
 from app.ehrs import Ehr
 from app.kept import KeptAnswer, to_keep
 from app.logs import call_id
+from app.profile import part
 from app.records import NewCard, Shown
 from app.reports import signed_address
 from app.restricted import without_restricted
@@ -28,8 +29,9 @@ from mappings.chart import Chart
 from mappings.clock import Clock
 from mappings.consent import declines_research
 from mappings.labels import restricted_sources
+from mappings.read import facts_of
 from trial_defs.attestation import Attestations
-from trial_defs.evaluation import match
+from trial_defs.evaluation import match_facts
 from trial_defs.findings import Match, TrialMatch
 
 LONG_CHART = 3000  # records
@@ -102,13 +104,18 @@ async def judge(call: Call, chart: Chart, *, is_whole: bool = True) -> Judged:
 
 async def _matched(call: Call, chart: Chart, attestations: Attestations) -> Match:
     """The match, one at a time; that of a very long chart is made beside the event loop."""
-    trials = list(call.served.trials.values())
-    work = (trials, chart, call.served.catalogue, call.now, call.zone, call.served.silences, attestations)
     async with call.services.turn:
         with call.services.metrics.phase("match"):
             if sum(chart.counts.values()) > LONG_CHART:
-                return await asyncio.to_thread(match, *work)
-            return match(*work)
+                return await asyncio.to_thread(_match, call, chart, attestations)
+            return _match(call, chart, attestations)
+
+
+def _match(call: Call, chart: Chart, attestations: Attestations) -> Match:
+    served = call.served
+    with part("index"):
+        facts = facts_of(chart, served.catalogue, call.now, call.zone)
+    return match_facts(list(served.trials.values()), chart, facts, served.silences, attestations)
 
 
 async def write_down(
@@ -117,9 +124,10 @@ async def write_down(
     """Write down what is about to be shown, with the line of the audit trail, in one transaction; what it rests on."""
     services, now = call.services, call.now
     assert judged.found is not None
-    report = msgspec.json.encode(report_of(judged.found, call.report_id, call.served.catalogue))
     given = judged.found.attestations
-    content = to_keep(report, chart, str(call.zone), given) if services.settings.retention_days else b""
+    with part("report"):
+        report = msgspec.json.encode(report_of(judged.found, call.report_id, call.served.catalogue))
+        content = to_keep(report, chart, str(call.zone), given) if services.settings.retention_days else b""
     if content:
         await services.records.remember(call.served.texts, now)
     listed = call.listed(judged.reading, call.report_id if content else "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import tracemalloc
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -24,6 +26,7 @@ from app.ehrs import EhrsError, load_ehrs
 from app.histories import Histories, Versions
 from app.linting import rule_problems
 from app.metrics import shared_counters
+from app.profile import part, profiled, table_of
 from app.records import Records, RecordsUnavailable
 from app.registry import add_commands
 from app.replay import Unrepeatable, replay
@@ -36,9 +39,10 @@ from cds_hooks.needs import Need, what_next
 from cds_hooks.report import report_of
 from cds_hooks.wording import counted
 from mappings.chart import ChartBuilder, ChartError
+from mappings.read import facts_of
 from mappings.times import can_be_now, parse_moment
 from mappings.yaml_files import DefinitionError
-from trial_defs.evaluation import match as match_trials
+from trial_defs.evaluation import match_facts
 from trial_defs.findings import Match
 from trial_defs.loader import OUR_TRIALS
 
@@ -73,14 +77,17 @@ def _stop(*lines: str, code: int = 2) -> NoReturn:
 # -- serving
 
 
+Profiled = Annotated[bool, typer.Option("--profile", help="Log what each part of a call took in time and memory.")]
+
+
 @cli.command()
-def serve() -> None:
+def serve(profile: Profiled = False) -> None:
     """Serve in the production profile.
 
     Everything is set by environment variables: HOST, PORT and TRIALCARDS_* (also from a .env file). Refuses to start
     while TRIALCARDS_EHRS, TRIALCARDS_PUBLIC_URL or TRIALCARDS_SECRET_KEY is missing, and names what is.
     """
-    settings = _settings("production")
+    settings = _settings("production", profile)
     assert settings.ehrs is not None
     try:
         load_ehrs(settings.ehrs)
@@ -90,13 +97,13 @@ def serve() -> None:
 
 
 @cli.command(name="demo")
-def serve_demo() -> None:
+def serve_demo(profile: Profiled = False) -> None:
     """Serve the demo on loopback: unsigned calls, SQLite, everything under var/.
 
     This is what `make run` starts. HOST and PORT choose where, TRIALCARDS_DEMO_FHIR puts another FHIR server in the
     demo EHR's place.
     """
-    settings = _settings("demo")
+    settings = _settings("demo", profile)
     base = f"http://{settings.host}:{settings.port}"
     for path, what in (
         ("/demo", "demo EHR: start here"),
@@ -108,7 +115,9 @@ def serve_demo() -> None:
     _run("app.main:demo", settings)
 
 
-def _settings(profile: Literal["demo", "production"]) -> Settings:
+def _settings(profile: Literal["demo", "production"], profile_calls: bool = False) -> Settings:
+    if profile_calls:
+        os.environ["TRIALCARDS_PROFILE_CALLS"] = "true"  # for the workers too, which read their settings anew
     try:
         return read_settings(profile)
     except SettingsError as error:
@@ -161,6 +170,9 @@ def match(
     timezone: Annotated[str, typer.Option("--timezone", help="The time zone in which a bare date is read.")] = "UTC",
     trials: Folder = None,
     mappings: Concepts = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also say, on standard error, what each part took in time and memory.")
+    ] = False,
 ) -> None:
     """Match one patient's chart with the trials, without a server.
 
@@ -172,10 +184,12 @@ def match(
             f"--trial: {len(unknown)} of the ids given are not served; `trialcards trials list` shows those that are."
         )
     zone = _zone(timezone)
-    found = _matched(_read(bundle), served, trial, _moment(as_of, zone), zone)
+    raw, moment = _read(bundle), _moment(as_of, zone)
+    found = _matched(raw, served, trial, moment, zone)
+    if profile:
+        _print_profile(lambda: _report(_matched(raw, served, trial, moment, zone), served))
     if as_json:
-        report = report_of(found, str(uuid.uuid4()), served.catalogue)
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        typer.echo(msgspec.json.format(_report(found, served), indent=2).decode())
     else:
         _print_match(found)
         _print_next(what_next(found.trials, served.catalogue))
@@ -185,11 +199,32 @@ def _matched(raw: bytes, served: Served, wanted: list[str] | None, moment: datet
     builder = ChartBuilder(None)
     chosen = [trial for name, trial in served.trials.items() if not wanted or name in wanted]
     try:
-        builder.add(raw, None)
-        builder.whole_chart()
-        return match_trials(chosen, builder.build(), served.catalogue, moment, zone)
+        with part("chart"):
+            builder.add(raw, None)
+            builder.whole_chart()
+            chart = builder.build()
     except ChartError as error:
         _stop(f"BUNDLE: {error.message}")
+    with part("index"):
+        facts = facts_of(chart, served.catalogue, moment, zone)
+    with part("match"):
+        return match_facts(chosen, chart, facts)
+
+
+def _report(found: Match, served: Served) -> bytes:
+    with part("report"):
+        return msgspec.json.encode(report_of(found, str(uuid.uuid4()), served.catalogue))
+
+
+def _print_profile(again: Callable[[], object]) -> None:
+    """Do it twice more, now that everything is loaded: for its times, and for its memory."""
+    with profiled() as times:
+        again()
+    tracemalloc.start()
+    with profiled() as memory:
+        again()
+    tracemalloc.stop()
+    Console(stderr=True, highlight=False).print(table_of(times, memory))
 
 
 def _read(path: Path) -> bytes:

@@ -25,6 +25,7 @@ from app.examples import WHOLE_CHART
 from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
+from app.profile import Profiling
 from app.records import Records, RecordsUnavailable
 from app.routes import answers, api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
@@ -129,6 +130,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_exception_handler(HTTPException, _say_router_error)
     app.add_exception_handler(RequestValidationError, _say_wrong_parameter)
     app.add_exception_handler(RecordsUnavailable, _say_no_database)
+    if services.settings.profile_calls:
+        app.add_middleware(Profiling)
     app.add_middleware(
         Edge,
         metrics=services.metrics,

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from app.profile import part
 from app.traces import Tracer
 
 
@@ -80,7 +81,7 @@ class Metrics:
         """Time one part of answering a call."""
         started = time.perf_counter()
         try:
-            with self.tracer.span(name):
+            with self.tracer.span(name), part(name):
                 yield
         finally:
             self.phases.labels(name).observe(time.perf_counter() - started)

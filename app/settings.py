@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     oidc_private_network: bool = Field(default=False, description="The issuer may have a loopback or private address.")
     max_hook_bytes: int = Field(default=16 * MIB, ge=1024, description="Largest body of a hook call, in bytes.")
     max_match_bytes: int = Field(default=64 * MIB, ge=1024, description="Largest body of a match call, in bytes.")
+    profile_calls: bool = Field(
+        default=False, description="Log what each part of a call took in time and memory; `serve --profile` sets it."
+    )
     max_concurrent: int = Field(default=64, ge=1, description="Hook calls answered at once; more get 503 at once.")
     audit_days: int = Field(
         default=2192, ge=1, le=36_500, description="Days that the audit trail, the cards and the feedback are kept."

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,25 +47,25 @@ def free_port() -> int:
 
 
 @contextmanager
-def demo_server(folder: Path, **settings: str) -> Iterator[Server]:
+def demo_server(folder: Path, *options: str, **settings: str) -> Iterator[Server]:
     """`trialcards demo` on a free port, working in `folder`, ready to answer."""
-    with _started("demo", folder, free_port(), settings) as server:
+    with _started(["demo", *options], folder, free_port(), settings) as server:
         yield server
 
 
 @contextmanager
 def production_server(folder: Path, port: int, **settings: str) -> Iterator[Server]:
     """`trialcards serve` on this port, working in `folder`, ready to answer."""
-    with _started("serve", folder, port, settings) as server:
+    with _started(["serve"], folder, port, settings) as server:
         yield server
 
 
 @contextmanager
-def _started(command: str, folder: Path, port: int, settings: Mapping[str, str]) -> Iterator[Server]:
+def _started(command: Sequence[str], folder: Path, port: int, settings: Mapping[str, str]) -> Iterator[Server]:
     output = folder / "server.log"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [COMMAND, command], cwd=folder, env=environment(PORT=str(port), **settings), stdout=file, stderr=file
+            [COMMAND, *command], cwd=folder, env=environment(PORT=str(port), **settings), stdout=file, stderr=file
         )
     server = Server(f"http://127.0.0.1:{port}", process, output)
     try:
