@@ -72,7 +72,7 @@ def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Tit
         *_in_the_way(cohort, brief),
         *_missing(trial, cohort, catalogue, brief),
         *_to_judge(cohort, brief),
-        *_confirmed(cohort, brief),
+        *_answered(cohort, brief),
         *_met(match, cohort, brief),
         *_to_confirm(cohort, brief),
         *_steps(cohort, brief),
@@ -201,11 +201,11 @@ def _to_judge(cohort: CohortMatch, titles: Titles) -> list[Section]:
     return [Section("For you to judge", said, most=4)]
 
 
-def _confirmed(cohort: CohortMatch, titles: Titles) -> list[Section]:
+def _answered(cohort: CohortMatch, titles: Titles) -> list[Section]:
     """What a person has answered, each with its criterion."""
     answered = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.ATTESTED]
     lines = [f"{shortened(f.criterion.text, 130)}: {settled_words(f, titles)}" for f in answered]
-    return [Section("Confirmed by a person", [markdown(line, _LINE) for line in lines], most=6)]
+    return [Section("Answered by a person", [markdown(line, _LINE) for line in lines], most=6)]
 
 
 def _met(match: Match, cohort: CohortMatch, titles: Titles) -> list[Section]:

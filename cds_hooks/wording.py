@@ -254,9 +254,21 @@ def _clock(finding: Finding) -> str:
     return f"; current until {finding.stale_on - timedelta(days=1)}"
 
 
-def attested_words(answer: Attestation, evidence: Iterable[Evidence] = ()) -> str:
-    """Who answered and how long it holds, and whether the chart has newer records than the answer. Not their words."""
-    said = "Confirmed by" if answer.is_met else "Not met according to"
+_ATTESTED: Mapping[tuple[str, bool], str] = {
+    ("inclusion", True): "Confirmed by",
+    ("inclusion", False): "Not met according to",
+    # Beside the text of an exclusion "confirmed" would say the opposite.
+    ("exclusion", True): "Ruled out by",
+    ("exclusion", False): "Present according to",
+}
+
+
+def attested_words(answer: Attestation, kind: str, evidence: Iterable[Evidence] = ()) -> str:
+    """Who answered and how long it holds, and whether the chart has newer records than the answer. Not their words.
+
+    `kind` of the criterion, beside whose text this stands: inclusion or exclusion.
+    """
+    said = _ATTESTED[kind, answer.is_met]
     newer = any(day > answer.on for each in evidence for day in _first_days(each))
     since = "; the chart has newer records since then" if newer else ""
     return f"{said} {plain(answer.by, 80)} on {answer.on}, holds until {answer.until}{since}"
@@ -277,7 +289,7 @@ def _first_days(evidence: Evidence) -> Iterable[date]:
 def settled_words(finding: Finding, titles: Titles) -> str:
     """What settled a criterion, with its distance to the limit and the day on which time alone turns it."""
     if finding.attested:
-        return attested_words(finding.attested, finding.evidence)
+        return attested_words(finding.attested, finding.criterion.kind, finding.evidence)
     phrases = _deciding(finding, titles)
     text = _several(phrases) or finding.criterion.text
     if finding.outcome is not Outcome.NOT_MET:

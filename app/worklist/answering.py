@@ -35,6 +35,7 @@ class Question:
 
     id: str
     text: str
+    is_exclusion: bool
     asked: str
     content: str
     until: date
@@ -45,7 +46,8 @@ class Listed:
     """An answer that was given."""
 
     given: Given
-    text: str  # of its criterion
+    text: str  # of its criterion, or its id where there is none of it any more
+    is_exclusion: bool
     said: str
     state: State
 
@@ -125,13 +127,15 @@ def _of_a_person(criterion: x.Criterion) -> str:
 
 def _question(criterion: x.Criterion, asked: str, catalogue: Catalogue, today: date) -> Question:
     until = today + timedelta(days=usual_days(criterion))
-    return Question(criterion.id, criterion.text, asked, content_of(criterion, catalogue), until)
+    is_exclusion = criterion.kind == "exclusion"
+    return Question(criterion.id, criterion.text, is_exclusion, asked, content_of(criterion, catalogue), until)
 
 
 def _listed(given: Given, criterion: x.Criterion | None, catalogue: Catalogue, today: date) -> Listed:
     answer = given.answer
-    text = criterion.text if criterion else answer.criterion
-    return Listed(given, text, attested_words(answer), _state(given, criterion, catalogue, today))
+    text, kind = (criterion.text, criterion.kind) if criterion else (answer.criterion, "inclusion")
+    said, state = attested_words(answer, kind), _state(given, criterion, catalogue, today)
+    return Listed(given, text, kind == "exclusion", said, state)
 
 
 def _state(given: Given, criterion: x.Criterion | None, catalogue: Catalogue, today: date) -> State:

@@ -70,6 +70,20 @@ async def test_an_answer_counts_on_the_next_card_and_is_listed_with_its_words(cl
     assert said_of(await card_of(client))["criteria"][1]["basis"] == "attested"
 
 
+async def test_yes_to_an_exclusion_stands_in_the_way(client: httpx.AsyncClient, judged: Services) -> None:
+    assert judged.definitions.site_trials
+    (judged.definitions.site_trials / "DEMO-JUDGED.yaml").write_text(TRIAL.replace("include: {judg", "exclude: {judg"))
+    assert await judged.definitions.reload_if_changed()
+    row = await opened_row(client)
+    page = (await client.get(row)).text
+    assert "Excluded: Refractory lupus" in page
+    yes = re.search(r'name="outcome" value="([a-z-]+)" required> Yes, which stands in the way', page)
+    assert yes
+    await client.post(f"{row}/answers", data=await form_of(client, row, outcome=yes[1]))
+    assert await card_of(client) is None
+    assert "Present according to Demo coordinator on 2026-11-01" in (await client.get(row)).text
+
+
 async def test_an_answer_that_is_taken_back_is_asked_again(client: httpx.AsyncClient) -> None:
     row = await opened_row(client)
     await client.post(f"{row}/answers", data=await form_of(client, row, outcome="not-met"))

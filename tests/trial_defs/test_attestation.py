@@ -15,6 +15,7 @@ import pytest
 
 from cds_hooks.cards import cards_for
 from cds_hooks.report import report_of
+from cds_hooks.wording import explanation, titles_of
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder
 from tests.mappings.charts import a_bundle, a_condition, a_patient, an_observation, quantity
@@ -108,11 +109,17 @@ def test_a_criterion_that_a_person_calls_not_met_closes_the_cohort(asked: Asked)
     assert said["explanation"] == "Not met according to N. N. on 2026-11-01, holds until 2027-01-30"
 
 
-@pytest.mark.parametrize("kind", ["include", "exclude"])
-def test_an_answer_is_said_from_the_side_of_enrolment_for_exclusions_too(asked: Asked, kind: str) -> None:
-    trial = a_trial(asked.catalogue) if kind == "include" else a_trial(asked.catalogue, include=None, exclude=JUDGED)
-    assert asked.finding(trial, a_chart(), asked.answer(trial)).outcome is Outcome.MET
-    assert asked.finding(trial, a_chart(), asked.answer(trial, is_met=False)).outcome is Outcome.NOT_MET
+@pytest.mark.parametrize(
+    ("is_met", "outcome", "words"),
+    [(True, Outcome.MET, "Ruled out by N. N."), (False, Outcome.NOT_MET, "Present according to N. N.")],
+)
+def test_an_answer_to_an_exclusion_is_said_from_the_side_of_enrolment_and_worded_from_that_of_the_text(
+    asked: Asked, is_met: bool, outcome: Outcome, words: str
+) -> None:
+    trial = a_trial(asked.catalogue, include=None, exclude=JUDGED)
+    found = asked.finding(trial, a_chart(), asked.answer(trial, is_met=is_met))
+    assert found.outcome is outcome
+    assert explanation(found, titles_of(asked.catalogue)).startswith(f"{words} on 2026-11-01")
 
 
 def test_what_data_decide_or_lack_is_not_a_persons_to_answer(asked: Asked) -> None:
@@ -229,5 +236,5 @@ def test_the_card_lists_what_was_confirmed_with_its_criterion_and_asks_no_more(a
     assert "**For you to judge**\n\n- Is the disease refractory?" in detail()
     said = detail(asked.answer(trial))
     assert "For you to judge" not in said
-    assert "**Confirmed by a person**\n\n- Refractory: Confirmed by N. N. on 2026-11-01, holds until 2027-01-30" in said
+    assert "**Answered by a person**\n\n- Refractory: Confirmed by N. N. on 2026-11-01, holds until 2027-01-30" in said
     assert "Three drugs failed" not in said
