@@ -17,6 +17,7 @@ from app.wiring import Services
 from cds_hooks.cards import Card, cards_for, has_unevaluated, ranked, response
 from cds_hooks.dismissals import says_the_same, warns_of_the_same, what_it_said, what_the_order_would_do
 from cds_hooks.models import NEEDS_SELECTIONS, HookRequest
+from cds_hooks.needs import WORTH_A_CARD
 from cds_hooks.order_cards import order_cards_for
 from cds_hooks.order_effect import effects_of
 from cds_hooks.services import Offer, Prefetch
@@ -24,7 +25,7 @@ from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder, ChartError
 from mappings.clock import Clock
 from mappings.orders import Drafts, planned, read_drafts
-from trial_defs.findings import Match, TrialMatch
+from trial_defs.findings import Match, TrialMatch, Verdict
 
 KEPT_BACK = 0.15  # of the deadline, for matching and for writing down what was shown
 
@@ -198,8 +199,14 @@ def _new_card(card: str, found: TrialMatch, said: str) -> NewCard:
 
 
 def _count(found: Match, services: Services) -> None:
+    served = services.definitions.now
     for trial in found.trials:
-        services.metrics.matches.labels(trial.trial.id, trial.verdict.value).inc()
-    findings = (finding for trial in found.trials for cohort in trial.cohorts for finding in cohort.findings)
+        services.metrics.matches.labels("*" if served.are_many else trial.trial.id, trial.verdict.value).inc()
+    if served.are_many:
+        rest = len(served.trials) - len(found.trials)
+        services.metrics.matches.labels("*", Verdict.NOT_INDICATED.value).inc(rest)
+    # Of many those that are out of the question were not worked out.
+    known = [trial for trial in found.trials if not served.are_many or trial.verdict in WORTH_A_CARD]
+    findings = (finding for trial in known for cohort in trial.cohorts for finding in cohort.findings)
     for reason, count in Counter(finding.reason for finding in findings if finding.reason).items():
         services.metrics.unknowns.labels(reason.value).inc(count)

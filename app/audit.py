@@ -6,7 +6,8 @@ never stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from sqlmodel import col
 
 from app.records import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport, Records, Shown
 from trial_defs.expressions import Trial
+from trial_defs.gates import MANY
 
 CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
 _WITH_REPORT = ("cards", "launched")  # outcomes behind which a report is kept
@@ -48,8 +50,11 @@ class AuditedCall:
     report: str = ""
 
 
-def definitions_of(trials: Iterable[Trial]) -> dict[str, str]:
-    """Each trial with version and hash of its definition, as the trail names them."""
+def definitions_of(trials: Collection[Trial]) -> dict[str, str]:
+    """Each trial with version and hash of its definition, as the trail names them; of many one hash under "*"."""
+    if len(trials) > MANY:
+        lines = "".join(f"{trial.id} {trial.hash}\n" for trial in trials)
+        return {"*": f"{len(trials)} definitions, sha256:{hashlib.sha256(lines.encode()).hexdigest()}"}
     return {trial.id: f"version {trial.version}, {trial.hash}" for trial in trials}
 
 

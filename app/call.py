@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
 import msgspec
@@ -22,7 +22,7 @@ from app.reports import signed_address
 from app.restricted import without_restricted
 from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, reading_of
-from cds_hooks.cards import Link
+from cds_hooks.cards import Link, ranked
 from cds_hooks.report import report_of
 from cds_hooks.wording import titles_of
 from mappings.chart import Chart
@@ -31,10 +31,11 @@ from mappings.consent import declines_research
 from mappings.labels import restricted_sources
 from mappings.read import facts_of
 from trial_defs.attestation import Attestations
-from trial_defs.evaluation import match_facts
+from trial_defs.evaluation import match_facts, match_many
 from trial_defs.findings import Match, TrialMatch
 
 LONG_CHART = 3000  # records
+MOST_KEPT = 200  # trials of one report, where there are many
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,10 @@ class Call:
     def zone(self) -> tzinfo:
         return self.services.zone_of(self.ehr)
 
-    def audited(self, outcome: Outcome) -> AuditedCall:
+    def audited(self, outcome: Outcome, kept: Match | None = None) -> AuditedCall:
         """The line of the audit trail."""
-        definitions = definitions_of(self.served.trials.values())
+        named = definitions_of([trial.trial for trial in kept.trials]) if kept else {}
+        definitions = {**named, **self.served.names}
         report = self.report_id if outcome in ("cards", "launched") else ""
         return AuditedCall(call_id(), self.action, self.shown, outcome, definitions, report)
 
@@ -103,19 +105,35 @@ async def judge(call: Call, chart: Chart, *, is_whole: bool = True) -> Judged:
 
 
 async def _matched(call: Call, chart: Chart, attestations: Attestations) -> Match:
-    """The match, one at a time; that of a very long chart is made beside the event loop."""
+    """The match, one at a time; one that takes long is made beside the event loop."""
     async with call.services.turn:
         with call.services.metrics.phase("match"):
-            if sum(chart.counts.values()) > LONG_CHART:
+            if _takes_long(chart, call.served):
                 return await asyncio.to_thread(_match, call, chart, attestations)
             return _match(call, chart, attestations)
 
 
+def _takes_long(chart: Chart, served: Served) -> bool:
+    # Without all diagnoses no gate is known to be closed, and every trial has to be looked at.
+    return sum(chart.counts.values()) > LONG_CHART or (served.are_many and chart.states["Condition"] != "complete")
+
+
 def _match(call: Call, chart: Chart, attestations: Attestations) -> Match:
+    """Against every trial; of many those that are not indicated are left out."""
     served = call.served
     with part("index"):
         facts = facts_of(chart, served.catalogue, call.now, call.zone)
-    return match_facts(list(served.trials.values()), chart, facts, served.silences, attestations)
+    if served.are_many:
+        return match_many(served.gates, chart, facts, served.silences, attestations)
+    return match_facts(served.trials.values(), chart, facts, served.silences, attestations)
+
+
+def _reported(found: Match, served: Served) -> Match:
+    """With the trials of which a report is kept behind the cards: all, or of many the best that are worth a card."""
+    if not served.are_many:
+        return found
+    best = {trial.trial.id for trial in ranked(found, served.catalogue)[:MOST_KEPT]}
+    return replace(found, trials=tuple(trial for trial in found.trials if trial.trial.id in best))
 
 
 async def write_down(
@@ -124,13 +142,15 @@ async def write_down(
     """Write down what is about to be shown, with the line of the audit trail, in one transaction; what it rests on."""
     services, now = call.services, call.now
     assert judged.found is not None
+    kept = _reported(judged.found, call.served)
     given = judged.found.attestations
     with part("report"):
-        report = msgspec.json.encode(report_of(judged.found, call.report_id, call.served.catalogue))
+        report = msgspec.json.encode(report_of(kept, call.report_id, call.served.catalogue))
         content = to_keep(report, chart, str(call.zone), given) if services.settings.retention_days else b""
     if content:
-        await services.records.remember(call.served.texts, now)
+        used = {kept.concepts_hash, *(trial.trial.hash for trial in kept.trials)}
+        await services.records.remember(call.served.texts, now, used)
     listed = call.listed(judged.reading, call.report_id if content else "")
-    also = [*services.audit.statements(call.audited(outcome), now), *listed]
+    also = [*services.audit.statements(call.audited(outcome, kept), now), *listed]
     await services.records.keep(call.shown, call.action, call.report_id, content, cards, now, also)
     return KeptAnswer(report, chart, str(call.zone), given)

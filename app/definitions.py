@@ -9,15 +9,19 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+from app.audit import definitions_of
 from app.compiled import WORTH_IT, Compiled
 from app.definition_texts import PackedTexts, add_trial_texts, concepts_text
+from app.errors import Unavailable
 from app.file_contents import Contents, files_of
 from app.sign_offs import Signatures, signed
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.expressions import Trial
+from trial_defs.gates import MANY, Gates
 from trial_defs.loader import OUR_TRIALS, Draft, Trials, load_trials
 from trial_defs.silence import Silences
 
@@ -38,6 +42,28 @@ class Served:
     texts: PackedTexts = field(default_factory=PackedTexts)
     silences: Silences = field(default_factory=Silences, repr=False, compare=False)
 
+    @property
+    def are_many(self) -> bool:
+        """More than anybody reads one by one: then trials that are not indicated are counted and not listed."""
+        return len(self.trials) > MANY
+
+    @cached_property
+    def gates(self) -> Gates:
+        """The trials by what their gates need."""
+        return Gates(tuple(self.trials.values()))
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Version and hash of every definition, as the audit trail names them."""
+        return definitions_of(self.trials.values())
+
+
+class StillReading(Unavailable):
+    """The service has begun, and its definitions are not read yet."""
+
+    def __init__(self) -> None:
+        super().__init__("The trial definitions are still being read.", retry_after=5)
+
 
 @dataclass
 class Definitions:
@@ -53,12 +79,25 @@ class Definitions:
     _shown: Served | None = field(default=None, init=False)  # with the signatures given here
     _signatures: Signatures = field(default_factory=dict, init=False)
     _seen: str = field(default="", init=False)
+    _is_being_read: bool = field(default=False, init=False)
     _contents: Contents = field(default_factory=Contents, init=False, repr=False)
 
     @property
     def now(self) -> Served:
-        if self._shown is None:
+        """What is served; read when it is first asked for. StillReading while another thread reads it."""
+        if self._shown is not None:
+            return self._shown
+        if self._is_being_read:
+            raise StillReading
+        return self.read()
+
+    def read(self) -> Served:
+        """Read everything; with thousands of definitions that are new this takes a minute."""
+        self._is_being_read = True
+        try:
             self._take(self._fingerprint(), self._read(None))
+        finally:
+            self._is_being_read = False
         assert self._shown
         return self._shown
 
@@ -73,11 +112,6 @@ class Definitions:
 
     def _take(self, seen: str, served: Served) -> None:
         self._seen, self._served, self._shown = seen, served, _signed(served, self._signatures)
-
-    @property
-    def are_read(self) -> bool:
-        """Whether `now` answers at once; before, it reads everything."""
-        return self._served is not None
 
     async def reload_if_changed(self) -> bool:
         """Read everything again where a file changed since; the reading is done off the event loop."""

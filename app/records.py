@@ -294,9 +294,12 @@ class Records:
                 kept = {"id": report, "sealed": self._keys.seal(content), "expires_at": now + self._retention}
                 await connection.execute(sa.insert(KeptReport), [kept])
 
-    async def remember(self, texts: Mapping[str, bytes], now: datetime) -> None:
-        """Keep the texts of definitions under their hashes, each once; those known already cost nothing."""
-        new = texts.keys() - self._remembered
+    async def remember(self, texts: Mapping[str, bytes], now: datetime, used: Iterable[str] | None = None) -> None:
+        """Keep the texts of definitions under their hashes, each once; those known already cost nothing.
+
+        `used` are the hashes of those that are to be kept; None: all.
+        """
+        new = {digest for digest in (texts if used is None else used) if digest in texts} - self._remembered
         if not new:
             return
         rows = [

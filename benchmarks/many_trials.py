@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -80,11 +80,11 @@ _QUESTIONS = (
 )  # fmt: skip
 
 
-def write_trials(folder: Path, count: int = COUNT, catalogue: Catalogue | None = None) -> None:
-    """Write so many files, "MANY-00000.yaml" and on."""
+def write_trials(folder: Path, numbers: Iterable[int] = range(COUNT)) -> None:
+    """Write the files of these numbers, "MANY-00000.yaml" and on."""
     folder.mkdir(parents=True, exist_ok=True)
-    others = other_diseases(catalogue or load_catalogue([CONCEPTS]))
-    for number in range(count):
+    others = other_diseases(load_catalogue([CONCEPTS]))
+    for number in numbers:
         (folder / f"MANY-{number:05}.yaml").write_text(definition(number, others), encoding="utf-8", newline="\n")
 
 
@@ -183,4 +183,4 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=COUNT)
     given = parser.parse_args()
-    write_trials(given.folder, given.count)
+    write_trials(given.folder, range(given.count))

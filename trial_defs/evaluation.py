@@ -6,7 +6,8 @@ for enrolment. The verdict ladder is `_verdict`, first rung that applies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import assert_never
@@ -14,6 +15,7 @@ from typing import assert_never
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart
 from mappings.facts import Reason
+from mappings.lazily import Lazily
 from mappings.read import PatientFacts, facts_of
 from mappings.times import add_months, start_of_day, whole_years
 from trial_defs import expressions as x
@@ -33,10 +35,12 @@ from trial_defs.findings import (
     TrialMatch,
     Verdict,
 )
+from trial_defs.gates import Gates
 from trial_defs.logic import Answer, all_of, any_of, at_least, negate
 from trial_defs.silence import Silences
 from trial_defs.values import answer_change, answer_value, plain, rounded
 
+_WORTH_LOOKING_AT = (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS)
 _NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
 _SILENT = (Reason.MISSING, Reason.STALE)
 _UNREAD = ("failed", "not-requested")
@@ -68,17 +72,108 @@ def match_facts(
     attestations: Attestations = NO_ATTESTATIONS,
 ) -> Match:
     """The facts of this chart held against every trial."""
-    moments: dict[date, PatientFacts] = {}
+    moments = _Moments(chart, _Reading(facts, silences, attestations))
+    found = tuple(evaluate(trial, facts, moments.facts_on, silences, attestations) for trial in trials)
+    return _match_of(found, facts, attestations)
 
-    def facts_on(day: date) -> PatientFacts:
-        if day not in moments:
-            moments[day] = facts_of(chart, facts.catalogue, start_of_day(day, facts.zone), facts.zone)
-        return moments[day]
 
-    found = tuple(evaluate(trial, facts, facts_on, silences, attestations) for trial in trials)
+def match_many(
+    gates: Gates,
+    chart: Chart,
+    facts: PatientFacts,
+    silences: Silences | None = None,
+    attestations: Attestations = NO_ATTESTATIONS,
+) -> Match:
+    """As `match_facts` with all trials of the gates, without those that are not indicated.
+
+    What trials have in common is asked once, and a cohort that is out of the question no further: its findings are
+    worked out when they are looked at.
+    """
+    reading = _Reading(facts, silences, attestations, is_shared=True)
+    moments = _Moments(chart, reading)
+    trials = gates.open_for(facts) if _silence_excludes(facts) else gates.trials
+    found = [_evaluate(trial, reading, moments.reading_on) for trial in trials]
+    indicated = tuple(trial for trial in found if trial.verdict is not Verdict.NOT_INDICATED)
+    return _match_of(indicated, facts, attestations)
+
+
+def _silence_excludes(facts: PatientFacts) -> bool:
+    """Whether nothing else is to be said of a trial whose gate is not on record: neither "died" nor "not read"."""
+    return facts.state("Condition") == "complete" and not facts.person.deceased
+
+
+def _match_of(found: tuple[TrialMatch, ...], facts: PatientFacts, attestations: Attestations) -> Match:
     approachable = facts.person.active and not facts.declines_research
     person = facts.person.reference
     return Match(person, facts.as_of, facts.catalogue.hash, facts.sources, found, approachable, attestations)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A chart read at one moment, and what it was asked before. `is_shared`: by more than one trial."""
+
+    facts: PatientFacts
+    silences: Silences | None = None
+    attestations: Attestations = field(default_factory=dict)
+    is_shared: bool = False
+    _gates: dict[int, bool] = field(default_factory=dict)  # by the identity of the gate
+    _found: dict[int, Finding] = field(default_factory=dict)  # by the identity of the criterion
+    _alike: dict[tuple[int, ...], Finding] = field(default_factory=dict)  # by that of everything that is asked
+
+    def is_on_record(self, gate: x.Expression) -> bool:
+        key = id(gate)
+        if key not in self._gates:
+            self._gates[key] = _on_record(gate, self.facts)
+        return self._gates[key]
+
+    def findings(self, trial: x.Trial, criteria: Iterable[x.Criterion]) -> Iterator[Finding]:
+        """One finding for each criterion. Common criteria are the same objects and are evaluated once."""
+        for criterion in criteria:
+            finding = self._found.get(id(criterion))
+            if finding is None:
+                finding = self._found[id(criterion)] = self._known_or_found(criterion)
+            yield _attested(trial, finding, self.facts, self.attestations) if self.attestations else finding
+
+    def _known_or_found(self, criterion: x.Criterion) -> Finding:
+        """The same as `_finding`, which is not asked again where the chart is as silent as another was."""
+        if self.silences is None:
+            return self._alike_or_found(criterion)
+        finding, kind = self.silences.look_up(criterion, self.facts)
+        if finding is None:
+            finding = self._alike_or_found(criterion)
+            if kind is not None:
+                self.silences.remember(criterion, kind, finding)
+        return finding
+
+    def _alike_or_found(self, criterion: x.Criterion) -> Finding:
+        """The same as `_finding`, which is not asked again where another criterion asks the same in other words."""
+        if not self.is_shared:
+            return _finding(criterion, self.facts)
+        key = (id(criterion.asks), id(criterion.only_if), id(criterion.shows), criterion.kind == "inclusion")
+        alike = self._alike.get(key)
+        if alike is None:
+            found = self._alike[key] = _finding(criterion, self.facts)
+            return found
+        return alike.of(criterion)
+
+
+@dataclass
+class _Moments:
+    """The same chart read on other days."""
+
+    chart: Chart
+    now: _Reading
+    _readings: dict[date, _Reading] = field(default_factory=dict)
+
+    def facts_on(self, day: date) -> PatientFacts:
+        return self.reading_on(day).facts
+
+    def reading_on(self, day: date) -> _Reading:
+        if day not in self._readings:
+            now = self.now
+            facts = facts_of(self.chart, now.facts.catalogue, start_of_day(day, now.facts.zone), now.facts.zone)
+            self._readings[day] = _Reading(facts, now.silences, now.attestations, now.is_shared)
+        return self._readings[day]
 
 
 def evaluate(
@@ -89,12 +184,20 @@ def evaluate(
     attestations: Attestations = NO_ATTESTATIONS,
 ) -> TrialMatch:
     """One trial against one chart. `facts_on` reads the same chart on a later day; without it no recheck day is set."""
-    shared: dict[int, Finding] = {}
+
+    def reading_on(day: date) -> _Reading:
+        assert facts_on
+        return _Reading(facts_on(day), silences, attestations)
+
+    return _evaluate(trial, _Reading(facts, silences, attestations), reading_on if facts_on else None)
+
+
+def _evaluate(trial: x.Trial, reading: _Reading, reading_on: Callable[[date], _Reading] | None) -> TrialMatch:
     cohorts = []
     for cohort in trial.cohorts:
-        found = _cohort(trial, cohort, facts, shared, silences, attestations)
-        if found.verdict is Verdict.NEAR_MISS and facts_on:
-            recheck_on = _recheck_on(trial, found, facts_on, attestations)
+        found = _cohort(trial, cohort, reading)
+        if found.verdict is Verdict.NEAR_MISS and reading_on:
+            recheck_on = _recheck_on(trial, found, reading_on)
             found = CohortMatch(cohort, found.verdict, found.findings, recheck_on)
         cohorts.append(found)
     best = min((c.verdict for c in cohorts), key=RANK.__getitem__)
@@ -106,23 +209,21 @@ def is_indicated(cohort: x.Cohort, facts: PatientFacts) -> bool:
     return _on_record(cohort.gate, facts)
 
 
-def _cohort(
-    trial: x.Trial,
-    cohort: x.Cohort,
-    facts: PatientFacts,
-    shared: dict[int, Finding],
-    silences: Silences | None,
-    attestations: Attestations,
-) -> CohortMatch:
-    indicated = _on_record(cohort.gate, facts)
+def _cohort(trial: x.Trial, cohort: x.Cohort, reading: _Reading) -> CohortMatch:
+    facts = reading.facts
+    indicated = reading.is_on_record(cohort.gate)
     complete = facts.state("Condition") == "complete"
-    if facts.person.deceased:
-        findings = _findings(trial, cohort, facts, shared, silences, attestations) if indicated else ()
-        return CohortMatch(cohort, Verdict.NOT_ELIGIBLE, findings)
-    if complete and not indicated:
+    if complete and not indicated and not facts.person.deceased:
         return CohortMatch(cohort, Verdict.NOT_INDICATED)
-    findings = _findings(trial, cohort, facts, shared, silences, attestations)
-    return CohortMatch(cohort, _verdict(trial, cohort, facts, findings, indicated), findings)
+    if facts.person.deceased:
+        verdict = Verdict.NOT_ELIGIBLE
+        findings = reading.findings(trial, cohort.criteria if indicated else ())
+    else:
+        verdict = _verdict(trial, cohort, reading, indicated)
+        findings = reading.findings(trial, cohort.criteria)
+    # Nobody may ever look at them.
+    is_late = reading.is_shared and verdict not in _WORTH_LOOKING_AT
+    return CohortMatch(cohort, verdict, Lazily(findings) if is_late else tuple(findings))
 
 
 def _on_record(gate: x.Expression, facts: PatientFacts) -> bool:
@@ -147,41 +248,35 @@ def _condition_unread(piece: Open) -> bool:
     return piece.reason is Reason.NOT_READABLE and isinstance(piece.leaf, x.Condition)
 
 
-def _verdict(
-    trial: x.Trial, cohort: x.Cohort, facts: PatientFacts, findings: Sequence[Finding], indicated: bool
-) -> Verdict:
-    missed = [f for f in findings if f.outcome is Outcome.NOT_MET]
-    near = len(missed) <= _NEAR_MISSES and all(f.near for f in missed)
+def _verdict(trial: x.Trial, cohort: x.Cohort, reading: _Reading, indicated: bool) -> Verdict:
+    """The first rung of the ladder that applies; nothing is worked out that it does not need."""
     if trial.status == "closed" or not cohort.open:
         return Verdict.CLOSED
-    if missed and not near:
+    # Age and sex first: they cost nothing and shut out the most.
+    of_person = filter(_is_of_person, cohort.criteria)
+    if _is_out(reading.findings(trial, of_person)) or _is_out(reading.findings(trial, cohort.criteria)):
         return Verdict.NOT_ELIGIBLE
-    if facts.state("Patient") in _UNREAD or not indicated:
+    if reading.facts.state("Patient") in _UNREAD or not indicated:
         return Verdict.COULD_NOT_EVALUATE
-    if missed:
+    outcomes = {finding.outcome for finding in reading.findings(trial, cohort.criteria)}
+    if Outcome.NOT_MET in outcomes:
         return Verdict.NEAR_MISS
-    if any(f.outcome is Outcome.UNKNOWN for f in findings):
-        return Verdict.POSSIBLY_ELIGIBLE
-    return Verdict.LIKELY_ELIGIBLE
+    return Verdict.POSSIBLY_ELIGIBLE if Outcome.UNKNOWN in outcomes else Verdict.LIKELY_ELIGIBLE
 
 
-def _findings(
-    trial: x.Trial,
-    cohort: x.Cohort,
-    facts: PatientFacts,
-    shared: dict[int, Finding],
-    silences: Silences | None,
-    attestations: Attestations,
-) -> tuple[Finding, ...]:
-    """Common criteria are the same objects in every cohort and are evaluated once."""
-    found = []
-    for criterion in cohort.criteria:
-        key = id(criterion)
-        if key not in shared:
-            finding = _known_or_found(criterion, facts, silences) if silences else _finding(criterion, facts)
-            shared[key] = _attested(trial, finding, facts, attestations) if attestations else finding
-        found.append(shared[key])
-    return tuple(found)
+def _is_of_person(criterion: x.Criterion) -> bool:
+    return isinstance(criterion.asks, x.Age | x.SexIs)
+
+
+def _is_out(findings: Iterable[Finding]) -> bool:
+    """Whether criteria are missed beyond near-miss."""
+    missed = 0
+    for finding in findings:
+        if finding.outcome is Outcome.NOT_MET:
+            missed += 1
+            if not finding.near or missed > _NEAR_MISSES:
+                return True
+    return False
 
 
 def _attested(trial: x.Trial, finding: Finding, facts: PatientFacts, attestations: Attestations) -> Finding:
@@ -202,25 +297,13 @@ def _attested(trial: x.Trial, finding: Finding, facts: PatientFacts, attestation
     )
 
 
-def _known_or_found(criterion: x.Criterion, facts: PatientFacts, silences: Silences) -> Finding:
-    """The same as `_finding`, which is not asked again where the chart is as silent as another was."""
-    finding, kind = silences.look_up(criterion, facts)
-    if finding is None:
-        finding = _finding(criterion, facts)
-        if kind is not None:
-            silences.remember(criterion, kind, finding)
-    return finding
-
-
-def _recheck_on(
-    trial: x.Trial, found: CohortMatch, facts_on: Callable[[date], PatientFacts], attestations: Attestations
-) -> date | None:
+def _recheck_on(trial: x.Trial, found: CohortMatch, reading_on: Callable[[date], _Reading]) -> date | None:
     """The day on which time alone turns the verdict, proved by reading the same chart on that day."""
     days = [f.turns_on for f in found.findings if f.outcome is Outcome.NOT_MET]
     if not days or None in days:
         return None
     day = max(d for d in days if d)
-    then = _cohort(trial, found.cohort, facts_on(day), {}, None, attestations)
+    then = _cohort(trial, found.cohort, reading_on(day))
     return day if then.verdict in (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE) else None
 
 

@@ -5,7 +5,7 @@ Outcomes are said from the patient's side of enrolment: MET is good, for exclusi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -103,12 +103,34 @@ class Finding:
     # What was made of it (its JSON, its words), by whoever made it, so that it is made once; part of no comparison.
     kept: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def of(self, criterion: Criterion) -> Finding:
+        """The same about a criterion that asks the same, with another id, place or wording."""
+        found = Finding(
+            criterion,
+            self.outcome,
+            self.basis,
+            self.reason,
+            self.evidence,
+            self.margin,
+            self.still_open,
+            self.decided_by,
+            self.near,
+            self.turns_on,
+            self.stale_on,
+            self.attested,
+        )
+        found.kept[ALIKE] = self
+        return found
+
+
+ALIKE = "alike"  # under which a finding keeps the one that it was made from with `of`
+
 
 @dataclass(frozen=True, slots=True)
 class CohortMatch:
     cohort: Cohort
     verdict: Verdict
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
     recheck_on: date | None = None
 
 

@@ -13,6 +13,7 @@ from trial_defs import expressions as x
 from trial_defs.findings import Finding
 
 _MOST_KINDS = 16  # of reading that are kept for one criterion; sources fail in few ways
+_MOST_CRITERIA = 20_000  # about 60 MB; of more trials than that, each patient needs few
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Silences:
         """The finding, where it is known; and, where the chart is silent on all of it, the way to remember it by."""
         asked = self._asked.get(id(criterion))
         if asked is None:
+            if len(self._asked) >= _MOST_CRITERIA:
+                self._asked.clear()
             asked = self._asked[id(criterion)] = _asked(criterion)
         if asked.depends_on_more:
             return None, None
@@ -49,9 +52,9 @@ class Silences:
         return asked.found.get(key := tuple(kind)), key
 
     def remember(self, criterion: x.Criterion, kind: tuple[bool, ...], finding: Finding) -> None:
-        found = self._asked[id(criterion)].found
-        if len(found) < _MOST_KINDS:
-            found[kind] = finding
+        asked = self._asked.get(id(criterion))
+        if asked and len(asked.found) < _MOST_KINDS:
+            asked.found[kind] = finding
 
 
 def _asked(criterion: x.Criterion) -> _Asked:

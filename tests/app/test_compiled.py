@@ -20,7 +20,7 @@ from trial_defs.packed import pack
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """As many definitions as are worth keeping."""
-    write_trials(tmp_path / "trials", WORTH_IT)
+    write_trials(tmp_path / "trials", range(WORTH_IT))
     return tmp_path
 
 
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(site: Path) -> None:
 
 
 def test_few_definitions_are_not_worth_a_file(tmp_path: Path) -> None:
-    write_trials(tmp_path / "trials", 3)
+    write_trials(tmp_path / "trials", range(3))
     started(tmp_path)
     assert not kept(tmp_path).exists()
 
