@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth import Authenticator, KeySets
+from app.compiled import Compiled
 from app.definitions import Definitions
 from app.demo import site as demo_site
 from app.edge import Edge
@@ -37,8 +38,10 @@ from cds_hooks.cards import cards_for
 from cds_hooks.report import VERSION
 from mappings import units
 from mappings.chart import ChartBuilder
-from trial_defs.evaluation import match
+from mappings.read import facts_of
+from trial_defs.evaluation import match_many
 
+READ_WITHIN = 5.0  # seconds that a start waits for the definitions
 LOOK_EVERY = 3.0  # seconds between looks at the definition files
 PURGE_EVERY = 600.0  # seconds between deletions of what has expired
 
@@ -70,7 +73,7 @@ def services_from(settings: Settings) -> Services:
     return Services(
         settings=settings,
         ehrs=ehrs,
-        definitions=Definitions(settings.mappings, settings.trials),
+        definitions=Definitions(settings.mappings, settings.trials, Compiled(settings.cache)),
         records=records,
         outbound=outbound,
         authenticator=Authenticator(
@@ -145,13 +148,13 @@ def create_app(services: Services) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    _warm_up(services)
+    begun = asyncio.create_task(asyncio.to_thread(_warm_up, services))
+    # A few definitions are read at once; while thousands are, /healthz answers and /readyz says what is waited for.
+    await asyncio.wait({begun}, timeout=READ_WITHIN)
+    if begun.done():
+        begun.result()
     await _prepare_records(services)
-    upkeep = asyncio.create_task(_upkeep(services))
-    # What is loaded now stays: it is taken out of the collector's way, which then runs rarely.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    upkeep = asyncio.create_task(_upkeep(services, begun))
     yield
     upkeep.cancel()
     with suppress(asyncio.CancelledError):
@@ -165,11 +168,21 @@ def _warm_up(services: Services) -> None:
     """Read the definitions, load the libraries, match an example, so that the first call waits for nothing."""
     units.warm(())
     fhir_drafts.lay_out()
-    served = services.definitions.now
+    served = services.definitions.read()
     builder = ChartBuilder(None)
     builder.add(msgspec.json.encode(WHOLE_CHART), None)
-    found = match(served.trials.values(), builder.build(), served.catalogue, services.clock(), UTC)
+    builder.whole_chart()
+    facts = facts_of(builder.build(), served.catalogue, services.clock(), UTC)
+    found = match_many(served.gates, builder.build(), facts)
     cards_for(found, served.catalogue, new_uuid=lambda: "warm-up")
+    _spare_the_collector()
+
+
+def _spare_the_collector() -> None:
+    """What is loaded now stays: it is taken out of the collector's way, which then runs rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def _prepare_records(services: Services) -> bool:
@@ -183,8 +196,12 @@ async def _prepare_records(services: Services) -> bool:
     return True
 
 
-async def _upkeep(services: Services) -> None:
+async def _upkeep(services: Services, begun: asyncio.Future[None]) -> None:
     """Every few seconds, off the calls' way: look for changed definitions, for the database, for what has expired."""
+    try:
+        await begun
+    except Exception as error:
+        log.error("definitions not read", where=where_it_broke(error))
     loop = asyncio.get_running_loop()
     purge_at = loop.time()
     while True:

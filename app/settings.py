@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     deadline: float = Field(default=4.0, gt=0.1, le=60, description="Total seconds for one hook call.")
     mappings: Path | None = Field(default=None, description="A folder with the site's own concepts and codes.")
     trials: Path | None = Field(default=None, description="A folder with the site's own trial definitions.")
+    cache: Path | None = Field(
+        default=Path("var/cache"),
+        description="A folder where many compiled definitions are kept, so that the next start is quick.",
+    )
     max_cards: int = Field(default=3, ge=1, le=20, description="How many trial cards one answer shows at most.")
     timezone: str = Field(default="UTC", description="The time zone in which a bare date is read.")
     retention_days: int = Field(

@@ -9,7 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.wiring import services_of
+from app.definitions import StillReading
+from app.wiring import Services, services_of
 
 router = APIRouter(tags=["Health"])
 
@@ -24,16 +25,25 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> Response:
     """200 when definitions are loaded and the database answers, else 503; problems of definition files are named."""
     services = services_of(request)
-    served = services.definitions.now
+    trials, problems = _definitions(services)
     reachable = await services.records.is_reachable()
-    ready = reachable and bool(served.trials)
+    ready = reachable and trials > 0
     content: dict[str, Any] = {
         "status": "ready" if ready else "not-ready",
         "database": "reachable" if reachable else "unreachable",
-        "trials": len(served.trials),
-        "problems": list(served.problems),
+        "trials": trials,
+        "problems": problems,
     }
     return JSONResponse(content, 200 if ready else 503)
+
+
+def _definitions(services: Services) -> tuple[int, list[str]]:
+    """How many trials are served, and the problems of their files."""
+    try:
+        served = services.definitions.now
+    except StillReading as error:
+        return 0, [error.detail]
+    return len(served.trials), list(served.problems)
 
 
 @router.get("/metrics", summary="Counters for Prometheus")
