@@ -8,6 +8,7 @@ its collector of garbage kept out of the way: the stricter unit.
 
 from __future__ import annotations
 
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,6 +36,7 @@ LONG, SHORT = 1000, 100  # Observations
 WHOLE, SLOPE = 1.2, 1.0  # times orjson.loads of the body, and of the difference between the two
 VIEW = "/cds-services/trial-match-patient-view"
 RECEIVE, LOADS, SPENT = "/bench/receive", "/bench/loads", "/bench/processor-time"
+MEMORY = "/bench/memory"  # the most that the process had, in bytes
 ROOT = Path(__file__).parents[1]
 
 
@@ -53,38 +55,46 @@ def with_receiver() -> FastAPI:
     async def spent(_: Request) -> Response:
         return Response(str(time.process_time_ns()))
 
+    async def memory(_: Request) -> Response:
+        return Response(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+
     app.add_route(RECEIVE, receive, methods=["POST"])
     app.add_route(LOADS, loads, methods=["POST"])
     app.add_route(SPENT, spent)
+    app.add_route(MEMORY, memory)
     return app
 
 
 @contextmanager
-def served() -> Iterator[httpx.Client]:
-    """A client of that application, run by uvicorn in a process of its own, with the files of the demo thrown away."""
+def served(wait: float = 60, **settings: str) -> Iterator[httpx.Client]:
+    """A client of that application, run by uvicorn in a process of its own, with the files of the demo thrown away.
+
+    `wait` seconds at most until it is ready.
+    """
     base = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "-m", "uvicorn", "--factory", "benchmarks.bench_hook:with_receiver"]
     options = ["--port", str(port), "--log-level", "warning", "--no-access-log", "--no-proxy-headers"]
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "server.log").open("wb") as log:
-        around = environment(PYTHONPATH=str(ROOT), PORT=str(port))
+        around = environment(PYTHONPATH=str(ROOT), PORT=str(port), **settings)
         process = subprocess.Popen([*command, *options], cwd=folder, env=around, stdout=log, stderr=log)
         try:
             with httpx.Client(base_url=base, trust_env=False, timeout=60) as client:
-                _wait(client, process)
+                _wait(client, process, wait)
                 yield client
         finally:
             process.terminate()
             process.wait()
 
 
-def _wait(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60
+def _wait(client: httpx.Client, process: subprocess.Popen[bytes], seconds: float) -> None:
+    until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
         try:
             if client.get("/readyz").status_code == 200:
                 return
         except httpx.TransportError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     sys.exit("the server did not start")
 
 
