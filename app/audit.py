@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import col
 
-from app.records import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport, Records, Shown
+from app.records import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport, Records, Shown, Write, write
 from trial_defs.expressions import Trial
 from trial_defs.gates import MANY
 
@@ -108,11 +108,11 @@ class Audit:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    async def note(self, call: AuditedCall, now: datetime, also: Sequence[sa.Executable] = ()) -> None:
+    async def note(self, call: AuditedCall, now: datetime, also: Sequence[Write] = ()) -> None:
         """Write one call down, with `also`; committed when this returns."""
         async with self._records.transaction() as connection:
             for statement in (*self.statements(call, now), *also):
-                await connection.execute(statement)
+                await write(connection, statement)
 
     async def note_all(self, calls: Sequence[AuditedCall], now: datetime) -> None:
         """Write several calls down, of as many patients, all or none."""

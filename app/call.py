@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
 import msgspec
-import sqlalchemy as sa
 
 from app.audit import AuditedCall, Outcome, definitions_of
 from app.definitions import Served
@@ -17,7 +16,7 @@ from app.ehrs import Ehr
 from app.kept import KeptAnswer, to_keep
 from app.logs import call_id
 from app.profile import part
-from app.records import NewCard, Shown
+from app.records import NewCard, Shown, Write
 from app.reports import signed_address
 from app.restricted import without_restricted
 from app.wiring import Services
@@ -62,11 +61,11 @@ class Call:
         report = self.report_id if outcome in ("cards", "launched") else ""
         return AuditedCall(call_id(), self.action, self.shown, outcome, definitions, report)
 
-    def listed(self, reading: Reading | None, report: str = "") -> list[sa.Executable]:
+    def listed(self, reading: Reading | None, report: str = "") -> list[Write]:
         """What brings the worklist up to date."""
         if reading is None:
             return []
-        return self.services.worklist.statements(self.shown, reading, "hook", self.now, report)
+        return self.services.worklist.writes(self.shown, reading, "hook", self.now, report)
 
     def link_to(self, trial: TrialMatch | None) -> Link | None:
         """The way to the full explanation: our SMART app, or a signed address where reports are kept at all."""

@@ -14,7 +14,7 @@ import sqlite3
 import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -176,6 +176,17 @@ FOR_ALL_USERS = frozenset({"patient-declined", "already-enrolled", "not-appropri
 OVERRIDE_REASONS = FOR_ALL_USERS | {"ask-later", "not-my-patient"}
 
 
+# What a transaction writes besides its own: a statement, or what has to look before it writes.
+Write = sa.Executable | Callable[[AsyncConnection], Awaitable[None]]
+
+
+async def write(connection: AsyncConnection, what: Write) -> None:
+    if callable(what):
+        await what(connection)
+    else:
+        await connection.execute(what)
+
+
 class RecordsUnavailable(Exception):
     """The database did not answer."""
 
@@ -272,7 +283,7 @@ class Records:
         content: bytes,
         cards: Sequence[NewCard],
         now: datetime,
-        also: Sequence[sa.Executable] = (),
+        also: Sequence[Write] = (),
     ) -> None:
         """The cards of one answer, with `also`; and `content`, which stands behind them (see `kept.py`), if any."""
         common = {
@@ -289,7 +300,7 @@ class Records:
             if rows:
                 await connection.execute(sa.insert(IssuedCard), rows)
             for statement in also:
-                await connection.execute(statement)
+                await write(connection, statement)
             if self._retention:
                 kept = {"id": report, "sealed": self._keys.seal(content), "expires_at": now + self._retention}
                 await connection.execute(sa.insert(KeptReport), [kept])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -66,6 +66,15 @@ class Reading:
     gone: Mapping[str, Left] = field(default_factory=dict)  # trial -> why
     unclear: Iterable[str] = ()  # trials of which this reading says nothing new
     rest: Left | None = None
+
+    def left(self) -> Callable[[str], str | None]:
+        """Of a trial: why it leaves, "" for a candidate, None where this reading says nothing new."""
+        known: dict[str, str | None] = {
+            **dict.fromkeys(self.unclear),
+            **self.gone,
+            **dict.fromkeys((each.trial for each in self.candidates), ""),
+        }
+        return lambda trial: known.get(trial, self.rest)
 
     @property
     def says_nothing(self) -> bool:

@@ -1,7 +1,7 @@
 """Reads and writes the worklist.
 
-What a chart says comes in as statements, which a hook call runs in the transaction that it has anyway. What a person
-says is a method, one transaction each.
+What a chart says is written in the transaction that a hook call has anyway. What a person says is a method, one
+transaction each.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
@@ -21,7 +22,7 @@ from sqlmodel import col
 
 from app.audit import AuditedCall
 from app.login import Person
-from app.records import Dismissal, IssuedCard, KeptFeedback, Records, Shown
+from app.records import Dismissal, IssuedCard, KeptFeedback, Records, Shown, Write, write
 from app.signing import Keys
 from app.worklist.candidates import HIDDEN, Candidate, Left, Reading
 from app.worklist.tables import WorklistEvent, WorklistRow
@@ -34,7 +35,6 @@ STATUSES = ("new", "contacted", "declined", "consented", "enrolled", "screen-fai
 OPEN = ("new", "contacted", "consented")
 # A status that says what a clinician's answer to a card says, and sets the card aside in the same way.
 SETS_ASIDE: Mapping[str, str] = {"declined": "patient-declined", "enrolled": "already-enrolled"}
-_ROWS_AT_ONCE = 100
 _SEEN_AGAIN = (
     "patient_id", "verdict", "rank", "cohort", "not_met", "unknown", "needs_human", "recheck_on", "definition_version",
     "definition_hash", "said", "findings", "source", "last_seen", "left",
@@ -132,18 +132,19 @@ class Worklist:
 
     # -- what a chart says
 
-    def statements(
-        self, whose: Shown, reading: Reading, source: Source, now: datetime, report: str = ""
-    ) -> list[sa.Executable]:
+    def writes(self, whose: Shown, reading: Reading, source: Source, now: datetime, report: str = "") -> list[Write]:
         """What writes one reading of a chart down. `report` is the id of what was kept behind its cards."""
         if reading.says_nothing:
             return []
-        current, *older = self._records.patient_hashes(whose)
-        rows = [self._row(whose, current, each, source, now, report) for each in reading.candidates]
-        chunks = [rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE)]
-        changes = _changes(current, reading, now)
-        moved = [_moved(current, older)] if older else []
-        return [*moved, *changes, *(_upsert(self._records.dialect, chunk) for chunk in chunks)]
+        patients = self._records.patient_hashes(whose)
+        rows = [self._row(whose, patients[0], each, source, now, report) for each in reading.candidates]
+
+        async def bring_up_to_date(connection: AsyncConnection) -> None:
+            await _note_changes(connection, patients, reading, now)
+            if rows:
+                await connection.execute(_UPSERTS[self._records.dialect], sorted(rows, key=itemgetter("trial")))
+
+        return [bring_up_to_date]
 
     def _row(
         self, whose: Shown, patient: str, found: Candidate, source: Source, now: datetime, report: str
@@ -179,8 +180,8 @@ class Worklist:
         """Write several readings down, all or none."""
         async with self._records.transaction() as connection:
             for whose, reading in readings:
-                for statement in self.statements(whose, reading, source, now):
-                    await connection.execute(statement)
+                for each in self.writes(whose, reading, source, now):
+                    await write(connection, each)
 
     async def patients_of(self, ehr: str, tenant: str, seen_until: datetime) -> dict[str, set[str]]:
         """For every patient (keyed hash) of an EHR the trials on the list, of rows that are not newer than this."""
@@ -199,8 +200,7 @@ class Worklist:
     async def leave(self, patient: str, trials: Sequence[str], why: Left, now: datetime) -> None:
         """Take these trials of a patient (keyed hash) off the list."""
         async with self._records.transaction() as connection:
-            for statement in _changes(patient, Reading(gone=dict.fromkeys(trials, why)), now):
-                await connection.execute(statement)
+            await _note_changes(connection, [patient], Reading(gone=dict.fromkeys(trials, why)), now)
 
     # -- what a person reads
 
@@ -239,9 +239,9 @@ class Worklist:
             found = (await connection.execute(sa.select(ROWS).where(ROWS.c.id == row_id))).mappings().first()
             if found is None:
                 return None
+            row = self._as_row(found)
             events = (await connection.execute(_events_of(row_id))).mappings().all()
-            answers = (await connection.execute(_answers_of(found))).mappings().all()
-        row = self._as_row(found)
+            answers = (await connection.execute(_answers_of(self._hashes_of(row, found), row.trial))).mappings().all()
         findings = None if row.is_hidden else self._opened(found["findings"])
         return Detail(
             row,
@@ -332,6 +332,12 @@ class Worklist:
         definitions = {row.trial: f"version {row.definition_version}, {row.definition_hash}"}
         return AuditedCall(str(uuid.uuid4()), action, whose, "row", definitions)
 
+    def _hashes_of(self, row: Row, found: Mapping[Any, Any]) -> Sequence[str]:
+        """Under which the patient's cards may stand, also while secrets rotate."""
+        if row.patient_id is None:
+            return (found["patient"],)
+        return self._records.patient_hashes(Shown(row.ehr, row.tenant, row.patient_id, ""))
+
     def _as_row(self, found: Mapping[Any, Any]) -> Row:
         content = {name: found[name] for name in Row.__slots__}
         patient = self._opened(found["patient_id"])
@@ -354,38 +360,54 @@ def _utc(moment: datetime) -> datetime:
 # -- statements
 
 
-def _changes(patient: str, reading: Reading, now: datetime) -> list[sa.Executable]:
-    """What notes that rows leave or come back, and lets those go that leave; first, so that it locks them in order."""
-    mine = sa.and_(ROWS.c.patient == patient, ROWS.c.last_seen <= now)
-    why = _why(reading)
-    leaving = sa.and_(_is_gone(reading), ROWS.c.left != why)
-    names = [each.trial for each in reading.candidates]
-    returning = sa.and_(ROWS.c.left != "", ROWS.c.trial.in_(names))
-    said = sa.case((ROWS.c.trial.in_(names), ""), else_=why)
-    event = {"row": ROWS.c.id, "at": sa.literal(now, sa.DateTime(timezone=True)), "kind": sa.literal("list"),
-             "said": said, "person": sa.literal(""), "subject": sa.literal("")}  # fmt: skip
-    noted = sa.select(*(value.label(name) for name, value in event.items())).where(mine, sa.or_(leaving, returning))
-    noted = noted.order_by(ROWS.c.trial).with_for_update()
-    let_go = sa.update(ROWS).where(mine, leaving).values(left=why, findings=None, last_seen=now)
-    return [sa.insert(WorklistEvent).from_select(list(event), noted), let_go]
+# Put together once: they are the same for every chart.
+_KNOWN = (
+    sa.select(ROWS.c.id, ROWS.c.trial, ROWS.c.left, ROWS.c.last_seen, ROWS.c.patient)
+    .where(ROWS.c.patient.in_(sa.bindparam("patients", expanding=True)))
+    .order_by(ROWS.c.trial)
+    .with_for_update()  # in one order: two charts of a patient wait for each other and lock nobody out
+)
+_LET_GO = (
+    sa.update(ROWS)
+    .where(ROWS.c.id == sa.bindparam("gone"))
+    .values(left=sa.bindparam("why"), last_seen=sa.bindparam("now"), findings=None)
+)
+_EVENT = sa.insert(WorklistEvent)
 
 
-def _is_gone(reading: Reading) -> sa.ColumnElement[bool]:
-    if reading.rest is None:
-        return ROWS.c.trial.in_(list(reading.gone))
-    return ROWS.c.trial.not_in([*(each.trial for each in reading.candidates), *reading.unclear])
+def _upsert(insert: Any) -> sa.Executable:
+    """Inserts a row, or brings it up to date where it is older. Status, history and first sight stay."""
+    given = insert(ROWS)
+    new = given.excluded
+    seen: dict[str, Any] = {name: new[name] for name in _SEEN_AGAIN}
+    # The explanation of an earlier answer stays within reach while there is no newer one.
+    seen["report"] = sa.case((new.report != "", new.report), else_=ROWS.c.report)
+    upsert: sa.Executable = given.on_conflict_do_update(
+        index_elements=["patient", "trial"], set_=seen, where=ROWS.c.last_seen <= new.last_seen
+    )
+    return upsert
 
 
-def _why(reading: Reading) -> sa.ColumnElement[str]:
-    rest = sa.literal((reading.rest or Left.NOT_INDICATED).value)
-    whens = [(ROWS.c.trial.in_(trials), sa.literal(why.value)) for why, trials in _by_reason(reading.gone)]
-    return sa.case(*whens, else_=rest) if whens else rest
+_UPSERTS = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
 
 
-def _by_reason(gone: Mapping[str, Left]) -> Iterator[tuple[Left, list[str]]]:
-    for why in Left:
-        if trials := [trial for trial, reason in gone.items() if reason is why]:
-            yield why, trials
+async def _note_changes(connection: AsyncConnection, patients: Sequence[str], reading: Reading, now: datetime) -> None:
+    """Note which rows of a patient leave or come back, and let those go that leave; the first hash is current."""
+    known = (await connection.execute(_KNOWN, {"patients": list(patients)})).all()
+    if any(row.patient != patients[0] for row in known):
+        await connection.execute(_moved(patients[0], patients[1:]))
+    left = reading.left()
+    older = [(row, left(row.trial)) for row in known if _utc(row.last_seen) <= now]
+    changed = [(row.id, why) for row, why in older if why is not None and why != row.left]
+    if not changed:
+        return
+    events = [
+        {"row": row, "at": now, "kind": "list", "said": str(why), "note": None, "person": "", "subject": ""}
+        for row, why in changed
+    ]
+    await connection.execute(_EVENT, events)
+    if gone := [{"gone": row, "why": str(why), "now": now} for row, why in changed if why]:
+        await connection.execute(_LET_GO, gone)
 
 
 def _moved(current: str, older: Sequence[str]) -> sa.Executable:
@@ -393,18 +415,6 @@ def _moved(current: str, older: Sequence[str]) -> sa.Executable:
     there = ROWS.alias("there")
     taken = sa.exists().where(there.c.patient == current, there.c.trial == ROWS.c.trial)
     return sa.update(ROWS).where(ROWS.c.patient.in_(older), ~taken).values(patient=current)
-
-
-def _upsert(dialect: str, rows: Sequence[Mapping[str, Any]]) -> sa.Executable:
-    """Insert rows, or bring them up to date where they are older. Status, history and first sight stay."""
-    given = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(ROWS).values(list(rows))
-    new = given.excluded
-    seen: dict[str, Any] = {name: new[name] for name in _SEEN_AGAIN}
-    # The explanation of an earlier answer stays within reach while there is no newer one.
-    seen["report"] = sa.case((new.report != "", new.report), else_=ROWS.c.report)
-    return given.on_conflict_do_update(
-        index_elements=["patient", "trial"], set_=seen, where=ROWS.c.last_seen <= new.last_seen
-    )
 
 
 def _is_shown() -> sa.ColumnElement[bool]:
@@ -443,10 +453,10 @@ def _events_of(row_id: str) -> sa.Select[Any]:
     return sa.select(columns).where(columns.c.row == row_id).order_by(columns.c.id)
 
 
-def _answers_of(row: Mapping[Any, Any]) -> sa.Select[datetime, str, str | None]:
+def _answers_of(patients: Sequence[str], trial: str) -> sa.Select[datetime, str, str | None]:
     """What clinicians answered to the cards of this patient and trial, of which several may have been one act."""
     columns = (col(KeptFeedback.happened_at), col(KeptFeedback.outcome), col(KeptFeedback.reason))
-    mine = sa.and_(col(IssuedCard.patient) == row["patient"], col(IssuedCard.trial) == row["trial"])
+    mine = sa.and_(col(IssuedCard.patient).in_(patients), col(IssuedCard.trial) == trial)
     joined = sa.join(KeptFeedback, IssuedCard, col(KeptFeedback.card) == col(IssuedCard.id))
     return sa.select(*columns).select_from(joined).where(mine).order_by(col(KeptFeedback.happened_at))
 

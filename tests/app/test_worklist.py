@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import csv
 import io
@@ -21,7 +22,7 @@ from fhir.resources.R4B.researchsubject import ResearchSubject
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from app.login import Person
-from app.records import Shown
+from app.records import Shown, write
 from app.signing import Keys
 from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Candidate, Left, Reading
@@ -110,7 +111,8 @@ async def test_the_page_says_what_is_open_and_leads_to_the_explanation(client: h
     address = await row_of(client)
     page = (await client.get(address)).text
     assert PATIENT in page
-    assert "For a person to judge" in page
+    assert "What only a person can judge" in page
+    assert re.search(r"\d+ not met, \d+ open, \d+ for a person to judge", page)
     forward = await client.get(f"{address}/explanation")
     assert forward.status_code == 303
     assert PATIENT not in forward.headers["location"]
@@ -479,8 +481,8 @@ async def test_the_explanation_of_an_earlier_answer_stays_within_reach(worklist:
 
 async def _take_with_report(worklist: Worklist, report: str) -> None:
     async with worklist._records.transaction() as connection:
-        for statement in worklist.statements(ANNA, Reading([a_candidate()]), "hook", NOW, report):
-            await connection.execute(statement)
+        for statement in worklist.writes(ANNA, Reading([a_candidate()]), "hook", NOW, report):
+            await write(connection, statement)
 
 
 async def test_rows_and_findings_end_when_their_time_is_over(worklist: Worklist, database: str) -> None:
@@ -509,6 +511,25 @@ async def test_a_patient_can_be_forgotten_with_the_history(worklist: Worklist, d
     assert await worklist.forget(ANNA) == 1
     assert [patient for patient, _ in await trials_on(worklist)] == ["canary-bert"]
     assert len(await rows_of(database, "worklist_event")) == 1
+
+
+async def test_many_charts_of_one_patient_at_once_all_come_through(database: str) -> None:
+    workers = [records_at(database) for _ in range(3)]
+    await asyncio.gather(*(worker.prepare() for worker in workers))
+    lists = [Worklist(worker, Keys((SECRET,)), timedelta(30)) for worker in workers]
+    kinds = (
+        Reading([a_candidate(trial) for trial in "ABC"], rest=Left.NOT_INDICATED),
+        Reading([a_candidate(trial) for trial in "CB"], {"A": Left.NOT_ELIGIBLE}, rest=Left.NOT_INDICATED),
+        Reading([a_candidate("A")], {"C": Left.CLOSED}, rest=Left.NOT_INDICATED),
+        NOT_TO_BE_APPROACHED,
+    )
+    said = [lists[n % 3].take([(ANNA, kinds[n % 4])], "hook", NOW + timedelta(seconds=n)) for n in range(40)]
+    await asyncio.gather(*said)
+    await lists[0].take([(ANNA, kinds[0])], "hook", NOW + timedelta(1))
+    assert {trial for _, trial in await trials_on(lists[0])} == set("ABC")
+    assert len(await rows_of(database, "worklist_row")) == 3
+    for worker in workers:
+        await worker.close()
 
 
 async def test_rows_survive_the_rotation_and_then_the_loss_of_the_old_secret(database: str) -> None:
