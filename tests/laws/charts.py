@@ -21,6 +21,7 @@ from mappings.catalogue import OUR_SYSTEM, Catalogue, load_catalogue
 from mappings.chart import Chart, ChartBuilder
 from tests.builders import PATIENT, bundle_of
 from tests.case_files import Case, all_cases
+from trial_defs.attestation import NO_ATTESTATIONS, Attestations
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial, concepts_of
 from trial_defs.findings import Match
@@ -165,9 +166,10 @@ def builder_of(situation: Situation) -> ChartBuilder:
     return builder
 
 
-def matched(situation: Situation, chart: Chart | None = None) -> Match:
+def matched(situation: Situation, chart: Chart | None = None, attestations: Attestations = NO_ATTESTATIONS) -> Match:
     today = datetime.combine(situation.today, datetime.min.time(), UTC)
-    return match(our_trials(), chart or chart_of(situation), our_catalogue(), today, UTC)
+    chart = chart or chart_of(situation)
+    return match(our_trials(), chart, our_catalogue(), today, UTC, attestations=attestations)
 
 
 def report(situation: Situation, chart: Chart | None = None) -> Json:

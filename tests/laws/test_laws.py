@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from tests.laws.charts import (
     situations,
 )
 from trial_defs import expressions as x
+from trial_defs.attestation import Attestation, Attestations, content_of
 from trial_defs.findings import RANK, Basis, CohortMatch, Finding, Match, Outcome, Verdict
 
 SCHEMA = jsonschema.Draft202012Validator(
@@ -330,6 +331,41 @@ def test_what_was_not_read_completely_never_makes_anything_better_known(
 
 def _all_findings(found: Match) -> Iterator[Finding]:
     yield from (finding for trial in found.trials for cohort in trial.cohorts for finding in cohort.findings)
+
+
+# -- what people answer -----------------------------------------------------------------------------------------------
+
+
+def answers_to_everything(today: date, is_met: bool) -> Attestations:
+    """Every criterion of every trial, answered the same way."""
+    at = datetime.combine(today, datetime.min.time(), UTC)
+    asked = {(trial.id, c.id): c for trial in our_trials() for cohort in trial.cohorts for c in cohort.criteria}
+    return {
+        key: Attestation(*key, content_of(criterion, our_catalogue()), is_met, "N. N.", "", at, today, today)
+        for key, criterion in asked.items()
+    }
+
+
+@bounded
+@given(situations(), st.booleans())
+def test_answers_settle_what_is_for_a_person_and_nothing_else(chart: Situation, is_met: bool) -> None:
+    without = outcomes(matched(chart))
+    found = matched(chart, attestations=answers_to_everything(chart.today, is_met))
+    for key, (outcome, reason) in outcomes(found).items():
+        if not key[2]:
+            continue
+        assert outcome != "needs-human"
+        if without[key][0] == "needs-human":
+            assert outcome == ("met" if is_met else "not-met")
+        else:
+            assert (outcome, reason) == without[key]
+    SCHEMA.validate(report_of(found, "r1", our_catalogue()))
+    if is_met:
+        assert _verdicts(found) == _verdicts(matched(chart))  # data that are missing are nobody's to attest
+
+
+def _verdicts(found: Match) -> list[Verdict]:
+    return [cohort.verdict for trial in found.trials for cohort in trial.cohorts]
 
 
 # -- the report -------------------------------------------------------------------------------------------------------
