@@ -127,6 +127,7 @@ async def test_nothing_of_a_patient_and_no_token_leaves_the_process(tmp_path: Pa
         with collector() as traces:
             async with running(tmp_path, database, traces.address, more) as server:
                 answers = await _everything_that_is_sent(server, fhir)
+                answers += await _everything_a_coordinator_sends(server)
                 metrics = (await asyncio.to_thread(server.get, "/metrics")).content
                 temporary = _files_of(tmp_path / "tmp")
                 assert await asyncio.to_thread(server.stop) in (0, -15)
@@ -177,6 +178,28 @@ async def _everything_that_is_sent(server: Production, fhir: FhirServer) -> list
                 fhir.faults = {kind: fault}
                 answers.append(await post(VIEW, authorized(fhir.base)))
         fhir.faults = {}
+    return answers
+
+
+async def _everything_a_coordinator_sends(server: Production) -> list[httpx.Response]:
+    """The worklist with canaries in its forms and addresses; the answers that are no page of a patient."""
+    headers = bearer(OPERATOR) | {"accept": "text/html", "user-agent": C, "referer": f"http://{C}"}
+    async with httpx.AsyncClient(base_url=server.base, headers=headers, trust_env=False, timeout=20) as client:
+        shown = (await client.post("/worklist/search", data={"patient": C})).text
+        assert PATIENT_ID in shown
+        row = re.findall(r'href="(/worklist/[0-9a-f-]{36})"', shown)[0]
+        for path in (row, "/worklist/export.csv", "/worklist/export.json", "/worklist/figures"):
+            assert (await client.get(path)).status_code == 200
+        note, status = {"note": f"{C} note"}, {"status": "declined", "was": "new"}
+        answers = [
+            await client.post(f"{row}/{what}", data=sent) for what, sent in (("notes", note), ("status", status))
+        ]
+        answers += [await client.post(f"{row}/status", data={"status": C}), await client.post(f"/worklist/{C}/notes")]
+        answers += [await client.get(f"/worklist?{name}={C}") for name in ("list", "verdict", "due", "order")]
+        answers += [await client.get(f"/worklist/{C}"), await client.get(f"{row}/explanation")]
+        answers += [await client.get("/worklist", headers={"authorization": "", "cookie": f"__Host-trialcards={C}"})]
+        answers += [await client.get(f"/login?next=/{C}"), await client.get(f"/login/callback?state={C}&code={C}")]
+    assert {answer.status_code for answer in answers} == {303, 401, 404, 415, 422, 503}
     return answers
 
 
