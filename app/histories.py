@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from cds_hooks.wording import titles_of
 from mappings.catalogue import Catalogue
 from trial_defs.expressions import Trial
 from trial_defs.history import OUR_HISTORY, history_folder, history_of
+from trial_defs.loader import hash_of
 
 _MOST = 64  # trials that are remembered
 
@@ -30,14 +31,14 @@ class Histories:
     site_trials: Path | None = None
     _known: dict[tuple[object, ...], Versions] = field(default_factory=dict)
 
-    def of(self, trial: Trial, catalogue: Catalogue) -> Versions:
-        """Reads files; not for the event loop."""
+    def of(self, trial: Trial, catalogue: Catalogue, kept: Mapping[int, bytes] | None = None) -> Versions:
+        """Reads files; not for the event loop. `kept` are texts by version that answers were given with."""
         folders = [OUR_HISTORY, *([history_folder(self.site_trials)] if self.site_trials else [])]
-        key = (trial.hash, catalogue.hash, *_stamps(folders, trial.id))
+        key = (trial.hash, catalogue.hash, *_stamps(folders, trial.id), *sorted(map(hash_of, (kept or {}).values())))
         if key not in self._known:
             while len(self._known) >= _MOST:
                 self._known.pop(next(iter(self._known)), None)
-            found = history_of(trial, folders, catalogue)
+            found = history_of(trial, folders, catalogue, kept)
             titles = titles_of(catalogue)
             self._known[key] = Versions([changed_words(step, titles) for step in found.steps], found.lost)
         return self._known[key]

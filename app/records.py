@@ -127,6 +127,8 @@ class DefinitionText(SQLModel, table=True):
     hash: str = Field(primary_key=True)  # as reports name it
     content: bytes  # compressed
     first_used_at: datetime = _instant()
+    trial: str | None = Field(default=None, index=True)  # None: it is the text of all concepts
+    version: int | None
 
 
 class CallRow(SQLModel, table=True):
@@ -313,9 +315,7 @@ class Records:
         new = {digest for digest in (texts if used is None else used) if digest in texts} - self._remembered
         if not new:
             return
-        rows = [
-            {"hash": digest, "content": zlib.compress(texts[digest]), "first_used_at": now} for digest in sorted(new)
-        ]
+        rows = [_text_row(digest, texts[digest], now) for digest in sorted(new)]
         insert = sqlite.insert if self._url.drivername.startswith("sqlite") else postgresql.insert
         async with self.transaction() as connection:
             await connection.execute(insert(DefinitionText).on_conflict_do_nothing(), rows)
@@ -329,6 +329,15 @@ class Records:
         async with self.transaction() as connection:
             rows = (await connection.execute(query)).all()
         return {row.hash: zlib.decompress(row.content) for row in rows}
+
+    async def earlier_texts(self, trial: str, version: int) -> dict[int, bytes]:
+        """The kept texts of a trial before this version, by version; of several the one that was used last."""
+        query = sa.select(col(DefinitionText.version), col(DefinitionText.content)).where(
+            col(DefinitionText.trial) == trial, col(DefinitionText.version) < version
+        )
+        async with self.transaction() as connection:
+            rows = (await connection.execute(query.order_by(col(DefinitionText.first_used_at)))).all()
+        return {row.version: zlib.decompress(row.content) for row in rows if row.version is not None}
 
     async def shown_at(self, report: str) -> datetime | None:
         """When this report was first shown, by cards or by a launch; None where there was no such answer."""
@@ -548,6 +557,23 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     (command.upgrade if to == "head" else command.downgrade)(config, to)
+
+
+def _text_row(digest: str, text: bytes, now: datetime) -> dict[str, object]:
+    trial, version = _ID.search(text), _VERSION.search(text)
+    known = trial and version
+    return {
+        "hash": digest,
+        "content": zlib.compress(text),
+        "first_used_at": now,
+        "trial": trial[1].decode() if known and trial else None,
+        "version": int(version[1]) if known and version else None,
+    }
+
+
+# As a definition file has them; the text of all concepts is one line.
+_ID = re.compile(rb"^id: *[\"']?([A-Za-z0-9][A-Za-z0-9-]{0,63})", re.MULTILINE)
+_VERSION = re.compile(rb"^version: *(\d{1,6})\b", re.MULTILINE)
 
 
 def by_trial(rows: Iterable[sa.Row[*tuple[Any, ...]]]) -> dict[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from mappings.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.changes import Changes, changes
 from trial_defs.expressions import Trial
-from trial_defs.loader import OUR_TRIALS, read_trial
+from trial_defs.loader import OUR_TRIALS, trial_of
 
 OUR_HISTORY = Path(__file__).parent / "versions"
 _MOST = 20  # versions that are compared, newest first
@@ -42,29 +43,34 @@ def keep_version(folder: Path, trial: str, version: int, text: bytes) -> None:
         path.write_bytes(text)
 
 
-def history_of(trial: Trial, folders: Sequence[Path], catalogue: Catalogue) -> History:
-    """The earlier versions of a trial in these folders, of which a later one goes before an earlier one."""
-    files = _files(trial, folders)
-    earlier = (_read(files[version], trial, version, catalogue) for version in sorted(files, reverse=True)[:_MOST])
-    known = [trial, *(each for each in earlier if each)]
+def history_of(
+    trial: Trial, folders: Sequence[Path], catalogue: Catalogue, kept: Mapping[int, bytes] | None = None
+) -> History:
+    """The earlier versions of a trial in these folders, of which a later one goes before an earlier one.
+
+    `kept` are texts by version that were kept elsewhere; a file goes before them.
+    """
+    texts = {**(kept or {}), **_texts(trial, folders)}
+    earlier = [number for number in sorted(texts, reverse=True) if 0 < number < trial.version][:_MOST]
+    found = (_read(texts[version], trial, version, catalogue) for version in earlier)
+    known = [trial, *(each for each in found if each)]
     steps = tuple(changes(older, newer) for newer, older in pairwise(known))
     at_hand = {each.version for each in known}
     return History(steps, tuple(n for n in range(max(1, trial.version - _MOST), trial.version) if n not in at_hand))
 
 
-def _files(trial: Trial, folders: Iterable[Path]) -> Mapping[int, Path]:
-    found: dict[int, Path] = {}
-    for folder in folders:
-        for path in folder.glob(f"{trial.id}.v*.yaml"):
-            number = re.fullmatch(r".*\.v(\d{1,6})", path.stem, re.ASCII)
-            if number and 0 < int(number[1]) < trial.version:
-                found[int(number[1])] = path
+def _texts(trial: Trial, folders: Iterable[Path]) -> Mapping[int, bytes]:
+    found: dict[int, bytes] = {}
+    for path in (path for folder in folders for path in folder.glob(f"{trial.id}.v*.yaml")):
+        number = re.fullmatch(r".*\.v(\d{1,6})", path.stem, re.ASCII)
+        with suppress(OSError):
+            found |= {int(number[1]): path.read_bytes()} if number else {}
     return found
 
 
-def _read(path: Path, trial: Trial, version: int, catalogue: Catalogue) -> Trial | None:
+def _read(text: bytes, trial: Trial, version: int, catalogue: Catalogue) -> Trial | None:
     try:
-        earlier = read_trial(path, catalogue)
-    except (DefinitionError, OSError):
+        earlier = trial_of(text, Path(f"{trial.id}.v{version}.yaml"), catalogue)
+    except DefinitionError:
         return None
     return earlier if (earlier.id, earlier.version) == (trial.id, version) else None

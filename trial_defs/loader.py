@@ -76,7 +76,11 @@ def load_trials(folders: Iterable[Path], catalogue: Catalogue, known: Mapping[st
 
 def read_trial(path: Path, catalogue: Catalogue) -> Trial:
     """One definition file, compiled. Raises DefinitionError with every problem."""
-    raw = path.read_bytes()
+    return trial_of(path.read_bytes(), path, catalogue)
+
+
+def trial_of(raw: bytes, path: Path, catalogue: Catalogue) -> Trial:
+    """The content of a definition file, compiled; `path` is named in what is wrong with it."""
     return compile_trial(_read_words(raw, path), catalogue, path, hash_of(raw))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
@@ -13,7 +14,9 @@ from starlette.staticfiles import StaticFiles
 
 from app.definitions import Served
 from app.forms import read_form
+from app.histories import Versions
 from app.html import ROOM, page
+from app.records import RecordsUnavailable
 from app.signing_off import PERSONAL, NotSigned, sign_or_take_back, signing_of
 from app.wiring import Services, services_of
 from cds_hooks.change_words import KINDS
@@ -105,9 +108,18 @@ async def _trial_page(
         unit_words=unit_words,
         codes_of=lambda name: _codes(name, served.catalogue),
         titles=titles,
-        versions=await asyncio.to_thread(services.histories.of, found, served.catalogue),
+        versions=await _versions(services, found, served),
         change_kinds=KINDS,
     )
+
+
+async def _versions(services: Services, trial: x.Trial, served: Served) -> Versions:
+    """What the versions changed, from the texts beside the folder and from those that answers were given with."""
+    kept: Mapping[int, bytes] = {}
+    if trial.version > 1:
+        with suppress(RecordsUnavailable):
+            kept = await services.records.earlier_texts(trial.id, trial.version)
+    return await asyncio.to_thread(services.histories.of, trial, served.catalogue, kept)
 
 
 def _page(
