@@ -41,7 +41,7 @@ async def log_in(request: Request) -> Response:
     if services.settings.is_demo:
         return RedirectResponse(wanted, 303, _HEADERS)
     if not services.login.is_set_up:
-        return _page(services, 503, "not-set-up")
+        return _page(services, 404, "not-set-up")
     try:
         going = await services.provider.begin(wanted, services.clock())
     except (OAuthError, TooMany) as error:
@@ -57,7 +57,7 @@ async def come_back(request: Request) -> Response:
     """Take the browser back: a new session, always, and nothing of an older one."""
     services = services_of(request)
     if services.settings.is_demo or not services.login.is_set_up:
-        return _page(services, 503, "not-set-up")
+        return _page(services, 404, "not-set-up")
     try:
         person, wanted = await services.provider.finish(
             request.query_params, request.cookies.get(BROWSER, ""), services.clock()

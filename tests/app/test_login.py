@@ -406,8 +406,8 @@ async def test_without_a_provider_the_worklist_says_which_setting_is_missing(
         assert problem.status_code == 401
         assert "TRIALCARDS_OIDC_ISSUER" in problem.json()["detail"]
         assert (await client.get("/worklist", headers=bearer(OPERATOR))).status_code == 200
-        assert (await client.get("/login")).status_code == 503
-        assert (await client.get("/login/callback?state=x")).status_code == 503
+        assert (await client.get("/login")).status_code == 404
+        assert (await client.get("/login/callback?state=x")).status_code == 404
 
 
 @pytest.mark.parametrize(
