@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from msgspec import Struct
@@ -83,6 +84,21 @@ def is_local(dosages: Iterable[fhir.Dosage], words: str) -> bool:
     codes = {code for route in routes for code in fhir.codes_of(route)}
     # Route codes are many; what a person reads there is looked at too.
     return not codes.isdisjoint(_LOCAL) or any(_LOCAL_FORMS.search(fhir.words_of(route)) for route in routes)
+
+
+@dataclass
+class Doses:
+    """The daily doses of one chart. Refills repeat their instruction word for word; it is read once."""
+
+    _known: dict[object, Dose | None] = field(default_factory=dict)
+
+    def of(
+        self, dosages: tuple[fhir.Dosage, ...], medication_words: str, ingredients: tuple[fhir.Ingredient, ...]
+    ) -> Dose | None:
+        key = (dosages, medication_words, ingredients)
+        if key not in self._known:
+            self._known[key] = daily_dose(dosages, strength_of(medication_words, ingredients))
+        return self._known[key]
 
 
 def daily_dose(dosages: Sequence[fhir.Dosage], strength_mg: Decimal | None) -> Dose | None:

@@ -15,6 +15,7 @@ from mappings import conditions, events, fhir, medications, observations
 from mappings.catalogue import Catalogue
 from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
+from mappings.dosage import Doses
 from mappings.facts import Certainty, Episode, Person
 from mappings.named import named_by, result_named_by
 
@@ -48,6 +49,7 @@ class Index:
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
     _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
+    _doses: Doses = field(default_factory=Doses)
     _members: dict[Chains, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def add(self, chart: Chart) -> None:
@@ -142,7 +144,7 @@ class Index:
         if any(_GLUCOCORTICOID in chain for chain in chains) and medications.is_put_where_it_acts(use, drug):
             self.excluded[name]["local-use"] += 1
             return
-        reader: Reader = partial(medications.episode_of, source, use, drug, certainty, self.clock)
+        reader: Reader = partial(medications.episode_of, source, use, drug, certainty, self._doses, self.clock)
         self._note(self.episodes, chains, reader)
 
     # By code

@@ -11,7 +11,7 @@ from mappings import fhir, named
 from mappings.catalogue import Catalogue, ConceptKind
 from mappings.chart import Chart, medication_reference
 from mappings.clock import Clock
-from mappings.dosage import daily_dose, is_local, strength_of
+from mappings.dosage import Doses, is_local
 from mappings.facts import Certainty, Episode
 from mappings.times import Moment, Period
 from mappings.units import convert
@@ -238,7 +238,14 @@ def is_put_where_it_acts(use: fhir.MedicationUse, drug: Drug) -> bool:
 
 
 def episode_of(
-    source: str, use: fhir.MedicationUse, drug: Drug, certainty: Certainty, clock: Clock, concept: str, member: str
+    source: str,
+    use: fhir.MedicationUse,
+    drug: Drug,
+    certainty: Certainty,
+    doses: Doses,
+    clock: Clock,
+    concept: str,
+    member: str,
 ) -> Episode:
     """The Episode under `concept`, found by the most specific concept `member`. An administration is one event."""
     start = _start(use, clock)
@@ -254,7 +261,7 @@ def episode_of(
         ongoing=ongoing,
         certainty=certainty,
         member=member,
-        dose=daily_dose(_dosages(use), strength_of(drug.words, drug.ingredients)),
+        dose=doses.of(_dosages(use), drug.words, drug.ingredients),
         recorded=clock.moment(_written_down(use)),
         ended_because=_ended_because(use) if ongoing is False else None,
     )
