@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     )
     max_concurrent: int = Field(default=64, ge=1, description="Hook calls answered at once; more get 503 at once.")
     audit_days: int = Field(
-        default=2192, ge=1, le=36_500, description="Days that the audit trail, the cards and the feedback are kept."
+        default=2192, ge=1, le=36_500, description="Days that the audit trail, cards, feedback and worklist are kept."
     )
     traces: str | None = Field(
         default=None, description="Address of an OpenTelemetry collector (OTLP over HTTP); needs the extra otel."

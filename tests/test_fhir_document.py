@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
@@ -13,13 +13,16 @@ import msgspec
 from app.examples import WHOLE_CHART
 from cds_hooks.fhir_match import bundle_of
 from cds_hooks.fhir_study import group_of, study_of
+from cds_hooks.fhir_worklist import Listed, worklist_bundle
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.chart import ChartBuilder
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
+from trial_defs.findings import Verdict
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "fhir.md").read_text("utf-8")
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OURS = "https://trialcards.org/fhir/StructureDefinition/"
 
 
@@ -37,10 +40,12 @@ def _extensions(element: object) -> Iterator[str]:
 def test_every_extension_is_explained_and_none_besides(catalogue: Catalogue, trials: Mapping[str, Trial]) -> None:
     builder = ChartBuilder(None)
     builder.add(msgspec.json.encode(WHOLE_CHART), None)
-    found = match(trials.values(), builder.build(), catalogue, datetime(2026, 11, 1, tzinfo=UTC), UTC)
+    found = match(trials.values(), builder.build(), catalogue, NOW, UTC)
     emitted: list[object] = [bundle_of(found, catalogue, "https://trialcards.example/fhir", "report")]
     for trial in trials.values():
         emitted += [study_of(trial, catalogue), *(group_of(trial, cohort, catalogue) for cohort in trial.cohorts)]
+    row = Listed("1", "st", "a", "p", "T", "T", Verdict.NEAR_MISS, "sle", "sha256:1", "new", date(2026, 11, 1), NOW)
+    emitted.append(worklist_bundle([row], "https://trialcards.example/fhir", NOW))
     names = {url.removeprefix(OURS) for each in emitted for url in _extensions(each) if url.startswith(OURS)}
     table = TEXT[TEXT.index("| extension | on | what |") :].partition("\n\n")[0]
     explained = {name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
