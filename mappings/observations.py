@@ -81,7 +81,9 @@ class ResultReader:
     person: Person
     clock: Clock
     on_oxygen: Callable[[Moment], bool]  # whether the chart has the patient under oxygen at that time
-    _ranges: dict[object, Own] = field(default_factory=dict)  # laboratories send the same range again and again
+    # Laboratories send the same range and the same interpretation again and again.
+    _ranges: dict[object, Own] = field(default_factory=dict)
+    _interpretations: dict[tuple[fhir.CodeableConcept, ...], Polarity | None] = field(default_factory=dict)
 
     def result_of(self, found: Found, name: str, concept: Concept) -> Result:
         """The Result, with the first reason why it cannot be used in `problem`, and everything else that it says."""
@@ -90,7 +92,7 @@ class ResultReader:
         said = said_in(valued, concept)
         number = in_unit(said, concept)
         own = self._own_range(valued, said, name, concept, found) if valued.reference_range else NONE
-        polarity, contradicts = _polarity(valued, said, number, own, concept)
+        polarity, contradicts = _polarity(self._spoken(valued.interpretation), said, number, own, concept)
         note, remark = self._remark(name, found.observation, taken)
         problem = (
             (None if found.is_final else Reason.NOT_FINAL)
@@ -127,15 +129,20 @@ class ResultReader:
                 return "formula not stated", None
         return None, None
 
+    def _spoken(self, interpretation: tuple[fhir.CodeableConcept, ...]) -> Polarity | None:
+        if interpretation not in self._interpretations:
+            self._interpretations[interpretation] = _interpreted(interpretation)
+        return self._interpretations[interpretation]
+
     def _own_range(self, valued: Valued, said: Said, name: str, concept: Concept, found: Found) -> Own:
         ranges = valued.reference_range
-        taken = self.clock.moment(date_text(found.observation))
-        if any(item.age for item in ranges):
-            return own_range(ranges, said.units, concept, self.person, taken)
         key = (name, ranges, said.units)
         own = self._ranges.get(key)
         if own is None:
-            own = self._ranges[key] = own_range(ranges, said.units, concept, self.person, taken)
+            taken = self.clock.moment(date_text(found.observation))
+            own = own_range(ranges, said.units, concept, self.person, taken)
+            if not any(item.age for item in ranges):
+                self._ranges[key] = own
         return own
 
 
@@ -152,10 +159,9 @@ def _doubt(said: Said, number: Interval | None, polarity: Polarity | None, conce
 
 
 def _polarity(
-    valued: Valued, said: Said, number: Interval | None, own: Own, concept: Concept
+    spoken: Polarity | None, said: Said, number: Interval | None, own: Own, concept: Concept
 ) -> tuple[Polarity | None, bool]:
-    """What the result says, and whether value and interpretation contradict each other."""
-    spoken = _interpreted(valued)
+    """What the result says, given what its interpretation does, and whether value and interpretation contradict."""
     if said.polarity:
         return said.polarity, {said.polarity, spoken} == {Polarity.POSITIVE, Polarity.NEGATIVE}
     if spoken or said.number is None:
@@ -167,9 +173,9 @@ def _polarity(
     return _beside_range(said.number, own.recorded), False
 
 
-def _interpreted(valued: Valued) -> Polarity | None:
+def _interpreted(interpretation: tuple[fhir.CodeableConcept, ...]) -> Polarity | None:
     found: set[Polarity] = set()
-    for item in valued.interpretation:
+    for item in interpretation:
         coded = [polarity_of_code(fhir.clean(c.system or ""), fhir.clean(c.code)) for c in item.coding if c.code]
         said = coded or [polarity_of_text(fhir.clean(item.text or ""))]
         found.update(polarity for polarity in said if polarity)

@@ -94,10 +94,14 @@ def _plain(number: Decimal) -> str:
 
 def _bounded(said: Said) -> Said:
     """No quantity of a body has thirty digits; nothing is computed with such a number."""
-    ends = (said.number.low, said.number.high) if said.number else ()
-    if all(end is None or (end.is_finite() and (not end or abs(end.adjusted()) <= 30)) for end in ends):
+    number = said.number
+    if number is None or (_is_bounded(number.low) and (number.high is number.low or _is_bounded(number.high))):
         return said
     return replace(said, number=None, problem=Reason.IMPLAUSIBLE)
+
+
+def _is_bounded(end: Decimal | None) -> bool:
+    return end is None or (end.is_finite() and (not end or abs(end.adjusted()) <= 30))
 
 
 def _said_range(value: fhir.QuantityRange) -> Said:
@@ -230,4 +234,6 @@ def is_plausible(number: Interval, concept: Concept) -> bool:
     if concept.plausible is None:
         return True
     low, high = concept.plausible
-    return all(end is None or low <= end <= high for end in (number.low, number.high))
+    if number.low is not None and not low <= number.low <= high:
+        return False
+    return number.high is None or number.high is number.low or low <= number.high <= high
