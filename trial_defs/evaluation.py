@@ -19,7 +19,7 @@ from mappings.lazily import Lazily
 from mappings.read import PatientFacts, facts_of
 from mappings.times import add_months, start_of_day, whole_years
 from trial_defs import expressions as x
-from trial_defs.attestation import NO_ATTESTATIONS, Attestations
+from trial_defs.attestation import NO_ATTESTATIONS, Attestation, Attestations
 from trial_defs.episodes import answer_condition, answer_treatment
 from trial_defs.findings import (
     RANK,
@@ -118,6 +118,7 @@ class _Reading:
     is_shared: bool = False
     _gates: dict[int, bool] = field(default_factory=dict)  # by the identity of the gate
     _found: dict[int, Finding] = field(default_factory=dict)  # by the identity of the criterion
+    _settled: dict[tuple[str, int], Finding] = field(default_factory=dict)  # by people, by trial and that identity
     _alike: dict[tuple[int, ...], Finding] = field(default_factory=dict)  # by that of everything that is asked
 
     def is_on_record(self, gate: x.Expression) -> bool:
@@ -132,7 +133,17 @@ class _Reading:
             finding = self._found.get(id(criterion))
             if finding is None:
                 finding = self._found[id(criterion)] = self._known_or_found(criterion)
-            yield _attested(trial, finding, self.facts, self.attestations) if self.attestations else finding
+            yield self._answered(trial, finding) if self.attestations else finding
+
+    def _answered(self, trial: x.Trial, finding: Finding) -> Finding:
+        """The finding as a person has settled it, if one has."""
+        answer = self.attestations.get((trial.id, finding.criterion.id))
+        if answer is None:
+            return finding
+        key = (trial.id, id(finding.criterion))
+        if key not in self._settled:
+            self._settled[key] = _attested(finding, self.facts, answer)
+        return self._settled[key]
 
     def _known_or_found(self, criterion: x.Criterion) -> Finding:
         """The same as `_finding`, which is not asked again where the chart is as silent as another was."""
@@ -279,11 +290,10 @@ def _is_out(findings: Iterable[Finding]) -> bool:
     return False
 
 
-def _attested(trial: x.Trial, finding: Finding, facts: PatientFacts, attestations: Attestations) -> Finding:
+def _attested(finding: Finding, facts: PatientFacts, answered: Attestation) -> Finding:
     """What is for a person alone to judge, as a person has answered it; whatever data decide or lack stays."""
     criterion = finding.criterion
-    answered = attestations.get((trial.id, criterion.id))
-    if answered is None or finding.outcome is not Outcome.NEEDS_HUMAN:
+    if finding.outcome is not Outcome.NEEDS_HUMAN:
         return finding
     if not answered.holds(facts.as_of, facts.today) or not answered.answers(criterion, facts.catalogue):
         return finding
