@@ -19,6 +19,7 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+from app.audit import Audit
 from app.audit_commands import audit_command, purge_command
 from app.bulk.command import export_command
 from app.definitions import Definitions, Served
@@ -107,6 +108,7 @@ def serve_demo(profile: Profiled = False) -> None:
     base = f"http://{settings.host}:{settings.port}"
     for path, what in (
         ("/demo", "demo EHR: start here"),
+        ("/worklist", "the coordinator's worklist"),
         ("/trials", "the trials"),
         ("/docs", "API"),
         ("/cds-services", "CDS Hooks discovery"),
@@ -280,6 +282,7 @@ def replay_answer(
 
     Prints the report, byte for byte as it was shown, and ends with 0. Ends with 1 where that is not possible, and says
     what is lost or has changed: facts expired or never kept, a definition that was not kept, another engine version.
+    The audit trail says that the report was read.
     """
     settings = _settings("demo" if demo else "production")
     try:
@@ -296,7 +299,10 @@ async def _replayed(report_id: str, settings: Settings) -> bytes:
     records = Records(settings.database_url, keys, timedelta(settings.retention_days), timedelta(settings.snooze_days))
     try:
         await records.prepare()
-        return await replay(report_id, records, datetime.now(UTC))
+        now = datetime.now(UTC)
+        report = await replay(report_id, records, now)
+        await Audit(records).note_reading(report_id, str(uuid.uuid4()), now)
+        return report
     finally:
         await records.close()
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import Gone, NotHere, NotRepeatable, ServiceError
+from app.logs import call_id
 from app.replay import Unrepeatable, replay
 from app.wiring import services_of
 
@@ -16,13 +17,18 @@ router = APIRouter(prefix="/api/v1", include_in_schema=False)
 
 @router.get("/reports/{report_id}/replay")
 async def replay_report(request: Request, report_id: str) -> Response:
-    """The MatchReport made anew, equal to what was shown; 404 for an unknown id, 410 and 409 with what is lost."""
+    """The MatchReport made anew, equal to what was shown; 404 for an unknown id, 410 and 409 with what is lost.
+
+    The audit trail says that it was read.
+    """
     services = services_of(request)
     await services.login.person(request)
+    now = services.clock()
     try:
-        report = await replay(report_id, services.records, services.clock())
+        report = await replay(report_id, services.records, now)
     except Unrepeatable as error:
         raise _as_error(error) from None
+    await services.audit.note_reading(report_id, call_id(), now)
     return Response(report, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 

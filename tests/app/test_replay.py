@@ -63,6 +63,12 @@ async def report_id(client: httpx.AsyncClient, services: Services) -> str:
     return str(rows(services, "SELECT report FROM issued_card ORDER BY rowid DESC")[0][0])
 
 
+def readings_of(services: Services, report: str) -> int:
+    """How often the audit trail says that the report was read."""
+    found = rows(services, f"SELECT count(*) FROM audited_call WHERE action = 'read' AND report = '{report}'")
+    return int(found[0][0])
+
+
 def rows(services: Services, statement: str) -> list[Any]:
     with closing(sqlite3.connect(services.settings.database_url.partition("///")[2])) as database, database:
         return database.execute(statement).fetchall()
@@ -231,7 +237,19 @@ async def test_the_command_prints_the_bytes_and_says_what_is_lost(
     monkeypatch.setenv("TRIALCARDS_SECRET_KEY", secret)
     result = await asyncio.to_thread(CliRunner().invoke, cli, ["replay", "--demo", report])
     assert (result.exit_code, result.stdout_bytes) == (0, from_kept(expected).report_bytes + b"\n")
+    assert readings_of(services, report) == 1
     rows(services, "DELETE FROM kept_report")
     result = await asyncio.to_thread(CliRunner().invoke, cli, ["replay", "--demo", report])
     assert result.exit_code == 1
     assert "No facts were kept" in result.output
+    assert readings_of(services, report) == 1
+
+
+async def test_the_audit_trail_says_who_was_read_again(services: Services) -> None:
+    async with serving(services) as client:
+        report = await report_id(client, services)
+        assert readings_of(services, report) == 0
+        assert (await client.get(f"/api/v1/reports/{report}/replay")).status_code == 200
+    assert readings_of(services, report) == 1
+    patients = rows(services, f"SELECT DISTINCT patient FROM audited_call WHERE report = '{report}'")
+    assert len(patients) == 1
