@@ -64,7 +64,11 @@ def described(app: FastAPI, served: Served, today: date) -> dict[str, Any]:
     components["schemas"] = {"Problem": _PROBLEM, "OperationOutcome": _OUTCOME}
     components["securitySchemes"] = {
         "ehr": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "The token of an EHR."},
-        "operator": {"type": "http", "scheme": "bearer", "description": "The token of an operator."},
+        "operator": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The token of an operator; whoever is logged in needs none.",
+        },
     }
     for path, operations in document["paths"].items():
         for operation in operations.values():

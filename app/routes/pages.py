@@ -40,7 +40,8 @@ async def start(request: Request) -> Response:
     served = services.definitions.now
     criteria = sum(len(_criteria(trial)) for trial in served.trials.values())
     counts = {"trials": len(served.trials), "criteria": criteria, "concepts": len(served.catalogue.concepts)}
-    return _page(services, "start.html", **counts)
+    has_worklist = services.settings.is_demo or services.login.is_set_up
+    return _page(services, "start.html", has_worklist=has_worklist, **counts)
 
 
 @router.get("/trials")

@@ -19,6 +19,8 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.list import List
 from fhir.resources.R4B.researchsubject import ResearchSubject
 
+from app.audit_commands import forgotten, purged, worklist_of
+from app.audit_commands import opened as opened_records
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from app.login import Person
@@ -511,6 +513,17 @@ async def test_a_patient_can_be_forgotten_with_the_history(worklist: Worklist, d
     assert await worklist.forget(ANNA) == 1
     assert [patient for patient, _ in await trials_on(worklist)] == ["canary-bert"]
     assert len(await rows_of(database, "worklist_event")) == 1
+
+
+async def test_the_purge_command_forgets_a_patients_rows(tmp_path: Path, database: str) -> None:
+    settings = demo_settings(tmp_path, database_url=database)
+    async with opened_records(settings) as records:
+        both = [(ANNA, Reading([a_candidate()])), (BERT, Reading([a_candidate()]))]
+        await worklist_of(records, settings).take(both, "hook", NOW - timedelta(days=3650))
+    await forgotten(settings, ANNA)
+    assert len(await rows_of(database, "worklist_row")) == 1
+    await purged(settings, timedelta(days=1))
+    assert await rows_of(database, "worklist_row") == []
 
 
 async def test_many_charts_of_one_patient_at_once_all_come_through(database: str) -> None:
