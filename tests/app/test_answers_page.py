@@ -121,6 +121,27 @@ async def test_an_answer_to_what_is_asked_no_longer_says_so(client: httpx.AsyncC
     assert "counts no more: the definition asks something else now" in page
 
 
+async def test_days_are_counted_where_the_patient_is(tmp_path: Path) -> None:
+    folder = tmp_path / "trials"
+    folder.mkdir()
+    (folder / "DEMO-JUDGED.yaml").write_text(TRIAL)
+    settings = demo_settings(tmp_path, max_cards=9, timezone="Asia/Shanghai")
+    services = services_with(settings, Definitions(None, folder))
+    services.clock = lambda: NOW + timedelta(hours=5)  # 17:00 in UTC, the next day in Shanghai
+    async with serving(services) as client:
+        row = await opened_row(client)
+        await client.post(f"{row}/answers", data=await form_of(client, row, until="2026-11-02"))
+        card = await card_of(client)
+        assert said_of(card)["criteria"][1]["explanation"].endswith("on 2026-11-02, holds until 2026-11-02")
+        services.clock = lambda: NOW + timedelta(hours=28)
+        assert said_of(await card_of(client))["counts"]["needsHuman"] == 1
+
+
+async def test_a_definition_that_nobody_confirmed_is_said_to_be_so_on_the_row(client: httpx.AsyncClient) -> None:
+    page = (await client.get(await opened_row(client))).text
+    assert '<a href="/trials/DEMO-JUDGED#definition">not confirmed by the study team' in page
+
+
 REFUSED = {
     "no outcome": ({"outcome": ""}, "Choose whether the criterion is met or not met"),
     "another outcome": ({"outcome": "canary"}, "Choose whether the criterion is met or not met"),
