@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -23,11 +23,17 @@ _PROFILE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-
 _INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 
 
-def hook_body(observations: int, today: date, seed: int = 1) -> bytes:
-    """The body of a patient-view call; about 1.6 kB for each Observation, as an EHR's laboratory sends it."""
+LUPUS = (("M32.9", "Systemic lupus erythematosus"),)
+
+
+def hook_body(observations: int, today: date, seed: int = 1, indicated: Sequence[tuple[str, str]] = LUPUS) -> bytes:
+    """The body of a patient-view call; about 1.6 kB for each Observation, as an EHR's laboratory sends it.
+
+    `indicated` are the diagnoses (ICD-10-CM code, title) of which each opens a cohort of some trial.
+    """
     rng = random.Random(seed)
     given: dict[str, list[Json]] = {
-        "Condition": [_condition(number, today, rng) for number in range(CONDITIONS)],
+        "Condition": [_condition(number, today, rng, indicated) for number in range(CONDITIONS)],
         "Observation": [_observation(number, today, rng) for number in range(observations)],
         "MedicationRequest": [_drug(number, today, rng) for number in range(MEDICATIONS)],
     }
@@ -55,8 +61,9 @@ def _coded(system: str, code: str, display: str, **more: Any) -> Json:
     return {"coding": [{"system": system, "code": code, "display": display}]} | more
 
 
-def _condition(number: int, today: date, rng: random.Random) -> Json:
-    code, name = ("M32.9", "Systemic lupus erythematosus") if number == CONDITIONS // 2 else rng.choice(COMMON)
+def _condition(number: int, today: date, rng: random.Random, indicated: Sequence[tuple[str, str]]) -> Json:
+    place = number - CONDITIONS // 2
+    code, name = indicated[place] if 0 <= place < len(indicated) else rng.choice(COMMON)
     return {
         "resourceType": "Condition",
         "id": f"c{number}",
