@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from app.html import ROOM, page
 from app.login import Person
 from app.openapi import described
+from app.scopes import scope_for
 from app.wiring import Services, services_of
 from cds_hooks.services import CHART, OFFERS
 
@@ -49,6 +50,7 @@ async def connect(request: Request) -> Response:
         base=base,
         offers=OFFERS,
         chart=CHART,
+        scopes=scope_for(CHART).split(),
         deadline=settings.deadline,
     )
 

@@ -106,6 +106,16 @@ def test_the_explanation_in_a_frame_can_be_walked_and_loaded_again(
     expect(frame.locator("[aria-current=page]")).to_contain_text(name)
 
 
+def test_no_link_leads_the_frame_to_a_page_that_it_may_not_show(
+    context: BrowserContext, service: str, ehr: AuthorizationServer
+) -> None:
+    frame = opened(context.new_page(), service, ehr)
+    expect(frame.locator("h1")).to_be_visible()
+    links = frame.locator("a[href]").evaluate_all("links => links.map(a => [a.getAttribute('href'), a.target])")
+    assert links
+    assert [href for href, target in links if not href.startswith(("?", "#")) and target != "_blank"] == []
+
+
 def test_the_explanation_looks_like_itself_in_a_frame(
     context: BrowserContext, service: str, ehr: AuthorizationServer, tmp_path: Path
 ) -> None:
