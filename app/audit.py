@@ -6,6 +6,7 @@ never stored.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,6 @@ from trial_defs.gates import MANY
 CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
 _WITH_REPORT = ("cards", "launched")  # outcomes behind which a report is kept
 READ = "read"  # the action of one who opens a kept report
-_AT_ONCE = 500  # rows in one statement
 # What else is no evaluation: who saw or changed rows of the worklist.
 _FHIR_ACTIONS = {
     READ: "R", "worklist": "R", "worklist-row": "R", "worklist-export": "R", "worklist-change": "U", "sign-off": "U",
@@ -116,10 +116,11 @@ class Audit:
 
     async def note_all(self, calls: Sequence[AuditedCall], now: datetime) -> None:
         """Write several calls down, of as many patients, all or none."""
-        rows = [self._row(call, now) for call in calls]
+        if not calls:
+            return
+        rows = await asyncio.to_thread(lambda: [self._row(call, now) for call in calls])
         async with self._records.transaction() as connection:
-            for start in range(0, len(rows), _AT_ONCE):
-                await connection.execute(sa.insert(CallRow).values(rows[start : start + _AT_ONCE]))
+            await connection.execute(sa.insert(CallRow), rows)
 
     def statements(self, call: AuditedCall, now: datetime) -> list[sa.Executable]:
         """What writes one call down; while secrets rotate, the patient's earlier lines move under the current one."""

@@ -5,6 +5,7 @@ A patient's id never stands in an address: a row has an id of its own, and ids a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
@@ -129,15 +130,15 @@ def _page_number(text: str) -> int:
 @router.get("/export.csv")
 async def export_csv(request: Request) -> Response:
     rows, _ = await _exported(request)
-    return _file(as_csv(rows), "text/csv; charset=utf-8", "worklist.csv")
+    return _file(await asyncio.to_thread(as_csv, rows), "text/csv; charset=utf-8", "worklist.csv")
 
 
 @router.get("/export.json")
 async def export_fhir(request: Request) -> Response:
     rows, services = await _exported(request)
     base = (services.settings.public_url or f"{request.url.scheme}://{request.url.netloc}") + "/fhir"
-    bundle = as_fhir(rows, services.definitions.now.trials, base, services.clock())
-    return _file(msgspec.json.encode(bundle), FHIR_TYPE, "worklist.json")
+    work = (rows, services.definitions.now.trials, base, services.clock())
+    return _file(await asyncio.to_thread(lambda: msgspec.json.encode(as_fhir(*work))), FHIR_TYPE, "worklist.json")
 
 
 async def _exported(request: Request) -> tuple[Sequence[Row], Services]:
