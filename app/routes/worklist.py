@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -72,11 +73,12 @@ async def search(request: Request) -> Response:
     """The list for a part of a patient's id, which is told nobody but us."""
     services = services_of(request)
     person = await services.login.person(request)
-    return await _list(services, person, await read_form(request))
+    form = await read_form(request)
+    return await _list(services, person, form, form.get("patient", "").strip()[:100])
 
 
-async def _list(services: Services, person: Person, given: Mapping[str, str]) -> Response:
-    asked = _filter(given, services)
+async def _list(services: Services, person: Person, given: Mapping[str, str], patient: str = "") -> Response:
+    asked = replace(_filter(given, services), patient=patient)
     number = _page_number(given.get("page", ""))
     found = await services.worklist.page(asked, number, PAGE)
     await _note(services, found.rows, "worklist", person)
@@ -90,7 +92,7 @@ async def _list(services: Services, person: Person, given: Mapping[str, str]) ->
         number=number,
         pages=max(1, -(-found.total // PAGE)),
         asked={name: given.get(name, "open" if name == "list" else "") for name in _ASKED},
-        patient=asked.patient,
+        patient=patient,
         query=lambda **changes: urlencode({**_query(given), **changes}),
         today=services.clock().astimezone(services.settings.zone).date(),
     )
@@ -102,6 +104,7 @@ def _query(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _filter(given: Mapping[str, str], services: Services) -> Filter:
+    """What an address may ask for. A patient is not among it."""
     due = _one_of(DUE_WORDS, given.get("due", ""), "due")
     today = services.clock().astimezone(services.settings.zone).date()
     return Filter(
@@ -109,7 +112,6 @@ def _filter(given: Mapping[str, str], services: Services) -> Filter:
         verdict=_one_of({"": "", **VERDICT_CHOICES}, given.get("verdict", ""), "verdict"),
         listed=_one_of(LIST_WORDS, given.get("list") or "open", "list"),
         due_by=today + timedelta(days=int(due)) if due else None,
-        patient=given.get("patient", "").strip()[:100],
         order=cast(Order, _one_of(ORDER_WORDS, given.get("order") or "best", "order")),
     )
 

@@ -277,6 +277,8 @@ async def test_a_patient_is_found_by_a_part_of_the_id_and_the_id_stands_in_no_ad
     assert found.status_code == 200
     assert "canary-two" in found.text
     assert "canary-one" not in found.text
+    unheard = (await client.get("/worklist", params={"patient": "canary-two"})).text
+    assert "canary-one" in unheard
     pages = [(await client.get("/worklist")).text, (await client.get(await row_of(client))).text, found.text]
     addresses = [link for page in pages for link in re.findall(r'(?:href|action)="([^"]*)"', page)]
     assert addresses
