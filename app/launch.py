@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from app.call import Call, judge, write_down
-from app.client_key import read_key
+from app.client_key import KeyUnusable, read_key
 from app.ehr import access_for, complete_chart
 from app.ehrs import Ehr, Smart
 from app.kept import KeptAnswer
@@ -69,6 +69,11 @@ WORDS: Mapping[str, tuple[int, str, str]] = {
     "too-many": (503, "Too many launches at once", f"Wait a moment. {_AGAIN}"),
     "no-database": (503, "Not available now", f"Nothing may be shown that cannot be written down. {_AGAIN}"),
     "no-trials": (503, "Not available now", "No trial definition is loaded."),
+    "no-key": (
+        503,
+        "Not available now",
+        "The file with which this service shows the EHR who it is cannot be read. Whoever runs it can mend that.",
+    ),
     "ended": (
         400,
         "This launch has ended",
@@ -159,7 +164,7 @@ async def begin(services: Services, base: str, iss: str, launch: str, browser: s
 async def finish(services: Services, base: str, query: Mapping[str, str], browser: str | None) -> Explained:
     """What the launch shows. `browser` is the cookie that must be that of the beginning; None where none is needed."""
     kept = await services.pending.take(PURPOSE, query.get("state", ""), services.clock())
-    begun = msgspec.json.decode(kept, type=_Begun) if kept else None
+    begun = _begun_in(kept) if kept else None
     ehr = next((each for each in services.ehrs if begun and each.app and each.name == begun.ehr), None)
     if begun is None or ehr is None:
         raise Stopped("ended")
@@ -172,6 +177,13 @@ async def finish(services: Services, base: str, query: Mapping[str, str], browse
     return await _explained(services, base, ehr, _as_hook(begun.iss, tokens, user), tokens)
 
 
+def _begun_in(kept: bytes) -> _Begun | None:
+    try:
+        return msgspec.json.decode(kept, type=_Begun)
+    except msgspec.ValidationError:  # kept by another version, minutes ago
+        return None
+
+
 async def _registration(services: Services, base: str, ehr: Ehr, iss: str) -> Registration:
     assert ehr.app is not None
     net = Net(ehr.private_network, ehr.allow_http)
@@ -179,7 +191,10 @@ async def _registration(services: Services, base: str, ehr: Ehr, iss: str) -> Re
         server: Server = await services.servers.smart(iss, net)
     except OAuthError as error:
         raise Stopped("no-server", ehr, error.cause) from None
-    client = await asyncio.to_thread(_client, ehr.app)
+    try:
+        client = await asyncio.to_thread(_client, ehr.app)
+    except (OSError, UnicodeDecodeError, KeyUnusable):
+        raise Stopped("no-key", ehr) from None
     return Registration(server, client, base + CALLBACK, net, services.outbound, services.key_sets)
 
 

@@ -12,8 +12,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from app.client_key import public_key_set, read_key
-from app.errors import NotHere, ServiceError
+from app.client_key import KeyUnusable, public_key_set, read_key
+from app.errors import NotHere, Unavailable
 from app.html import page, policy
 from app.launch import CALLBACK, WORDS, Explained, Stopped, begin, browser_id, finish
 from app.logs import log
@@ -59,8 +59,10 @@ async def come_back(request: Request) -> Response:
     try:
         with services.slots:
             found = await finish(services, _base(request), request.query_params, _browser_needed(request, services))
-    except (RecordsUnavailable, ServiceError):
+    except RecordsUnavailable:
         return _stopped(services, Stopped("no-database"))
+    except Unavailable:
+        return _stopped(services, Stopped("too-many"))
     except Stopped as stopped:
         return _stopped(services, stopped)
     services.metrics.launches.labels(found.ehr.name, "explained").inc()
@@ -77,7 +79,10 @@ async def our_keys(request: Request) -> Response:
     files = [app.key_file for app in apps if app.key_file]
     if not files:
         raise NotHere("There is nothing at this address.")
-    keys = await asyncio.to_thread(lambda: public_key_set(map(read_key, files)))
+    try:
+        keys = await asyncio.to_thread(lambda: public_key_set(map(read_key, files)))
+    except KeyUnusable:
+        raise Unavailable("A key file cannot be read.") from None
     return JSONResponse(keys, headers={"Cache-Control": "public, max-age=300"})
 
 

@@ -292,6 +292,17 @@ async def test_a_client_with_a_secret_shows_it(
         assert (await explained(client, ehr)).status_code == 200
 
 
+async def test_a_key_that_is_gone_ends_in_a_page(
+    tmp_path: Path, ehr: AuthorizationServer, definitions: Definitions
+) -> None:
+    (tmp_path / "app.pem").write_bytes(ECKey.generate_key("P-384").as_pem(private=True))
+    async with begun_with(tmp_path, ehr, definitions, smart='key_file = "app.pem"') as client:
+        (tmp_path / "app.pem").unlink()
+        answer = await client.get("/launch", params={"iss": ehr.fhir, "launch": "chart"})
+        assert is_stopped(answer, "no-key")
+        assert (await client.get("/.well-known/jwks.json")).status_code == 503
+
+
 async def test_there_is_no_key_set_where_no_app_has_a_key(client: httpx.AsyncClient) -> None:
     assert (await client.get("/.well-known/jwks.json")).status_code == 404
 
@@ -374,6 +385,27 @@ async def test_a_launch_ends_after_ten_minutes(
     services.clock = lambda: NOW + timedelta(minutes=11)
     assert is_stopped(await client.get(back), "ended")
     assert not ehr.paths("/token")
+
+
+async def test_a_launch_that_no_slot_is_left_for_says_so_and_can_be_ended_later(
+    client: httpx.AsyncClient, services: Services, ehr: AuthorizationServer
+) -> None:
+    back = await authorize(await begin(client, ehr))
+    services.slots.taken = services.slots.most
+    assert is_stopped(await client.get(back), "too-many")
+    services.slots.taken = 0
+    assert (await client.get(back)).status_code == 303
+
+
+async def test_without_its_database_a_launch_ends_in_a_page(
+    client: httpx.AsyncClient, services: Services, ehr: AuthorizationServer
+) -> None:
+    back = await authorize(await begin(client, ehr))
+    async with services.records.transaction() as connection:
+        await connection.exec_driver_sql("DROP TABLE pending_authorization")
+    assert is_stopped(await client.get(back), "no-database")
+    answer = await client.get("/launch", params={"iss": ehr.fhir, "launch": "chart"})
+    assert is_stopped(answer, "no-database")
 
 
 @pytest.mark.parametrize("query", ["", "code=x", "state=x&code=x", "state=&code=&iss=x", "error=access_denied"])
