@@ -517,6 +517,17 @@ async def test_a_patient_can_be_forgotten_with_the_history(worklist: Worklist, d
     assert len(await rows_of(database, "worklist_event")) == 1
 
 
+async def test_of_two_statuses_at_the_same_moment_one_counts(worklist: Worklist) -> None:
+    await worklist.take([(ANNA, Reading([a_candidate()]))], "hook", NOW)
+    (row,) = await worklist.every(Filter())
+    person = Person("N. N.", "1")
+    both = [worklist.set_status(row, status, person, NOW) for status in ("declined", "consented")]
+    assert sorted(await asyncio.gather(*both)) == [False, True]
+    found = await worklist.detail(row.id)
+    assert found
+    assert [event.said for event in found.events] == [found.row.status]
+
+
 async def test_the_purge_command_forgets_a_patients_rows(tmp_path: Path, database: str) -> None:
     settings = demo_settings(tmp_path, database_url=database)
     async with opened_records(settings) as records:
