@@ -15,41 +15,13 @@ import yaml
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.language import TrialWords, compile_trial
+from trial_defs.registry import phrases
 from trial_defs.registry.lexicon import Lexicon, Mention, lexicon_for
 from trial_defs.registry.recognition import Reader, Reading, Words
 from trial_defs.registry.record import Record
 from trial_defs.registry.splitting import Clause, Side, clauses, plain, sections
 
 _LONGEST = 300  # characters of the document's words in a question
-_HISTORY = re.compile(r"\b(?:history|previous(?:ly)?|prior|past|ever)\b")
-# A disease that is meant only in some form: the disease is drafted, the form is asked.
-_QUALIFIED = re.compile(
-    r"\b(?:sever\w+|serious|uncontroll\w+|significant\w*|clinically|requir\w+|unsuitable|not suitable|active|moderate"
-    r"|needs?|need(?:ed|ing)|treatable|congenital|associated|relatively|judged|considered|assessed)\b"
-)
-_EXCEPTION = re.compile(r"\b(?:unless|except|excluding|no requirements?|other than)\b")
-_CONDITIONAL = re.compile(r"^\W*(?:in case of|if\b|for (?:those|patients|subjects) with)")
-_WHO = re.compile(r"^\W*(?:patients|subjects|those) with")
-_ALLOWED = re.compile(
-    r"\b(?:may|can|could) be (?:included|enrolled)|\b(?:allowed|permitted|acceptable|eligible)\b|relax"
-)
-_NEGATED = re.compile(r"\b(?:no|not|without|avoid\w*|free of)\b")
-_DIAGNOSED = re.compile(
-    r"\b(?:diagnos\w+ (?:of|with)|combined with|criteria for)\W+(?:(?!and\b|or\b)[a-z]+\W+){0,3}?$"
-    r"|^\W*(?:subjects|patients) with (?:(?!and\b|or\b)[a-z/]+\W){0,4}$"
-)
-_CLASSIFIED = re.compile(r"^\s*(?:\([a-z]+\)\s*)?classification criteria")
-_TAKEN = re.compile(
-    r"\b(?:received|treated with|use of|treatment with|standard treatment|conventional|regimens?|using)\b"
-)
-_DOSE = re.compile(r"\bmg\b|(?<!high.)\bdoses?\b|\bpulse\b")
-_ALLERGY = re.compile(r"allerg|hypersensitiv|contraindicat")
-_NOT_THE_PATIENT = re.compile(r"\bfamily history\b")
-_AGE = re.compile(
-    r"\b(\d{1,2})\s*(?:to|-)\s*(\d{2,3})\s*years|between (\d{1,2}) and (\d{2,3}) years"
-    r"|(?:≥|>=|at least)\s*(\d{1,2}) years?(?: old)?,? and\s*(?:≤|<=|at most|up to)\s*(\d{2,3}) years"
-)
-_CONSENT = re.compile(r"\binformed consent\b")
 _PREGNANCY_TEST_LATEST = 1  # months; a longer look-back proves nothing, so the text is damaged
 
 
@@ -125,7 +97,7 @@ class _Drafter:
         place, span, confidence = "Registry field, ages", (0, 0), "high"
         if least is None and most is None:
             for clause in parts:
-                match = _AGE.search(self.low, clause.start, clause.end)
+                match = phrases.AGE.search(self.low, clause.start, clause.end)
                 if match and re.search(r"\bage", self.low[clause.start : clause.end]):
                     least, most = (int(number) for number in match.groups() if number)
                     place, span, confidence = clause.place, match.span(), "medium"
@@ -172,7 +144,9 @@ class _Drafter:
         readings = limits + [p for p in self.reader.polarities(clause) if not _overlaps(p, limits)]
         readings.sort(key=lambda r: r.start)
         before = len(self.found)
-        another_way = _CONDITIONAL.match(low) or (_WHO.match(low) and _ALLOWED.search(low))
+        another_way = phrases.CONDITIONAL.match(low) or (
+            phrases.PATIENTS_WITH.match(low) and phrases.ALLOWED.search(low)
+        )
         if another_way and readings:
             if clause.side == "inclusion":
                 self._alternative(clause, readings)
@@ -228,7 +202,7 @@ class _Drafter:
         self, clause: Clause, readings: Sequence[Reading]
     ) -> tuple[Sequence[Reading], Sequence[Reading]]:
         """Limits, and those behind an "except" about the same result: "1.5 × ULN (except Gilbert: 3 × ULN)"."""
-        found = _EXCEPTION.search(self.low, clause.start, clause.end)
+        found = phrases.EXCEPTION.search(self.low, clause.start, clause.end)
         before = {r.concepts[0] for r in readings if found and r.end <= found.start()}
         extra = [r for r in readings if found and r.start > found.start() and r.concepts[0] in before]
         return [r for r in readings if r not in extra], extra
@@ -236,10 +210,10 @@ class _Drafter:
     def _taken(self, clause: Clause, readings: Sequence[Reading]) -> None:
         """Earlier treatment that is asked for: one of the named is on record; how long and how well is a question."""
         low = self.low[clause.start : clause.end]
-        if not _TAKEN.search(low) or re.search(r"\brequiring|\bunless\b", low) or _ALLERGY.search(low):
+        if not phrases.TAKEN.search(low) or re.search(r"\brequiring|\bunless\b", low) or phrases.ALLERGY.search(low):
             return
         mentions = self.reader.treatments(clause, readings)
-        if not mentions or _NEGATED.search(low):
+        if not mentions or phrases.NEGATED.search(low):
             return
         concepts = list(dict.fromkeys(m.concept for m in mentions))
         treatment: Words = {"treatment": {"of": concepts if len(concepts) > 1 else concepts[0], "when": "ever"}}
@@ -263,7 +237,7 @@ class _Drafter:
         return groups
 
     def _exception(self, clause: Clause) -> str | None:
-        match = _EXCEPTION.search(self.low, clause.start, clause.end) or _ALLOWED.search(
+        match = phrases.EXCEPTION.search(self.low, clause.start, clause.end) or phrases.ALLOWED.search(
             self.low, clause.start, clause.end
         )
         return self.text[match.start() : clause.end].strip() if match else None
@@ -304,15 +278,15 @@ class _Drafter:
         for mention in self.reader.diagnoses(clause, readings):
             if re.search(r"\b(?:no|not)(?: clinically significant)?\s+$", self.low[clause.start : mention.start]):
                 self._condition(clause, mention, "exclusion", None)
-        if _NEGATED.search(self.low, clause.start, clause.end):
+        if phrases.NEGATED.search(self.low, clause.start, clause.end):
             self._treated(clause, readings, "exclusion")
 
     def _diagnosed(self, clause: Clause, readings: Sequence[Reading]) -> None:
         seen: set[str] = set()
         for mention in self.reader.diagnoses(clause, readings):
             before = self.low[clause.start : mention.start]
-            is_named = _DIAGNOSED.search(before) or not before.strip()
-            if mention.concept not in seen and (is_named or _CLASSIFIED.match(self.low, mention.end)):
+            is_named = phrases.DIAGNOSED.search(before) or not before.strip()
+            if mention.concept not in seen and (is_named or phrases.CLASSIFIED.match(self.low, mention.end)):
                 seen.add(mention.concept)
                 self._condition(clause, mention, "inclusion", None)
 
@@ -322,11 +296,11 @@ class _Drafter:
         stretch = self.low[clause.start : clause.end]
         if side == "exclusion" and window:
             words["when"] = f"within {window}"
-        elif side == "exclusion" and _HISTORY.search(stretch):
+        elif side == "exclusion" and phrases.HISTORY.search(stretch):
             words["when"] = "ever"
         condition: Words = {"condition": words}
         asks, confidence = condition, "high"
-        limited = _QUALIFIED.search(stretch) or _EXCEPTION.search(stretch)
+        limited = phrases.QUALIFIED.search(stretch) or phrases.EXCEPTION.search(stretch)
         if side == "exclusion" and clause.side == "exclusion" and limited:
             ask = f"Is it as the text says: “{self._quote(clause)}”?"
             asks, confidence = {"all": [condition, {"judgement": {"ask": ask}}]}, "medium"
@@ -340,7 +314,7 @@ class _Drafter:
     def _excluded(self, clause: Clause, readings: list[Reading]) -> None:
         mentions = self.reader.diagnoses(clause, readings)
         low = self.low[clause.start : clause.end]
-        if _NOT_THE_PATIENT.search(low) or _ALLOWED.search(low):
+        if phrases.NOT_THE_PATIENT.search(low) or phrases.ALLOWED.search(low):
             return
         for group in self._together(readings):
             self._exclusion(clause, group, mentions)
@@ -396,7 +370,7 @@ class _Drafter:
     def _treated(self, clause: Clause, readings: Sequence[Reading], side: Side) -> None:
         """A treatment with its own window; "prior", and dialysis, which is now. Others are left to the question."""
         stretch = self.low[clause.start : clause.end]
-        if _ALLERGY.search(stretch) or _DOSE.search(stretch):
+        if phrases.ALLERGY.search(stretch) or phrases.DOSE.search(stretch):
             return
         mentions = self.reader.treatments(clause, readings)
         windows = self.reader.windows(clause.start, clause.end)
@@ -411,13 +385,13 @@ class _Drafter:
                 continue
             elif mention.concept == "dialysis":
                 when = "current"
-            elif clause.side == "exclusion" and _HISTORY.search(self.low, clause.start, clause.end):
+            elif clause.side == "exclusion" and phrases.HISTORY.search(self.low, clause.start, clause.end):
                 when = "ever"
             if when is None:
                 continue
             asks: Words = {"treatment": {"of": mention.concept, "when": when}}
             confidence = "high" if after else "medium"
-            if clause.side == "exclusion" and _QUALIFIED.search(self.low, clause.start, clause.end):
+            if clause.side == "exclusion" and phrases.QUALIFIED.search(self.low, clause.start, clause.end):
                 ask = f"Is it as the text says: “{self._quote(clause)}”?"
                 asks, confidence = {"all": [asks, {"judgement": {"ask": ask}}]}, "medium"
             text = f"{self.catalogue.concepts[mention.concept].title}, {when}"
@@ -441,7 +415,7 @@ class _Drafter:
             return
         helps = [m.concept for m in (*self.reader.diagnoses(clause), *self.reader.treatments(clause))]
         quote = self._quote(clause)
-        if _CONSENT.search(low):
+        if phrases.CONSENT.search(low):
             asks: Words = {"consent": quote}
         else:
             asks = {

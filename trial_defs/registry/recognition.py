@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from mappings.catalogue import Catalogue
-from mappings.units import canonical_unit, convert
+from mappings.units import convert
+from trial_defs.registry import phrases
 from trial_defs.registry.lexicon import Lexicon, Mention
 from trial_defs.registry.splitting import Clause
 
@@ -34,72 +35,8 @@ class Reading:
     question: str | None = None
 
 
-# Not the 1 of a titre (1:80), nor the 100 of 100,000 and 45 000: such numbers are not read at all.
-_NUMBER = r"\d{1,6}(?:\.\d{1,4})?(?![\d.,:]*\d)(?! \d{3}\b)"
-_SIGNS = {
-    ">=": r">=|≥|=>|at least|(?:not|no) (?:less|lower|fewer) than|(?:greater|more) than or equal to|minimum of",
-    "<=": r"<=|≤|=<|at most|(?:not|no) (?:more|greater|higher) than|less than or equal to|up to|maximum of"
-    r"|not exceed(?:ing)?",
-    ">": r">|(?:greater|more|higher) than|above|over|exceed(?:s|ing)?",
-    "<": r"<|(?:less|lower|fewer) than|below|under",
-    "=": r"=",
-}
-_SIGN = "(?:" + "|".join(f"(?P<s{i}>{p})" for i, p in enumerate(_SIGNS.values())) + ")"
-_SIGN_OF = {f"s{i}": sign for i, sign in enumerate(_SIGNS)}
-_TIMES = r"(?:\s*(?:x|times|fold|\*)?\s*(?:of\s*)?(?:the\s*)?)"
-_LIMIT_OF_NORMAL = (
-    r"(?P<uln>upper limits? of (?:the )?normal(?: range| value)?|upper limit of the normal range|uln)"
-    r"|(?P<lln>lower limits? of (?:the )?normal(?: range| value)?|lln)"
-)
-_UNIT = (
-    r"x ?10 ?\^? ?9 ?/ ?l|10 ?\^ ?9 ?/ ?l|x ?10 ?\^? ?3 ?/ ?(?:ul|mm3)|[mg]?g ?/ ?d?l|umol ?/ ?l|u ?/ ?l"
-    r"|mg ?/ ?(?:d|day)|ml ?/ ?min(?:ute)?(?: ?/ ?1\.73 ?m\^?2)?|mm ?/ ?h(?:r|our)?|mmhg|ms(?:ec)?"
-    r"|g(?:rams)? ?/ ?(?:24 ?h(?:ours)?|d(?:ay)?)"
-    r"|%(?: (?:of )?(?:the )?predict(?:ed|ive)(?: value)?)?|points?|s(?:econds)?(?![a-z])"
-)
-# "below LLN", without a number: the same words under names of their own.
-_NORMAL_ITSELF = _LIMIT_OF_NORMAL.replace("uln>", "uln1>").replace("lln>", "lln1>")
-_OR_MORE = r"or (?:higher|more|above|greater|lower|less|below)"
-_AMOUNT = re.compile(
-    rf"{_SIGN}\s*(?:the\s+)?(?:(?P<number>{_NUMBER}){_TIMES}(?:{_LIMIT_OF_NORMAL})|(?:{_NORMAL_ITSELF})"
-    rf"|(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?)(?P<more>\s*{_OR_MORE})?"
-)
-_BARE = re.compile(
-    rf"(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?\s*(?P<more>or (?:higher|more|above|greater)|or (?:lower|less|below))"
-)
-# What may stand between a name and its limit, and between names that share one.
-_FILLER = re.compile(
-    r"^(?:[\s,:()\[\]\-]|\b(?:is|are|was|be|of|a|an|the|at|in|on|should|must|with|for|level|levels|value|values|score|scores|count|counts"
-    r"|rate|ratio|total|serum|blood|criteria|classification|screening|interval|range|to|during|examination"
-    r"|plt|ancs?|hb|hgb|scr|tbil|crcl|ldh|predicted|corrected|hemoglobin|parameter|parameters|period|all"
-    r"|cockcroft|gault|fault|formula|concentration|peripheral|level|echocardiography|echo|defined|as)\b)*$"
-)
-_JOINED = re.compile(
-    r"^[\s,()\-]*(?:(and/or|or|and|/|,)[\s,()\-]*(?:and/or|or|and)?)?[\s,()\-]*(?:a|the|serum|peripheral|total|blood|positive|activated)?[\s\-]*$"
-)
-_UNITS = {
-    "ms": "ms",
-    "msec": "ms",
-    "mmhg": "mm[Hg]",
-    "s": "s",
-    "seconds": "s",
-    "mm/h": "mm/h",
-    "mm/hr": "mm/h",
-    "mm/hour": "mm/h",
-    "mg/d": "mg/d",
-    "mg/day": "mg/d",
-    "ml/min": "mL/min",
-    "ml/minute": "mL/min",
-    "g/l": "g/L",
-    "g/dl": "g/dL",
-    "mg/dl": "mg/dL",
-    "mg/l": "mg/L",
-    "umol/l": "umol/L",
-    "u/l": "U/L",
-}
 LOST = 'The sign before this number is lost ("="). It is drafted as {sign}; is that what the protocol says?'
 ANOTHER = "Another number stands in this sentence and was not read. Does it change this limit?"
-_SIGN_WORDS = {"<=": "at most", ">=": "at least"}
 
 
 class Reader:
@@ -107,7 +44,7 @@ class Reader:
 
     def __init__(self, low: str, catalogue: Catalogue, lexicon: Lexicon) -> None:
         self.low, self.catalogue, self.lexicon = low, catalogue, lexicon
-        self.is_damaged = has_lost_signs(low)
+        self.is_damaged = phrases.has_lost_signs(low)
 
     def limits(self, clause: Clause) -> list[Reading]:
         """Every limit of the clause whose name, sign, number and unit all stand there."""
@@ -138,11 +75,11 @@ class Reader:
         return found
 
     def _amounts(self, clause: Clause) -> list[re.Match[str]]:
-        signed = list(_AMOUNT.finditer(self.low, clause.start, clause.end))
+        signed = list(phrases.AMOUNT.finditer(self.low, clause.start, clause.end))
         spans = [m.span() for m in signed]
         bare = [
             m
-            for m in _BARE.finditer(self.low, clause.start, clause.end)
+            for m in phrases.BARE_AMOUNT.finditer(self.low, clause.start, clause.end)
             if not any(s <= m.start() < e for s, e in spans)
         ]
         return sorted((*signed, *bare), key=lambda m: m.start())
@@ -150,18 +87,18 @@ class Reader:
     def _named(self, names: Sequence[Mention], at: int, start: int) -> list[Mention]:
         """The names that end before this place with nothing but filler between, and those joined to them."""
         before = [m for m in names if m.end <= at]
-        if not before or not _FILLER.match(self._words(before[-1].end, at)):
+        if not before or not phrases.FILLER.match(self._words(before[-1].end, at)):
             return []
         group = [before[-1]]
         for mention in reversed(before[:-1]):
-            if not _JOINED.match(self.low[mention.end : group[0].start]):
+            if not phrases.JOINED_NAMES.match(self.low[mention.end : group[0].start]):
                 break
             group.insert(0, mention)
         return group
 
     def _is_denied(self, clause: Clause, at: int) -> bool:
         """ "No QTc above 480 ms", "who do not have an LVEF of 50 %": the sense is turned round, so nothing is read."""
-        return _DENIED.search(self.low[max(clause.start, at - 40) : at]) is not None
+        return phrases.DENIED.search(self.low[max(clause.start, at - 40) : at]) is not None
 
     def _words(self, start: int, end: int) -> str:
         """The text between, without what stands in closed brackets when that names no number."""
@@ -169,7 +106,7 @@ class Reader:
 
     def _continues(self, taken: Sequence[tuple[int, int]], at: int) -> bool:
         """Whether this amount follows right after another: "≥ 7.5 mg/day, and ≤ 60 mg/day"."""
-        return any(at - end >= 0 and _AND.match(self.low[end:at]) for _, end in taken)
+        return any(at - end >= 0 and phrases.AND_THEN.match(self.low[end:at]) for _, end in taken)
 
     def _read(self, clause: Clause, group: Sequence[Mention], amount: re.Match[str]) -> Iterator[Reading]:
         for position, mention in enumerate(group):
@@ -185,14 +122,14 @@ class Reader:
     def _limit(self, clause: Clause, concept: str, amount: re.Match[str]) -> tuple[str | None, str | None]:
         """The limit in the language's words, and what is to be asked about it."""
         groups = amount.groupdict()
-        sign = next((_SIGN_OF[name] for name in _SIGN_OF if groups.get(name)), None)
+        sign = next((phrases.SIGN_OF[name] for name in phrases.SIGN_OF if groups.get(name)), None)
         more = (groups.get("more") or "").strip()
         if more:
             sign = ">=" if more.split()[1] in ("higher", "more", "above", "greater") else "<="
         question = None
         if sign == "=":
             sign = self._proposed(clause, concept)
-            question = LOST.format(sign=_SIGN_WORDS.get(sign or "", ""))
+            question = LOST.format(sign=phrases.SIGN_WORDS.get(sign or "", ""))
         if sign is None:
             return None, None
         if normal := self._normal(amount, sign):
@@ -200,7 +137,7 @@ class Reader:
         unit = self._unit(groups.get("unit"), concept)
         if unit is None:
             return None, None
-        if _DURATION.match(self.low, amount.end()):
+        if phrases.DURATION.match(self.low, amount.end()):
             return None, None  # so much for so long: more than a limit
         return f"{sign} {groups['plain']} {unit}", question
 
@@ -230,10 +167,10 @@ class Reader:
             return None
         if not plain or plain.startswith("point"):
             return own if own.startswith("{") or (own == "%" and plain) else None
-        unit = _ucum(plain)
+        unit = phrases.ucum(plain)
         if unit is None:
             return None
-        fits = unit == own or convert(_ONE, unit, own, self.catalogue.concepts[concept].molar_mass) is not None
+        fits = unit == own or convert(Decimal(1), unit, own, self.catalogue.concepts[concept].molar_mass) is not None
         return unit if fits else None
 
     # -- special forms
@@ -241,9 +178,9 @@ class Reader:
     def _betweens(self, clause: Clause, names: Sequence[Mention]) -> Iterator[Reading]:
         """ "45% predicted ≤ forced vital capacity (FVC) ≤ 70% predicted"."""
         for mention in names:
-            lefts = _LEFT.finditer(self.low, clause.start, mention.start)
+            lefts = phrases.LIMIT_BEFORE.finditer(self.low, clause.start, mention.start)
             left = next((m for m in lefts if m.end() == mention.start), None)
-            right = _RIGHT.match(self.low, mention.end, clause.end)
+            right = phrases.LIMIT_AFTER.match(self.low, mention.end, clause.end)
             if left and right:
                 unit = self._unit(left["unit"], mention.concept)
                 if unit and unit == self._unit(right["unit"], mention.concept):
@@ -254,7 +191,9 @@ class Reader:
         """ "PT extended by at most 4 s" is read as 4 s above the upper limit of normal, and asked about."""
         for mention in names:
             match = (
-                _PROLONGED.match(self.low, mention.end, clause.end) if mention.concept == "prothrombin-time" else None
+                phrases.PROLONGED.match(self.low, mention.end, clause.end)
+                if mention.concept == "prothrombin-time"
+                else None
             )
             if match:
                 words: Words = {"value": {"of": mention.concept, "is": f"<= ULN + {match[1]} s"}}
@@ -266,10 +205,10 @@ class Reader:
         for mention in names:
             if self.catalogue.concepts[mention.concept].unit != "{class}":
                 continue
-            match = _CLASS.match(self.low, mention.end, clause.end)
+            match = phrases.CLASSES.match(self.low, mention.end, clause.end)
             if match is None:
                 continue
-            numbers = [_class_number(text) for text in (match[1], match[2]) if text]
+            numbers = [phrases.class_number(text) for text in (match[1], match[2]) if text]
             if clause.side == "exclusion" and max(numbers) == 4:
                 limit = f">= {min(numbers)} {{class}}"
             elif clause.side == "inclusion" and min(numbers) == 1:
@@ -282,7 +221,7 @@ class Reader:
     def _with_sexes(self, found: Sequence[Reading], clause: Clause) -> Iterator[Reading]:
         """A limit "for males" holds for men."""
         for reading in found:
-            match = _FOR_SEX.match(self.low, reading.end, clause.end)
+            match = phrases.FOR_SEX.match(self.low, reading.end, clause.end)
             if match is None:
                 yield reading
                 continue
@@ -302,7 +241,7 @@ class Reader:
         found: dict[int, Reading] = {}
         groups: list[list[Mention]] = []
         for mention in names:
-            if groups and _JOINED.match(self.low[groups[-1][-1].end : mention.start]):
+            if groups and phrases.JOINED_NAMES.match(self.low[groups[-1][-1].end : mention.start]):
                 groups[-1].append(mention)
             else:
                 groups.append([mention])
@@ -324,10 +263,10 @@ class Reader:
     def _polarity_of(self, clause: Clause, group: Sequence[Mention]) -> str | None:
         if self._is_denied(clause, group[0].start):
             return None
-        after = _SAID_AFTER.match(self.low, group[-1].end, clause.end)
+        after = phrases.SAID_AFTER.match(self.low, group[-1].end, clause.end)
         if after:
             return "negative" if after[1] == "negative" else "positive"
-        before = _SAID_BEFORE.search(self.low[max(clause.start, group[0].start - 60) : group[0].start])
+        before = phrases.SAID_BEFORE.search(self.low[max(clause.start, group[0].start - 60) : group[0].start])
         return before[1] if before else None
 
     # -- diagnoses and treatments
@@ -350,9 +289,9 @@ class Reader:
     def _is_excepted(self, clause: Clause, mention: Mention) -> bool:
         """Behind "except" up to the end of its bracket or sentence; right behind "not caused by" or "non-"."""
         before = self.low[clause.start : mention.start]
-        if _CAUSE.search(before):
+        if phrases.CAUSED_BY.search(before):
             return True
-        exceptions = list(_EXCEPT.finditer(before))
+        exceptions = list(phrases.EXCEPT_FOR.finditer(before))
         if not exceptions:
             return False
         between = before[exceptions[-1].end() :]
@@ -361,61 +300,6 @@ class Reader:
     def windows(self, start: int, end: int) -> list[tuple[str, int, int]]:
         """Every length of time "within" which something was, with its place: "3 mo"."""
         return [
-            (f"{m['count']} {_PERIOD_UNITS[m['unit'].rstrip('s')]}", m.start(), m.end())
-            for m in _WITHIN.finditer(self.low, start, end)
+            (f"{m['count']} {phrases.period_unit(m['unit'])}", m.start(), m.end())
+            for m in phrases.WITHIN.finditer(self.low, start, end)
         ]
-
-
-_ONE = Decimal(1)
-_DURATION = re.compile(r"[^.;]{0,60}?\bfor\s*(?:≥|>=|>|at least|over)?\s*\d+\s*(?:days|weeks|months)")
-_AND = re.compile(r"^[\s,]*(?:and|but)?[\s,]*(?:(?:for|in) (?:males|men|females|women)(?: and)?\s*)?$")
-_LEFT = re.compile(rf"(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?\s*(?:<=|≤)\s*")
-_RIGHT = re.compile(rf"[\s()a-z]{{0,12}}(?:<=|≤)\s*(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?")
-_PROLONGED = re.compile(
-    r"[\s(),a-z]{0,6}?(?:extended|prolonged|prolongation)\s*(?:by\s*)?"
-    rf"(?:<=|≤|at most|no more than)\s*({_NUMBER})\s*s\b"
-)
-_CLASS = re.compile(
-    r"[\s()a-z]{0,14}?\b(?:class|grade|level)\s*(iv|iii|ii|i|[1-4])\b"
-    r"(?:\s*(?:or|-|/|and|to)\s*(iv|iii|ii|i|[1-4])\b)?"
-)
-_FOR_SEX = re.compile(r"\s*(?:for|in)\s+(males|females|men|women)\b")
-_SAID_AFTER = re.compile(
-    r"[\s\-()a-z]{0,3}(?:\(hcv\)|antibod(?:y|ies)|titer|titre|is|are|was|were|result|test|in peripheral blood|\s)*"
-    r"(positiv(?:e|ity)|negative|(?:higher than|above) the (?:upper |lower )?limit of detection|detectable)"
-)
-_SAID_BEFORE = re.compile(r"\b(positive|negative)\s*(?:for|peripheral blood|serum|blood|urine|tests? for|\s|:)*$")
-_EXCEPT = re.compile(r"\b(?:except(?:ing)?(?: for)?|excluding|other than|with the exception of)\b")
-_DENIED = re.compile(
-    r"\b(?:no|not|without|never|neither|nor|absence of|free of|exclud\w+|except\w*|lack\w* of)\b[^,;.]*$"
-)
-_CAUSE = re.compile(r"(?:caused by|unrelated to|due to|non)[\s-]+(?:[a-z]+ or )?$")
-_WITHIN = re.compile(
-    r"\b(?:within|in|during|over)(?: the)?(?: (?:past|last|previous|preceding))?\s+(?P<count>\d{1,3})\s*-?\s*"
-    r"(?P<unit>days?|weeks?|months?|years?)\b"
-)
-_PERIOD_UNITS = {"day": "d", "week": "wk", "month": "mo", "year": "a"}
-_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4}
-
-
-def _class_number(text: str) -> int:
-    return _ROMAN[text] if text in _ROMAN else int(text)
-
-
-def _ucum(plain: str) -> str | None:
-    if re.match(r"^x?10\^?9/l$", plain):
-        return "10*9/L"
-    if re.match(r"^x?10\^?3/(?:ul|mm3)$", plain):
-        return "10*3/uL"
-    if plain.startswith("%"):
-        return "%"
-    if plain.startswith("g") and "/" in plain and plain not in ("g/l", "g/dl"):
-        return "g/(24.h)"
-    if "1.73" in plain:
-        return "mL/min/{1.73_m2}"
-    return _UNITS.get(plain) or canonical_unit(plain)
-
-
-def has_lost_signs(low: str) -> bool:
-    """Whether "=" stands where "at most" and "at least" stood: it precedes numbers, and neither sign occurs."""
-    return not re.search(r"[≤≥]|<=|>=", low) and len(re.findall(rf"[a-z)]\s*=\s*{_NUMBER}", low)) >= 2
