@@ -21,7 +21,8 @@ from mappings.yaml_files import DefinitionError, problems_of, read_yaml
 from trial_defs.cql import library_of
 from trial_defs.expressions import Trial
 from trial_defs.language import TrialWords
-from trial_defs.registry.draft import as_yaml, draft_of
+from trial_defs.registry.definition_file import as_yaml
+from trial_defs.registry.draft import draft_of
 from trial_defs.registry.record import Record, RegistryError, read_record
 from trial_defs.registry.refresh import Refreshed, refresh
 

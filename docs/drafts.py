@@ -16,7 +16,8 @@ from trial_defs.expressions import Trial
 from trial_defs.language import TrialWords, compile_trial
 from trial_defs.loader import OUR_TRIALS, load_trials
 from trial_defs.registry.comparison import Comparison, compare, is_limit
-from trial_defs.registry.draft import Draft, as_words, draft_of
+from trial_defs.registry.definition_file import as_words
+from trial_defs.registry.draft import Draft, draft_of
 from trial_defs.registry.record import read_record
 
 ROOT = Path(__file__).parents[1]
