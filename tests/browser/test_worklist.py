@@ -126,6 +126,16 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, base: str, size: str
     context.close()
 
 
+def test_a_row_prints_with_its_status_and_what_has_to_be_judged(page: Page) -> None:
+    open_row(page)
+    match = page.get_by_role("region", name="What is not settled")
+    expect(match.get_by_role("heading", name=re.compile("^◆? ?For a person to judge"))).to_be_hidden()
+    page.emulate_media(media="print")
+    expect(match.get_by_role("heading", name=re.compile("For a person to judge")).first).to_be_visible()
+    expect(page.get_by_role("region", name="The match").get_by_role("term").first).to_have_text("Status")
+    expect(page.get_by_role("button", name="Save status")).to_be_hidden()
+
+
 def test_the_list_prints_without_its_controls(page: Page) -> None:
     page.goto("/worklist?list=all")
     page.emulate_media(media="print")
