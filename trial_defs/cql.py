@@ -75,24 +75,31 @@ define function "High"(result FHIR.Observation): "Quantity"(First((result.refere
 
 define function "Low"(result FHIR.Observation): "Quantity"(First((result.referenceRange) R return R.low))
 
+// In one unit by their numbers alone: an arbitrary unit like [IU] is not converted, not even into itself.
+define function "Reaches"(amount System.Quantity, edge System.Quantity):
+  if amount.unit = edge.unit then amount.value >= edge.value else amount >= edge
+
+define function "Passes"(amount System.Quantity, edge System.Quantity):
+  if amount.unit = edge.unit then amount.value > edge.value else amount > edge
+
 // A result that is known from one side only (< 5) settles a limit that lies on its other side, and no other.
 define function "At least"(result FHIR.Observation, edge System.Quantity):
   case "Sign"(result)
-    when '' then "Amount"(result) >= edge
-    when '>' then if "Amount"(result) >= edge then true else null
-    when '>=' then if "Amount"(result) >= edge then true else null
-    when '<' then if "Amount"(result) <= edge then false else null
-    when '<=' then if "Amount"(result) < edge then false else null
+    when '' then "Reaches"("Amount"(result), edge)
+    when '>' then if "Reaches"("Amount"(result), edge) then true else null
+    when '>=' then if "Reaches"("Amount"(result), edge) then true else null
+    when '<' then if not "Passes"("Amount"(result), edge) then false else null
+    when '<=' then if not "Reaches"("Amount"(result), edge) then false else null
     else null
   end
 
 define function "Above"(result FHIR.Observation, edge System.Quantity):
   case "Sign"(result)
-    when '' then "Amount"(result) > edge
-    when '>' then if "Amount"(result) >= edge then true else null
-    when '>=' then if "Amount"(result) > edge then true else null
-    when '<' then if "Amount"(result) <= edge then false else null
-    when '<=' then if "Amount"(result) <= edge then false else null
+    when '' then "Passes"("Amount"(result), edge)
+    when '>' then if "Reaches"("Amount"(result), edge) then true else null
+    when '>=' then if "Passes"("Amount"(result), edge) then true else null
+    when '<' then if not "Passes"("Amount"(result), edge) then false else null
+    when '<=' then if not "Passes"("Amount"(result), edge) then false else null
     else null
   end
 
@@ -104,6 +111,18 @@ define function "Positive"(result FHIR.Observation):
   case
     when exists (((result.value as FHIR.CodeableConcept).coding) C where C.code.value in {POSITIVE}) then true
     when exists (((result.value as FHIR.CodeableConcept).coding) C where C.code.value in {NEGATIVE}) then false
+    else null
+  end
+
+define function "Unclear"(result FHIR.Observation):
+  exists (((result.value as FHIR.CodeableConcept).coding) C where C.code.value in {UNCLEAR})
+
+// A viral load: any number is one found; "less than" is below what the test can count, or can see.
+define function "Detected"(result FHIR.Observation):
+  case
+    when "Sign"(result) in { '', '>=' } and "Amount"(result).value > 0 then true
+    when "Sign"(result) = '>' and "Amount"(result).value >= 0 then true
+    when "Sign"(result) in { '', '<=' } and "Amount"(result).value = 0 then false
     else null
   end
 
@@ -206,6 +225,18 @@ define function "Enough of"(marks List<System.Integer>, needed System.Integer, o
 define function "Recorded"(fitting System.Integer, doubtful System.Integer, otherwise System.Boolean):
   case when fitting > 0 then true when doubtful > 0 then null else otherwise end
 
+// A current result that states it (2) or denies it (0) answers as well; results that disagree leave it open.
+define function "Recorded or stated"(
+  fitting System.Integer, doubtful System.Integer, otherwise System.Boolean, said List<System.Integer>
+):
+  case
+    when fitting > 0 then true
+    when not exists said then "Recorded"(fitting, doubtful, otherwise)
+    when Min(said) = 2 then true
+    when Max(said) > 0 or doubtful > 0 then null
+    else false
+  end
+
 define function "At least so many"(
   needed System.Integer, passing System.Integer, failing System.Integer, parts System.Integer
 ):
@@ -214,6 +245,7 @@ define function "At least so many"(
 
 _POSITIVE = ("10828004", "52101004", "260373001", "LA6576-8", "LA11882-0")
 _NEGATIVE = ("260385009", "2667000", "260415000", "LA6577-6", "LA11883-8")
+_UNCLEAR = ("82334004", "42425007", "419984006", "LA11884-6")
 _FUNCTIONS = {">=": "At least", ">": "Above", "<=": "At most", "<": "Below"}
 _UNITS = {"d": "days", "wk": "weeks", "mo": "months", "a": "years", "h": "hours"}
 _NULL = "(null as System.Boolean)"
@@ -249,6 +281,7 @@ def library_of(trial: x.Trial, catalogue: Catalogue) -> CqlLibrary:
         HEAD.replace("{SYSTEMS}", "\n".join(systems))
         .replace("{POSITIVE}", _texts(_POSITIVE))
         .replace("{NEGATIVE}", _texts(_NEGATIVE))
+        .replace("{UNCLEAR}", _texts(_UNCLEAR))
     )
     notes = [f"// Not in this library: {name} ({_comment(why)})" for name, why in left_out.items()]
     parts = (
@@ -375,17 +408,12 @@ class _Writer:
             raise NotSaid(f"{leaf.concept} may be calculated from other records")
         if leaf.runs > 1 or leaf.stable_for:
             raise NotSaid("several results in a row")
-        concept = self.catalogue.concepts[leaf.concept]
-        if isinstance(leaf.test, Polarity) and (
-            concept.positive_from is not None or concept.panel or concept.detection
-        ):
-            raise NotSaid(f"{leaf.concept} is read from a number or from a panel")
         found = self._results(leaf.concept)
         if leaf.pick == "latest":
             found = f'("Newest"({found}))'
         window = leaf.within or leaf.current_for
         inside = f'({found} R where "Day of"(R) on or after {_ago(window)})' if window else f"({found})"
-        test = self._test(leaf.test)
+        test = self._test(leaf.test, leaf.concept)
         if leaf.concept == _ON_ROOM_AIR:
             test = f"if {self._on_oxygen()}(R) then null else {test}"
         decide = "Agreed" if leaf.pick == "latest" else "Any"
@@ -410,17 +438,48 @@ class _Writer:
     def _results(self, concept: str) -> str:
         name = f"{concept}: results"
         if name not in self.shared:
+            fits = f"{self._is(concept)}(T.codes)"
+            if self.catalogue.concepts[concept].panel:
+                # One negative test of a panel says nothing of the panel.
+                fits += f" and ({self._is(concept, alone=True)}(T.codes) or {self._positive(concept)}(T.entry))"
+            self.shared[name] = f'define {_name(name)}: ("Results") T where {fits} return all T.entry'
+        return _name(name)
+
+    def _positive(self, concept: str) -> str:
+        """The function that says whether a result of the concept is positive: in words, or by its number."""
+        by_number = {name: rule for name in _family(concept, self.catalogue) if (rule := self._by_number(name))}
+        if not by_number:
+            return '"Positive"'
+        name = f"Positive {concept}"
+        if name not in self.shared:
+            rules = " ".join(
+                f'when {self._is(member, alone=True)}("Codes"(R.code)) then {rule}'
+                for member, rule in by_number.items()
+            )
             self.shared[name] = (
-                f'define {_name(name)}: ("Results") T where {self._is(concept)}(T.codes) return all T.entry'
+                f"define function {_name(name)}(R FHIR.Observation):\n"
+                f'  Coalesce("Positive"(R), case {rules} else {_NULL} end)'
             )
         return _name(name)
 
-    def _test(self, test: x.Test) -> str:
+    def _by_number(self, concept: str) -> str | None:
+        """What a number says where it decides between positive and negative."""
+        entry = self.catalogue.concepts[concept]
+        if entry.detection:
+            return '"Detected"(R)'
+        if entry.positive_from is None or entry.unit is None:
+            return None
+        unit, below = _text(entry.unit), entry.positive_from if entry.negative_below is None else entry.negative_below
+        positive = f'"At least"(R, {_number(entry.positive_from)} {unit})'
+        return f'(case when {positive} then true when "Below"(R, {_number(below)} {unit}) then false else {_NULL} end)'
+
+    def _test(self, test: x.Test, concept: str) -> str:
         match test:
             case Polarity():
-                return '"Positive"(R)' if test is Polarity.POSITIVE else 'not "Positive"(R)'
+                positive = f"{self._positive(concept)}(R)"
+                return positive if test is Polarity.POSITIVE else f"not {positive}"
             case x.Between():
-                return f"{self._test(test.low)} and {self._test(test.high)}"
+                return f"{self._test(test.low, concept)} and {self._test(test.high, concept)}"
             case x.Bound():
                 return f"{_name(_FUNCTIONS[test.comparator])}(R, {_limit(test)})"
 
@@ -441,8 +500,6 @@ class _Writer:
         return _name(name)
 
     def _condition(self, leaf: x.Condition) -> str:
-        if "Observation" in self.catalogue.where(leaf.concept) or leaf.current_for:
-            raise NotSaid(f"{leaf.concept} may be stated or denied by a result")
         found = self._diagnoses(leaf.concept, leaf.excepting)
         tests = ['"Goes on"(D)'] if leaf.when == "active" else []
         tests += [f'"Present since"(D, {_ago(leaf.within)})'] if leaf.within else []
@@ -456,7 +513,18 @@ class _Writer:
             # It is there, and not for so long yet.
             young = " and ".join([*tests, f"{lasts} is false"])
             silence = f"(if exists ({found} D where {young}) then false else {silence})"
-        return f'"Recorded"({fitting}, {doubtful}, {silence})'
+        if leaf.when == "ever" or leaf.began_within or leaf.lasting:
+            return f'"Recorded"({fitting}, {doubtful}, {silence})'
+        return f'"Recorded or stated"({fitting}, {doubtful}, {silence}, {self._stated(leaf)})'
+
+    def _stated(self, leaf: x.Condition) -> str:
+        """What the newest results that state presence or absence say, while they are current, each as a number."""
+        positive = f"{self._positive(leaf.concept)}(R)"
+        by_number = any(self._by_number(name) for name in _family(leaf.concept, self.catalogue))
+        speaks = f'{positive} is not null or "Unclear"(R)' + (" or R.value is FHIR.Quantity" if by_number else "")
+        newest = f'("Newest"(({self._results(leaf.concept)} R where {speaks})))'
+        current = f' where "Day of"(R) on or after {_ago(leaf.current_for)}' if leaf.current_for else ""
+        return f'({newest} R{current} return all "Mark"({positive}))'
 
     # Treatments
 

@@ -15,6 +15,7 @@ from tests.builders import bundle_of
 from trial_defs import expressions as x
 
 Json = dict[str, Any]
+_WORDS = ("positive", "negative", "indeterminate")
 _STATUSES = ("final",) * 8 + ("amended", "preliminary", "entered-in-error")
 
 
@@ -36,8 +37,12 @@ class _Maker:
                 continue
             match leaf:
                 case x.Value():
-                    found["results"].setdefault(leaf.concept, []).append(self._result(leaf))
+                    entry = self.catalogue.concepts[leaf.concept]
+                    concept = self.dice.choice((leaf.concept, *entry.includes)) if entry.panel else leaf.concept
+                    found["results"].setdefault(concept, []).append(self._result(leaf, concept))
                 case x.Condition():
+                    if self.dice.random() < 0.1:
+                        found["results"].setdefault(leaf.concept, []).append(self._statement(leaf))
                     concept = self.dice.choice((leaf.concept, *leaf.excepting))
                     found["conditions"].setdefault(concept, []).append(self._diagnosis(leaf))
                 case x.Treatment():
@@ -61,11 +66,11 @@ class _Maker:
         anywhere = self.today - timedelta(days=self.dice.randrange(0, 900))
         return min(self.today, self.dice.choice((beside, anywhere))).isoformat()
 
-    def _result(self, leaf: x.Value) -> Json:
-        unit = self.catalogue.concepts[leaf.concept].unit
+    def _result(self, leaf: x.Value, concept: str) -> Json:
+        unit = self.catalogue.concepts[concept].unit
         spec: Json = {"status": self.dice.choice(_STATUSES), "taken": self._day((leaf.within, leaf.current_for))}
         if isinstance(leaf.test, Polarity) or not unit:
-            return spec | {"value": self.dice.choice(("positive", "negative", "indeterminate"))}
+            return spec | {"value": self.dice.choice((*_WORDS, *self._numbers(concept)))}
         bound = self.dice.choice((leaf.test.low, leaf.test.high)) if isinstance(leaf.test, x.Between) else leaf.test
         low, high = self.catalogue.concepts[leaf.concept].plausible or (Decimal(0), Decimal(400))
         upper = low + (high - low) * Decimal(self.dice.choice(("0.02", "0.05", "0.1")))
@@ -76,6 +81,18 @@ class _Maker:
         if bound.times and self.dice.random() < 0.85:
             spec["range"] = f"{upper / 4}..{upper}"
         return spec | {"value": f"{sign}{format(number.quantize(Decimal('0.001')), 'f')} {unit}"}
+
+    def _statement(self, leaf: x.Condition) -> Json:
+        """A result that states the diagnosis or denies it."""
+        return {"taken": self._day((leaf.within, leaf.current_for)), "value": self.dice.choice(_WORDS)}
+
+    def _numbers(self, concept: str) -> list[str]:
+        """Values beside the numbers that decide between positive and negative, where some do."""
+        entry = self.catalogue.concepts[concept]
+        if entry.detection:
+            return [f"{number} {entry.unit}" for number in ("0", "250", "< 20", "> 1000")]
+        edges = [edge for edge in (entry.positive_from, entry.negative_below) if edge is not None]
+        return [f"{sign}{edge} {entry.unit}" for edge in edges for sign in ("", "< ", "> ")]
 
     def _diagnosis(self, leaf: x.Condition) -> Json:
         periods = (leaf.within, leaf.began_within, leaf.lasting)

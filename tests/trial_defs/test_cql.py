@@ -111,3 +111,23 @@ def test_a_dialysis_that_is_completed_may_go_on(served: Served) -> None:
     assert "goesOn: if T.goesOn or T.last after T.first then T.goesOn else null" in dialysis
     assert "goesOn" not in transplant
     assert '("All Condition") T where "Is dialysis"(T.codes)' in dialysis
+
+
+def test_a_number_is_positive_or_negative_where_the_catalogue_says_so(served: Served) -> None:
+    text = library_of(served.trials["NCT06680388"], served.catalogue).text
+    assert "when \"At least\"(R, 25.0 'm[IU]/mL') then true when \"Below\"(R, 5.0 'm[IU]/mL') then false" in text
+    assert 'when "Is hcv-rna alone"("Codes"(R.code)) then "Detected"(R)' in text
+
+
+def test_one_negative_test_of_a_panel_is_not_among_its_results(served: Served) -> None:
+    text = library_of(served.trials["NCT06680388"], served.catalogue).text
+    said = define(text, "hiv: results")
+    assert '"Is hiv"(T.codes) and ("Is hiv alone"(T.codes) or "Positive hiv"(T.entry))' in said
+
+
+def test_a_diagnosis_may_be_stated_or_denied_by_a_result_while_it_is_current(served: Served) -> None:
+    text = library_of(served.trials["CNCT19-AID"], served.catalogue).text
+    said = define(text, "E3.pregnancy")
+    assert '"Recorded or stated"(' in said
+    assert '"Newest"(("pregnancy: results" R where "Positive pregnancy"(R) is not null' in said
+    assert '("Today" - 28 days)' in said
