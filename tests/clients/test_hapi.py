@@ -23,6 +23,7 @@ from tests.server import demo_server
 
 Json = dict[str, Any]
 PAGE = 20
+PATIENCE = 30_000  # ms
 PATIENTS = [patient.id for patient in demo_patients(datetime.now(UTC).date())]
 NEAR_MISS = "demo-lupus-near-miss"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -190,14 +191,14 @@ def test_an_edit_in_the_page_changes_the_cards_and_not_the_server(service: str, 
     with api.sync_playwright() as playwright:
         page = playwright.chromium.launch(executable_path=CHROMIUM).new_page()
         page.goto(f"{service}/demo/patients/{NEAR_MISS}")
-        cards = page.locator("#cards")
-        api.expect(cards).to_contain_text("near miss")
+        cards = api.expect(page.locator("#cards"))
+        cards.to_contain_text("near miss", timeout=PATIENCE)
         page.get_by_role("button", name="New result for Platelets").click()
         page.get_by_label(re.compile("^Platelets today")).fill("40")
         page.get_by_role("button", name="Save").click()
         api.expect(page.locator("#edited")).to_have_text("Edited in this tab: Observation")
-        api.expect(cards).not_to_contain_text("near miss")
-        api.expect(cards).to_contain_text("possibly eligible")
+        cards.not_to_contain_text("near miss", timeout=PATIENCE)
+        cards.to_contain_text("possibly eligible")
     assert get(f"{ehr}/_history?_summary=count").json()["total"] == before
 
 
