@@ -53,6 +53,11 @@ class Served:
         return Gates(tuple(self.trials.values()))
 
     @cached_property
+    def criteria(self) -> int:
+        """How many there are, each once for a trial however many cohorts share it."""
+        return sum(len({id(c) for cohort in trial.cohorts for c in cohort.criteria}) for trial in self.trials.values())
+
+    @cached_property
     def names(self) -> Mapping[str, str]:
         """Version and hash of every definition, as the audit trail names them."""
         return definitions_of(self.trials.values())

@@ -12,7 +12,18 @@ from cds_hooks.wording import Titles, day_words, explanation, interval_words, pe
 from mappings.catalogue import Catalogue
 from mappings.facts import Episode, Result, SourceReport
 from mappings.times import Moment
-from trial_defs.findings import CohortMatch, Evidence, Finding, Margin, Match, Outcome, PersonFact, TrialMatch, Verdict
+from trial_defs.findings import (
+    ALIKE,
+    CohortMatch,
+    Evidence,
+    Finding,
+    Margin,
+    Match,
+    Outcome,
+    PersonFact,
+    TrialMatch,
+    Verdict,
+)
 
 VERSION = "0.1.0"  # of the engine; the same input, definitions and version give the same report
 
@@ -85,8 +96,18 @@ def _kept_criterion(finding: Finding, titles: Titles) -> Json:
     key = ("entry", titles)
     entry: Json | None = finding.kept.get(key)
     if entry is None:
-        entry = finding.kept[key] = _criterion(finding, titles)
+        entry = finding.kept[key] = _of_another(finding, titles) or _criterion(finding, titles)
     return entry
+
+
+def _of_another(finding: Finding, titles: Titles) -> Json | None:
+    """The entry of a finding that was made from one about another criterion, where its words do not stand in it."""
+    alike: Finding | None = finding.kept.get(ALIKE)
+    criterion = finding.criterion
+    if alike is None or alike.criterion.step != criterion.step or finding.outcome is Outcome.NEEDS_HUMAN:
+        return None
+    own = {"id": criterion.id, "source": criterion.source, "text": criterion.text}
+    return _kept_criterion(alike, titles) | own
 
 
 def _criterion(finding: Finding, titles: Titles) -> Json:

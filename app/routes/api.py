@@ -29,6 +29,7 @@ from cds_hooks.report import report_of
 from mappings.chart import ChartBuilder, ChartError
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
+from trial_defs.gates import MANY
 
 router = APIRouter(prefix="/api/v1", tags=["API"])
 
@@ -109,7 +110,9 @@ async def match_chart(
     trials = chosen(served, trial)
     body = await read_body(request, services.settings.max_match_bytes)
     work = (body, trials, served, moment, zone)
-    report, patient = await asyncio.to_thread(_match, *work) if len(body) > _BIG else _match(*work)
+    report, patient = (
+        await asyncio.to_thread(_match, *work) if len(body) > _BIG or len(trials) > MANY else _match(*work)
+    )
     await audit_match(services, caller, patient, trials)
     return Response(report, media_type="application/json")
 

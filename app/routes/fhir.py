@@ -33,6 +33,7 @@ from mappings.labels import restricted_sources
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
 from trial_defs.findings import RANK
+from trial_defs.gates import MANY
 
 Json = dict[str, Any]
 Search = Callable[[Served, tuple[str, ...]], Iterable[str]]
@@ -262,7 +263,9 @@ async def match_as_fhir(
     asked = as_of if asked is None else asked
     moment = services.clock() if asked is None else moment_of(asked, zone)
     work = (chart, trials, services, moment, zone, _base(request))
-    answer, patient = await asyncio.to_thread(_matched, *work) if len(body) > _BIG else _matched(*work)
+    answer, patient = (
+        await asyncio.to_thread(_matched, *work) if len(body) > _BIG or len(trials) > MANY else _matched(*work)
+    )
     await audit_match(services, caller, patient, trials)
     return Response(answer, media_type=FHIR_TYPE)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
@@ -26,6 +27,8 @@ from mappings.catalogue import Catalogue, Concept
 from trial_defs import expressions as x
 from trial_defs.coverage import Decidable, decidable
 
+TRIALS_ON_A_PAGE = 100
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -38,21 +41,44 @@ def install_assets(app: FastAPI) -> None:
 async def start(request: Request) -> Response:
     services = services_of(request)
     served = services.definitions.now
-    criteria = sum(len(_criteria(trial)) for trial in served.trials.values())
-    counts = {"trials": len(served.trials), "criteria": criteria, "concepts": len(served.catalogue.concepts)}
+    counts = {"trials": len(served.trials), "criteria": served.criteria, "concepts": len(served.catalogue.concepts)}
     has_worklist = services.settings.is_demo or services.login.is_set_up
     return _page(services, "start.html", has_worklist=has_worklist, **counts)
 
 
 @router.get("/trials")
-async def trials(request: Request) -> Response:
+async def trials(request: Request, q: str = "", page: str = "1") -> Response:
+    """The trials whose id, title, sponsor or cohorts have every word of `q`, so many on a page."""
     services = services_of(request)
     today = services.clock().date()
+    served = services.definitions.now
+    words = q.casefold().split()
+    found = [t for t in served.trials.values() if _has(t, words)] if words else list(served.trials.values())
+    last = max(1, -(-len(found) // TRIALS_ON_A_PAGE))
+    number = min(int(page), last) if page.isascii() and page.isdigit() and len(page) < 7 else 1
+    number = max(number, 1)
     rows = [
         {"trial": trial, "status": recruiting_words(trial, today), "shares": _shares(trial)}
-        for trial in services.definitions.now.trials.values()
+        for trial in found[(number - 1) * TRIALS_ON_A_PAGE : number * TRIALS_ON_A_PAGE]
     ]
-    return _page(services, "trials.html", rows=rows, definition_words=definition_words)
+    return _page(
+        services,
+        "trials.html",
+        rows=rows,
+        definition_words=definition_words,
+        q=q[:200],
+        number=number,
+        last=last,
+        found=len(found),
+        is_searched=bool(words) or len(served.trials) > TRIALS_ON_A_PAGE,
+        address=lambda at: f"?{urlencode({'q': q, 'page': at} if q else {'page': at})}",
+    )
+
+
+def _has(trial: x.Trial, words: Sequence[str]) -> bool:
+    titles = (cohort.title for cohort in trial.cohorts)
+    text = " ".join((trial.id, trial.title, trial.short_title, trial.sponsor, *titles)).casefold()
+    return all(word in text for word in words)
 
 
 @router.get("/trials/{trial_id}")
