@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mappings.catalogue import Catalogue, load_catalogue
+from trial_defs.compiler import compile_trial
 from trial_defs.expressions import Trial
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 from trial_defs.loader import OUR_TRIALS, load_trials
 from trial_defs.registry.comparison import Comparison, compare, is_limit
 from trial_defs.registry.definition_file import as_words

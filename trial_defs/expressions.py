@@ -1,6 +1,6 @@
 """What a criterion asks, compiled: concepts resolved, limits in canonical units, lengths of time parsed.
 
-A closed union of frozen values. `language.py` is the door through which they come in, `evaluation.py` gives them their
+A closed union of frozen values. `compiler.py` makes them of a definition's words, `evaluation.py` gives them their
 meaning.
 """
 

@@ -1,7 +1,7 @@
 """What the language lets pass and an author should not: rules about whole cohorts, cases and versions.
 
-`language.py` refuses what cannot be read (unknown concepts, wrong units, limits outside the plausible range). The rules
-here look at what was read. Every rule answers with problems in words that say what to do.
+`language.py` and `compiler.py` refuse what cannot be read (unknown verbs and concepts, wrong units, limits outside the
+plausible range). The rules here look at what was read. Every rule answers with problems in words that say what to do.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from mappings.catalogue import Catalogue
 from mappings.facts import Polarity
 from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
 from trial_defs import expressions as x
+from trial_defs.compiler import compile_trial
 from trial_defs.coverage import Decidable, decidable
-from trial_defs.language import CriterionWords, TrialWords, compile_trial
+from trial_defs.language import CriterionWords, TrialWords
 
 Found = Iterator[tuple[str, str]]  # where in the definition; what is wrong and what to do
 

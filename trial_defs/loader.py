@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
+from trial_defs.compiler import compile_trial
 from trial_defs.expressions import Trial
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 
 OUR_TRIALS = Path(__file__).parent / "trials"
 

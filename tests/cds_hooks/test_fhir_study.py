@@ -16,8 +16,9 @@ from cds_hooks.fhir_capabilities import capabilities, match_operation
 from cds_hooks.fhir_study import group_id, group_of, matching, study_of
 from cds_hooks.fhir_terms import CODE_SYSTEMS, code_system_of, concept_map_of, value_set_of
 from mappings.catalogue import Catalogue, load_catalogue
+from trial_defs.compiler import compile_trial
 from trial_defs.expressions import Cohort, Trial
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 from trial_defs.loader import OUR_TRIALS, load_trials
 
 Json = dict[str, Any]

@@ -13,10 +13,11 @@ from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
 from tests.builders import PATIENT, body_of
 from tests.case_files import all_cases
+from trial_defs.compiler import compile_trial
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
 from trial_defs.findings import Finding, Match, Outcome, Verdict
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 LUPUS: dict[str, Any] = {

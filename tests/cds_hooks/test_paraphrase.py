@@ -12,8 +12,9 @@ from cds_hooks.paraphrase import near_miss_words, paraphrase
 from cds_hooks.wording import titles_of
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import read_yaml
+from trial_defs.compiler import compile_trial
 from trial_defs.expressions import Expression, Trial
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 
 HERE = Path(__file__)
 

@@ -13,8 +13,9 @@ from cds_hooks.report import report_of
 from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
 from tests.mappings.charts import LOINC, SUBJECT, a_bundle, a_condition, a_patient, code, quantity
+from trial_defs.compiler import compile_trial
 from trial_defs.evaluation import match
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 Json = dict[str, Any]

@@ -26,9 +26,10 @@ from mappings.yaml_files import DefinitionError, read_yaml
 from tests.case_files import FOLDER, Case, cases_of, differences, facts_for, questions
 from tests.mutation.mutants import changed_criteria, changed_gates
 from trial_defs import expressions as x
+from trial_defs.compiler import compile_trial
 from trial_defs.evaluation import evaluate
 from trial_defs.findings import Finding
-from trial_defs.language import CohortWords, CriterionWords, TrialWords, compile_trial
+from trial_defs.language import CohortWords, CriterionWords, TrialWords
 from trial_defs.loader import OUR_TRIALS
 
 ROOT = Path(__file__).parents[2]

@@ -21,9 +21,10 @@ from mappings.chart import Chart, ChartBuilder
 from tests.mappings.charts import a_bundle, a_condition, a_patient, an_observation, quantity
 from trial_defs import expressions as x
 from trial_defs.attestation import Attestation, content_of, newest
+from trial_defs.compiler import compile_trial
 from trial_defs.evaluation import match
 from trial_defs.findings import Basis, CohortMatch, Finding, Match, Outcome, Verdict
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 from trial_defs.silence import Silences
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

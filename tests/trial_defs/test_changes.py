@@ -15,9 +15,10 @@ from cds_hooks.wording import titles_of
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import read_yaml
 from trial_defs.changes import changes
+from trial_defs.compiler import compile_trial
 from trial_defs.expressions import Trial
 from trial_defs.history import OUR_HISTORY, history_folder, history_of, keep_version
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 from trial_defs.lint import meaning_of, read_versions
 from trial_defs.loader import OUR_TRIALS, read_trial
 

@@ -15,10 +15,11 @@ from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
 from mappings.yaml_files import read_yaml
 from tests.builders import PATIENT, body_of
+from trial_defs.compiler import compile_trial
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
 from trial_defs.findings import CohortMatch
-from trial_defs.language import VERBS, TrialWords, compile_trial
+from trial_defs.language import VERBS, TrialWords
 from trial_defs.loader import read_trial
 
 README = Path(__file__).parents[2] / "trial_defs" / "README.md"

@@ -11,7 +11,8 @@ import yaml
 
 from mappings.catalogue import Catalogue
 from tests.case_files import FOLDER
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.compiler import compile_trial
+from trial_defs.language import TrialWords
 from trial_defs.lint import (
     KnownVersion,
     changed_silently,

@@ -15,8 +15,9 @@ from mappings.yaml_files import DefinitionError
 from trial_defs.language import TrialWords
 from trial_defs.loader import OUR_TRIALS, load_trials, read_trial
 from trial_defs.registry.comparison import Comparison, compare, is_limit
+from trial_defs.registry.criteria import Drafted
 from trial_defs.registry.definition_file import as_yaml
-from trial_defs.registry.draft import Draft, Drafted, draft_of
+from trial_defs.registry.draft import Draft, draft_of
 from trial_defs.registry.record import RegistryError, read_record
 from trial_defs.registry.refresh import Refreshed, refresh
 from trial_defs.registry.splitting import clauses, plain, sections

@@ -10,8 +10,9 @@ import pytest
 
 from app.definitions import OUR_CONCEPTS
 from mappings.catalogue import Catalogue, load_catalogue
+from trial_defs.compiler import compile_trial
 from trial_defs.expressions import Criterion
-from trial_defs.language import TrialWords, compile_trial
+from trial_defs.language import TrialWords
 from trial_defs.loader import OUR_TRIALS, load_trials
 from trial_defs.rendering import criterion_words
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import yaml
 
 from mappings.catalogue import Catalogue
-from trial_defs.registry.draft import Draft, Drafted
+from trial_defs.registry.criteria import Drafted
+from trial_defs.registry.draft import Draft
 from trial_defs.registry.lexicon import lexicon_for
 from trial_defs.registry.recognition import Words
 from trial_defs.registry.splitting import Side, plain, sections
