@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.forms import read_form
 from app.login import OPERATOR, Person
-from app.routes.worklist import back_to, detail_page, gone_page
+from app.routes.worklist import back_to, change_audited, detail_page, gone_page
 from app.wiring import Services, services_of
 from app.worklist.answering import Answering, NotAnAnswer, attestation, whose
 from app.worklist.records import Row
@@ -69,6 +69,4 @@ def _written_down(
     row: Row, kind: str, said: str, person: Person, services: Services, now: datetime
 ) -> list[sa.Executable]:
     """The line of the audit trail, and that of the row's history."""
-    call = services.worklist.audited(row, "worklist-change", person)
-    audited = services.audit.statements(call, now) if call else []
-    return [*audited, *services.worklist.noted(row, kind, said, person, now)]
+    return [*change_audited(services, row, person), *services.worklist.noted(row, kind, said, person, now)]

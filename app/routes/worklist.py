@@ -13,6 +13,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import msgspec
+import sqlalchemy as sa
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -238,7 +239,8 @@ async def set_status(request: Request, row_id: str) -> Response:
     if found is None or found.row.is_hidden:
         return gone_page(services, person)
     was = form.get("was", found.row.status)
-    if was != found.row.status or not await services.worklist.set_status(found.row, status, person, services.clock()):
+    at, also = services.clock(), change_audited(services, found.row, person)
+    if was != found.row.status or not await services.worklist.set_status(found.row, status, person, at, also):
         now = await services.worklist.detail(row_id)
         problem = "Somebody has given another status meanwhile; yours was not saved. This is how it stands now."
         return (
@@ -246,7 +248,6 @@ async def set_status(request: Request, row_id: str) -> Response:
             if now is None
             else await detail_page(services, person, now, 409, problem=problem)
         )
-    await _note(services, [found.row], "worklist-change", person)
     return back_to(row_id, "status")
 
 
@@ -261,8 +262,8 @@ async def add_note(request: Request, row_id: str) -> Response:
     if not text or len(text) > LONGEST_NOTE:
         problem = f"A note has 1 to {LONGEST_NOTE} characters; it was not saved."
         return await detail_page(services, person, found, 422, problem=problem, note=text)
-    await services.worklist.add_note(found.row, text, person, services.clock())
-    await _note(services, [found.row], "worklist-change", person)
+    also = change_audited(services, found.row, person)
+    await services.worklist.add_note(found.row, text, person, services.clock(), also)
     return back_to(row_id, "note")
 
 
@@ -273,8 +274,14 @@ def back_to(row_id: str, saved: str) -> Response:
 # -- parts
 
 
+def change_audited(services: Services, row: Row, person: Person) -> list[sa.Executable]:
+    """What writes into the audit trail that this person changed this row, in the transaction of the change."""
+    call = services.worklist.audited(row, "worklist-change", person)
+    return services.audit.statements(call, services.clock()) if call else []
+
+
 async def _note(services: Services, rows: Sequence[Row], action: str, person: Person) -> None:
-    """Who saw or changed what, in the audit trail."""
+    """Who saw what, in the audit trail."""
     calls = [services.worklist.audited(row, action, person) for row in rows]
     await services.audit.note_all([call for call in calls if call], services.clock())
 

@@ -260,8 +260,10 @@ class Worklist:
 
     # -- what a person says
 
-    async def set_status(self, row: Row, status: str, person: Person, now: datetime) -> bool:
-        """Give the row a status; False where somebody else has given it another one meanwhile."""
+    async def set_status(
+        self, row: Row, status: str, person: Person, now: datetime, also: Sequence[sa.Executable] = ()
+    ) -> bool:
+        """Give the row a status, with `also`; False where somebody else has given it another one meanwhile."""
         changed = sa.update(ROWS).where(ROWS.c.id == row.id, ROWS.c.status == row.status)
         async with self._records.transaction() as connection:
             done = await connection.execute(changed.values(status=status, changed_at=now))
@@ -269,6 +271,8 @@ class Worklist:
                 return False
             await self._add_event(connection, row.id, "status", status, None, person, now)
             await self._set_aside(connection, row.id, status, now)
+            for statement in also:
+                await connection.execute(statement)
         return True
 
     async def _set_aside(self, connection: AsyncConnection, row_id: str, status: str, now: datetime) -> None:
@@ -281,10 +285,12 @@ class Worklist:
                 sa.insert(Dismissal).values(self._records.dismissal(identity, row, reason, since=now))
             )
 
-    async def add_note(self, row: Row, text: str, person: Person, now: datetime) -> None:
+    async def add_note(
+        self, row: Row, text: str, person: Person, now: datetime, also: Sequence[sa.Executable] = ()
+    ) -> None:
         async with self._records.transaction() as connection:
-            await connection.execute(sa.update(ROWS).where(ROWS.c.id == row.id).values(changed_at=now))
-            await self._add_event(connection, row.id, "note", "", text, person, now)
+            for statement in (*self.noted(row, "note", text, person, now), *also):
+                await connection.execute(statement)
 
     def noted(self, row: Row, kind: str, note: str, person: Person, now: datetime) -> list[sa.Executable]:
         """What writes into the history of a row that a person did something that is kept elsewhere."""
