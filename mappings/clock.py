@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
+from functools import cached_property
 
 from mappings import fhir
-from mappings.times import Moment, Period, add_months, parse_moment, start_of_day
+from mappings.times import Moment, Period, add_months, at_instant, parse_moment, start_of_day
+from mappings.watched_day import HORIZON, SHOWN, Watch, WatchedDay, WatchedInstant
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -28,6 +30,11 @@ class Clock:
     @property
     def today(self) -> date:
         return self.as_of.astimezone(self.zone).date()
+
+    @property
+    def now(self) -> Moment:
+        """`as_of` as the date of something."""
+        return at_instant(self.as_of, self.zone)
 
     def moment(self, text: str | None) -> Moment | None:
         """When it was; None where there is no date, or none that can be read."""
@@ -74,3 +81,45 @@ class Clock:
             return None
         first, last = add_months(born[0], 12 * youngest), add_months(born[1], 12 * (oldest + 1)) - timedelta(1)
         return self.days(first, last, f"at the age of {youngest}" + (f" to {oldest}" if oldest > youngest else ""))
+
+
+class WatchedClock(Clock):
+    """A clock that notes until when everything that it was asked stays the same."""
+
+    @cached_property
+    def watch(self) -> Watch:
+        today = super().today
+        return Watch(today, today + timedelta(HORIZON))
+
+    @property
+    def until(self) -> datetime:
+        """The first moment at which an answer may be different."""
+        day = start_of_day(self.watch.until, self.zone)
+        return min(day, self.watch.moment) if self.watch.moment else day
+
+    @property
+    def today(self) -> date:
+        return WatchedDay.of(self.watch)
+
+    @property
+    def now(self) -> Moment:
+        moment, today = WatchedInstant.of(self.as_of, self.watch), self.today
+        return Moment(moment, moment, today, today, SHOWN)
+
+    def is_future(self, text: str | None) -> bool:
+        is_future = super().is_future(text)
+        if is_future and (moment := self.moment(text)):
+            self.watch.note_moment(moment.earliest)
+        return is_future
+
+    def is_over(self, end: Moment) -> bool:
+        is_over = super().is_over(end)
+        if not is_over:
+            self.watch.note_moment(end.latest)
+        return is_over
+
+    def is_to_come(self, end: Moment) -> bool:
+        is_to_come = super().is_to_come(end)
+        if is_to_come:
+            self.watch.note_moment(end.earliest)
+        return is_to_come

@@ -13,7 +13,7 @@ from mappings import glucocorticoids
 from mappings.catalogue import current_for
 from mappings.derived import DERIVATIONS, ckd_epi_2021, cockcroft_gault, qtc_bazett
 from mappings.facts import Episode, Interval, Reason, Result, Sex
-from mappings.times import at_instant, whole_years
+from mappings.times import whole_years
 from mappings.units import convert
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _dose(concept: str, facts: PatientFacts) -> Derived:
     result = Result(
         concept=concept,
         source=inputs[0].source if inputs else facts.person.reference,
-        taken=at_instant(facts.as_of, facts.zone),
+        taken=facts.now,
         value=Interval(dose.low, dose.high),
         unit=facts.catalogue.concepts[concept].unit or "mg/d",
         recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",

@@ -7,6 +7,7 @@ from datetime import date
 from mappings import fhir
 from mappings.clock import Clock
 from mappings.facts import Person, Sex
+from mappings.watched_day import asked_of
 
 _BIRTH_SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
 _SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-sex"
@@ -28,9 +29,12 @@ def person_of(patient: fhir.Patient, reference: str, clock: Clock) -> Person:
 def _born(patient: fhir.Patient, clock: Clock) -> tuple[date, date] | None:
     """The days on which the patient may have been born."""
     moment = clock.moment(patient.birth_date)
-    if moment is None or moment.first_day > clock.today or moment.first_day.year < clock.today.year - _OLDEST:
+    if moment is None:
         return None
-    return moment.first_day, min(moment.last_day, clock.today)
+    first, today = moment.first_day, clock.today
+    if first > today or asked_of(today, lambda day: first.year < day.year - _OLDEST):
+        return None
+    return first, min(moment.last_day, today)
 
 
 def _sex(patient: fhir.Patient) -> Sex | None:

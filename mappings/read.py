@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
-from itertools import chain, groupby, repeat
+from itertools import chain, groupby
 
 from msgspec.structs import replace
 
@@ -38,14 +39,19 @@ class PatientFacts:
         self.catalogue = catalogue
         self.declines_research = declines_research(chart, clock)
         self._chart, self._clock = chart, clock
-        self._reader = observations.ResultReader(self.person, clock, self._is_on_oxygen)
         self._index = Index(catalogue, self.person, clock)
         self._index.add(chart)
+        self._reader = observations.ResultReader(self.person, clock, _Oxygen(self._index))
         self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
         self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
         self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
         self._said: dict[str, bool] = {}
+
+    @property
+    def now(self) -> Moment:
+        """The moment of reading, as the date of what is worked out for it."""
+        return self._clock.now
 
     def state(self, resource_type: str) -> SourceState:
         """How completely a resource type was read."""
@@ -69,59 +75,28 @@ class PatientFacts:
         those that only their words name.
         """
         if concept not in self._results:
-            found = estimates.with_derived(concept, Lazily(self._recorded(concept)), self)
-            named = self._index.named.get(concept)
-            self._results[concept] = Lazily(chain(found, map(self._named, named, repeat(concept))) if named else found)
+            # What is read later holds the reader and the index, not these facts: a ring would keep the chart alive.
+            recorded = Lazily(_recorded(concept, self._index, self._reader))
+            found = estimates.with_derived(concept, recorded, self)
+            named = _named(concept, self._index, self._reader)
+            self._results[concept] = Lazily(chain(found, named))
         return self._results[concept]
-
-    def _named(self, found: observations.Found, concept: str) -> Result:
-        """A result that only its words say to be one of the concept: no answer, and no silence either."""
-        read = self._reader.result_of(found, concept, self.catalogue.concepts[concept])
-        name = fhir.words_of(found.observation.code)
-        note = f"one called “{name}” ({read.recorded or 'without a value'}) carries no code that is known"
-        return replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
-
-    def _recorded(self, concept: str) -> Iterator[Result]:
-        """The results that the chart itself holds, newest first."""
-        for group in newest_first(self._index.results.get(concept, ()), self._clock):
-            read = [
-                (result, item.observation)
-                for item, member in group
-                if _speaks(result := self._read(item, member, concept), member, concept, self.catalogue)
-            ]
-            read.sort(key=lambda pair: _newness(pair[0], pair[1], self._clock), reverse=True)
-            yield from (result for result, _ in read)
 
     def episodes(self, concept: str) -> tuple[Episode, ...]:
         """Everything on record for the concept that counts, whether over or not, latest start first."""
         if concept not in self._episodes:
-            self._episodes[concept] = self._read_episodes(concept, self._index.episodes.get(concept, ()))
+            self._episodes[concept] = _episodes(concept, self._index.episodes.get(concept, ()), self.catalogue)
         return self._episodes[concept]
 
     def allergies(self, concept: str) -> tuple[Episode, ...]:
         """Allergies and intolerances to the concept; they are no exposures."""
-        return self._read_episodes(concept, self._index.allergies.get(concept, ()))
+        return _episodes(concept, self._index.allergies.get(concept, ()), self.catalogue)
 
     def dose_changed_since(self, day: date) -> bool | None:
         """Whether the daily glucocorticoid dose has changed after that day; None where the chart does not say."""
         if not self.readable(glucocorticoids.CLASS):
             return None
         return glucocorticoids.changed_since(day, self.episodes(glucocorticoids.CLASS), self.catalogue, self.today)
-
-    def _read(self, found: observations.Found, member: str, concept: str) -> Result:
-        asked, entry = self.catalogue.concepts[concept], self.catalogue.concepts[member]
-        return self._reader.result_of(found, concept, _in_unit_of(asked, entry))
-
-    def _is_on_oxygen(self, moment: Moment) -> bool:
-        return any(_covers(episode, moment) for name in OXYGEN_THERAPIES for episode in self.episodes(name))
-
-    def _read_episodes(self, concept: str, found: Iterable[tuple[Reader, str]]) -> tuple[Episode, ...]:
-        read = []
-        for reader, member in found:
-            episode = reader(concept, member)
-            entry = self.catalogue.concepts.get(member)
-            read.append(replace(episode, ongoing=False) if entry and entry.past else episode)
-        return tuple(sorted(read, key=_lateness, reverse=True))
 
     def _report(self, name: str) -> SourceReport:
         chart, index = self._chart, self._index
@@ -135,6 +110,37 @@ class PatientFacts:
         return SourceReport(name, state, chart.counts.get(name, 0), tuple(sorted(excluded.items())), unreadable)
 
 
+def _recorded(concept: str, index: Index, reader: observations.ResultReader) -> Iterator[Result]:
+    """The results that the chart itself holds, newest first."""
+    clock, concepts = index.clock, index.catalogue.concepts
+    for group in newest_first(index.results.get(concept, ()), clock):
+        read = []
+        for item, member in group:
+            result = reader.result_of(item, concept, _in_unit_of(concepts[concept], concepts[member]))
+            if _speaks(result, member, concept, index.catalogue):
+                read.append((result, item.observation))
+        read.sort(key=lambda pair: _newness(pair[0], pair[1], clock), reverse=True)
+        yield from (result for result, _ in read)
+
+
+def _named(concept: str, index: Index, reader: observations.ResultReader) -> Iterator[Result]:
+    """Results that only their words say to be of the concept: no answer, and no silence either."""
+    for found in index.named.get(concept, ()):
+        read = reader.result_of(found, concept, index.catalogue.concepts[concept])
+        name = fhir.words_of(found.observation.code)
+        note = f"one called “{name}” ({read.recorded or 'without a value'}) carries no code that is known"
+        yield replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
+
+
+def _episodes(concept: str, found: Iterable[tuple[Reader, str]], catalogue: Catalogue) -> tuple[Episode, ...]:
+    read = []
+    for reader, member in found:
+        episode = reader(concept, member)
+        entry = catalogue.concepts.get(member)
+        read.append(replace(episode, ongoing=False) if entry and entry.past else episode)
+    return tuple(sorted(read, key=_lateness, reverse=True))
+
+
 def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
     """The concept that was found, read in the unit of the one that was asked for."""
     if asked is entry or asked.unit in (None, entry.unit):
@@ -144,6 +150,20 @@ def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
 
 # While one of them goes on, a saturation is none on room air.
 OXYGEN_THERAPIES = ("oxygen-therapy", "mechanical-ventilation")
+
+
+@dataclass
+class _Oxygen:
+    """Whether the chart has the patient under oxygen at a time."""
+
+    index: Index
+    _therapies: Sequence[Episode] | None = None
+
+    def __call__(self, moment: Moment) -> bool:
+        if self._therapies is None:
+            found = ((name, self.index.episodes.get(name, ())) for name in OXYGEN_THERAPIES)
+            self._therapies = [e for name, each in found for e in _episodes(name, each, self.index.catalogue)]
+        return any(_covers(episode, moment) for episode in self._therapies)
 
 
 def _covers(episode: Episode, moment: Moment) -> bool:

@@ -16,6 +16,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from mappings.watched_day import WatchedDay, moved
+
 _INSTANT = timedelta(microseconds=1)
 _DATE = re.compile(r"^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?$", re.ASCII)
 _INSTANT_AS_USUAL = re.compile(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:Z|[+-]\d{2}:\d{2})\Z", re.ASCII)
@@ -134,11 +136,11 @@ class Period:
 
     def before(self, day: date) -> date:
         """The day that lies this long before; 29 February and 31st clamp to the end of the shorter month."""
-        return self._shift(day, -1)
+        return moved(day, lambda each: self._shift(each, -1))
 
     def after(self, day: date) -> date:
         """The first day on which at least this long has passed: a month from 31 January has passed on 28 February."""
-        return self._shift(day, 1)
+        return moved(day, lambda each: self._shift(each, 1))
 
     def _shift(self, day: date, sign: int) -> date:
         try:
@@ -180,6 +182,8 @@ def whole_years(born: date, day: date) -> int:
 
 def first_day_when(turns: Callable[[date], bool], start: date, limit: date) -> date | None:
     """The first day after `start`, up to `limit`, on which `turns` is true; it must stay true from then on."""
+    if isinstance(start, WatchedDay):
+        return _watched_first_day(turns, start, limit)
     low, high = start.toordinal() + 1, limit.toordinal()
     if low > high or not turns(limit):
         return None
@@ -190,3 +194,14 @@ def first_day_when(turns: Callable[[date], bool], start: date, limit: date) -> d
         else:
             low = middle + 1
     return date.fromordinal(low)
+
+
+def _watched_first_day(turns: Callable[[date], bool], start: WatchedDay, limit: date) -> date | None:
+    """The same of a day that notes what it was asked: the answer is another one when that day has come."""
+    if isinstance(limit, WatchedDay):
+        start.pin()
+        limit = limit.plain
+    found = first_day_when(turns, start.plain, limit)
+    if found is not None:
+        start.watch.note(found)
+    return found

@@ -14,6 +14,7 @@ from msgspec import Struct
 from mappings.facts import Certainty, Episode, Polarity, Reason
 from mappings.read import PatientFacts
 from mappings.times import Moment, Period, first_day_when
+from mappings.watched_day import asked_of
 from trial_defs.expressions import Condition, Treatment
 from trial_defs.findings import Basis, Evidence, Open
 from trial_defs.logic import Answer
@@ -250,6 +251,10 @@ def _in_time(leaf: Treatment, episode: Episode, today: date) -> _Seen:
 
 def _length(entries: Sequence[Episode], lasting: Period, today: date) -> _Seen:
     """Whether the exposure, overlaps counted once and gaps left out, reaches that length."""
+    return asked_of(today, lambda day: _length_on(day, entries, lasting))
+
+
+def _length_on(today: date, entries: Sequence[Episode], lasting: Period) -> _Seen:
     sure = _days([span for e in entries if (span := _span(e, today, sure=True))])
     possible = [span for e in entries if (span := _span(e, today, sure=False))]
     starts = [e.start.first_day for e in entries if e.start]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from functools import partial
 from typing import assert_never
 
 from mappings.catalogue import Catalogue
@@ -18,6 +19,7 @@ from mappings.facts import Reason
 from mappings.lazily import Lazily
 from mappings.read import PatientFacts, facts_of
 from mappings.times import add_months, start_of_day, whole_years
+from mappings.watched_day import asked_of
 from trial_defs import expressions as x
 from trial_defs.attestation import NO_ATTESTATIONS, Attestation, Attestations
 from trial_defs.episodes import answer_condition, answer_treatment
@@ -404,7 +406,7 @@ def _answer_age(leaf: x.Age, facts: PatientFacts) -> Answer:
         reason = Reason.MISSING if facts.state("Patient") == "complete" else Reason.NOT_READABLE
         return Answer(None, still_open=(Open(leaf, reason, note="date of birth is not recorded"),))
     first, last = person.born
-    oldest, youngest = whole_years(first, today), whole_years(last, today)
+    oldest, youngest = (asked_of(today, partial(whole_years, born)) for born in (first, last))
     recorded = f"{youngest} years" if oldest == youngest else f"{youngest} to {oldest} years"
     evidence = PersonFact("age", person.reference, Decimal(youngest) if oldest == youngest else None, "a", recorded)
     truths = {_age_passes(leaf.test, years) for years in range(youngest, oldest + 1)}

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from mappings.facts import Certainty, Interval, Polarity, Reason, Result
 from mappings.read import PatientFacts
 from mappings.times import Moment, Period, first_day_when
+from mappings.watched_day import asked_of
 from trial_defs.expressions import Between, Bound, Change, Test, Value
 from trial_defs.findings import Basis, Margin, Open
 from trial_defs.logic import Answer, all_of
@@ -384,7 +385,8 @@ def answer_change(leaf: Change, facts: PatientFacts) -> Answer:
     edge = leaf.over.before(facts.today)
     inside = takewhile(lambda r: r.taken is not None and r.taken.last_day >= edge, usable)
     earlier = [r for r in inside if r.taken and edge <= r.taken.first_day and r.taken.latest < last.taken.earliest]
-    half = last.taken.first_day.toordinal() - (facts.today - edge).days // 2
+    half_of_it = asked_of(facts.today, lambda day: (day - leaf.over.before(day)).days // 2, for_good=False)
+    half = last.taken.first_day.toordinal() - half_of_it
     for base in earlier:
         amount = _difference(leaf, last, base)
         if amount is not None and compare(Interval.exactly(amount), leaf.test, leaf.test.canonical):
