@@ -6,7 +6,7 @@ the least; where all parts must hold, each is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -115,7 +115,7 @@ def _question(finding: Finding, catalogue: Catalogue) -> _Question:
     key = ("question", catalogue.hash)
     question: _Question | None = finding.kept.get(key)
     if question is None:
-        question = finding.kept[key] = _Question(finding, catalogue)
+        question = finding.kept[key] = _Question(finding.criterion, finding.still_open, catalogue)
     return question
 
 
@@ -123,7 +123,8 @@ def _question(finding: Finding, catalogue: Catalogue) -> _Question:
 class _Question:
     """An unknown criterion, and the tests that would answer it."""
 
-    finding: Finding
+    criterion: x.Criterion
+    still_open: Sequence[Open]
     catalogue: Catalogue
     open_leaves: dict[x.Expression, list[Open]] = field(init=False)
     without_alternative: Orders = field(init=False)
@@ -131,7 +132,7 @@ class _Question:
 
     def __post_init__(self) -> None:
         self.open_leaves = {}
-        for piece in self.finding.still_open:
+        for piece in self.still_open:
             self.open_leaves.setdefault(piece.leaf, []).append(piece)
         self.without_alternative = self._orders(None)
 
@@ -141,7 +142,7 @@ class _Question:
 
     def _orders(self, planned: Collection[Key] | None) -> Orders:
         """The tests that answer it, given those that are planned; with None only those without any alternative."""
-        criterion = self.finding.criterion
+        criterion = self.criterion
         found = dict(self._of(criterion.asks, criterion.kind == "inclusion", planned))
         # A guard that is open must be known, whichever way it comes out.
         for leaf in x.leaves_of(criterion.only_if) if criterion.only_if else ():

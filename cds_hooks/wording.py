@@ -321,9 +321,10 @@ def _deciding(finding: Finding, titles: Titles) -> list[str]:
     phrases: list[str] = []
     told: list[Evidence] = []
     for leaf in finding.decided_by:
+        concepts = x.concepts_of(leaf)
         untold = [each for each in finding.evidence if each not in told]
-        found = [e for e in untold if e.concept in x.concepts_of(leaf)] or [e for e in untold if _may_mean(e, leaf)]
-        if not found and any(e.concept in x.concepts_of(leaf) for e in told):
+        found = [e for e in untold if e.concept in concepts] or [e for e in untold if _may_mean(e, leaf)]
+        if not found and any(e.concept in concepts for e in told):
             continue  # the same value again, against another limit: once is enough
         told += found
         phrases += _leaf_phrases(leaf, found, margin if leaf in measured else None, finding, titles)
