@@ -48,6 +48,11 @@ class PatientFacts:
         self._episodes: dict[str, tuple[Episode, ...]] = {}
         self._said: dict[str, bool] = {}
 
+    @property
+    def now(self) -> Moment:
+        """The moment of reading, as the date of what is worked out for it."""
+        return self._clock.now
+
     def state(self, resource_type: str) -> SourceState:
         """How completely a resource type was read."""
         return self._states.get(resource_type, "not-requested")
