@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import fhirkit
@@ -16,9 +15,8 @@ from cds_hooks.fhir_capabilities import capabilities, match_operation
 from cds_hooks.fhir_study import group_id, group_of, matching, study_of
 from cds_hooks.fhir_terms import CODE_SYSTEMS, code_system_of, concept_map_of, value_set_of
 from mappings.catalogue import Catalogue, load_catalogue
-from trial_defs.compiler import compile_trial
+from tests.small_trial import a_trial
 from trial_defs.expressions import Cohort, Trial
-from trial_defs.language import TrialWords
 from trial_defs.loader import OUR_TRIALS, load_trials
 
 Json = dict[str, Any]
@@ -51,22 +49,7 @@ def extensions(element: Json, name: str, member: str = "extension") -> list[Any]
 
 def a_group(criterion: Json, catalogue: Catalogue) -> Json:
     """The one characteristic that this criterion becomes."""
-    content = {
-        "id": "A",
-        "version": 1,
-        "title": "A",
-        "short_title": "A",
-        "source": {"document": "a", "read_on": "2026-01-01"},
-        "recruiting": {"status": "recruiting"},
-        "cohorts": {
-            "a": {
-                "title": "A",
-                "gate": {"condition": {"is": "lupus-nephritis"}},
-                "criteria": [{"id": "I1", "source": "1", "text": "T"} | criterion],
-            }
-        },
-    }
-    trial = compile_trial(TrialWords.model_validate(content), catalogue, Path("a.yaml"), "")
+    trial = a_trial(catalogue, criterion)
     group = group_of(trial, trial.cohorts[0], catalogue)
     check(group)
     found: Json = group["characteristic"][1]

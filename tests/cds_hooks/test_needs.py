@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +10,12 @@ import pytest
 from cds_hooks.needs import EFFORT, needs_of, what_next
 from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
+from tests import small_trial
 from tests.builders import PATIENT, body_of
 from tests.case_files import all_cases
-from trial_defs.compiler import compile_trial
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
 from trial_defs.findings import Finding, Match, Outcome, Verdict
-from trial_defs.language import TrialWords
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 LUPUS: dict[str, Any] = {
@@ -32,19 +30,7 @@ def value(concept: str, test: str) -> Json:
 
 
 def a_trial(catalogue: Catalogue, name: str, *criteria: Json) -> Trial:
-    """An invented lupus trial with these criteria."""
-    entries = [{"id": f"C{i}.x", "source": "here", "text": "What is asked"} | c for i, c in enumerate(criteria, 1)]
-    gate = {"condition": {"is": "systemic-lupus-erythematosus"}}
-    words = {
-        "id": name,
-        "version": 1,
-        "title": name,
-        "short_title": name,
-        "source": {"document": "invented", "read_on": "2026-11-01"},
-        "recruiting": {"status": "recruiting"},
-        "cohorts": {"sle": {"title": "Lupus", "gate": gate, "criteria": entries}},
-    }
-    return compile_trial(TrialWords.model_validate(words), catalogue, Path("-"), "-")
+    return small_trial.a_trial(catalogue, *criteria, id=name)
 
 
 def matched(catalogue: Catalogue, *trials: Trial, **results: Any) -> Match:

@@ -12,9 +12,8 @@ from cds_hooks.paraphrase import near_miss_words, paraphrase
 from cds_hooks.wording import titles_of
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import read_yaml
-from trial_defs.compiler import compile_trial
+from tests.small_trial import a_trial
 from trial_defs.expressions import Expression, Trial
-from trial_defs.language import TrialWords
 
 HERE = Path(__file__)
 
@@ -22,20 +21,7 @@ HERE = Path(__file__)
 def asked(text: str, catalogue: Catalogue) -> Expression:
     """The compiled expression of one line of a definition."""
     content: Any = read_yaml(f"asks: {text}".encode(), HERE)
-    criterion = {"id": "X1", "source": "Example", "text": "Example", "include": content["asks"]}
-    cohort = {"title": "Example", "gate": {"condition": {"is": "lupus-nephritis"}}, "criteria": [criterion]}
-    words = TrialWords.model_validate(
-        {
-            "id": "EXAMPLE",
-            "version": 1,
-            "title": "Example",
-            "short_title": "Example",
-            "source": {"document": "example.txt", "read_on": "2026-11-24"},
-            "recruiting": {"status": "recruiting"},
-            "cohorts": {"one": cohort},
-        }
-    )
-    return compile_trial(words, catalogue, HERE, "sha256:0").cohorts[0].criteria[0].asks
+    return a_trial(catalogue, {"include": content["asks"]}).cohorts[0].criteria[0].asks
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from typing import Any
 
 from cds_hooks.report import report_of
 from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
 from tests.mappings.charts import LOINC, SUBJECT, a_bundle, a_condition, a_patient, code, quantity
-from trial_defs.compiler import compile_trial
+from tests.small_trial import a_trial
 from trial_defs.evaluation import match
-from trial_defs.language import TrialWords
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 Json = dict[str, Any]
@@ -55,7 +53,7 @@ class Asked:
         zone: tzinfo = UTC,
         **more: Any,
     ) -> Answered:
-        trial = compile_trial(TrialWords.model_validate(_trial({kind: asks} | more)), self.catalogue, Path("-"), "-")
+        trial = a_trial(self.catalogue, {kind: asks} | more)
         builder = ChartBuilder(None)
         builder.add(json.dumps(_chart(resources)).encode(), None)
         builder.whole_chart()
@@ -69,21 +67,6 @@ def _chart(resources: tuple[Json, ...]) -> Json:
     patient = () if any(r["resourceType"] == "Patient" for r in resources) else (a_patient(),)
     lupus = a_condition("M32.9", id="lupus", onsetDateTime="2020-01-01")
     return a_bundle(*patient, lupus, *resources)
-
-
-def _trial(criterion: Json) -> Json:
-    entry = {"id": "X1.asked", "source": "here", "text": "What is asked"} | criterion
-    lupus = {"condition": {"is": "systemic-lupus-erythematosus"}}
-    cohort = {"title": "Lupus", "gate": lupus, "criteria": [entry]}
-    return {
-        "id": "ONE-QUESTION",
-        "version": 1,
-        "title": "One question",
-        "short_title": "One question",
-        "source": {"document": "invented", "read_on": "2026-11-01"},
-        "recruiting": {"status": "recruiting"},
-        "cohorts": {"sle": cohort},
-    }
 
 
 def value(concept: str, test: str, **more: Any) -> Json:

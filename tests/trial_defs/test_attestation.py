@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,13 +17,12 @@ from cds_hooks.report import report_of
 from cds_hooks.wording import explanation, titles_of
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder
+from tests import small_trial
 from tests.mappings.charts import a_bundle, a_condition, a_patient, an_observation, quantity
 from trial_defs import expressions as x
 from trial_defs.attestation import Attestation, content_of, newest
-from trial_defs.compiler import compile_trial
 from trial_defs.evaluation import match
 from trial_defs.findings import Basis, CohortMatch, Finding, Match, Outcome, Verdict
-from trial_defs.language import TrialWords
 from trial_defs.silence import Silences
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -36,18 +34,8 @@ PLATELETS: Json = {"value": {"of": "platelets", "is": ">= 50 10*9/L"}}
 def a_trial(catalogue: Catalogue, asks: Json = JUDGED, **more: Any) -> x.Trial:
     """A trial in lupus with one criterion more."""
     asked = {"id": "I2", "source": "Inclusion 2", "text": "Refractory"} | ({"include": asks} | more)
-    lupus = {"condition": {"is": "systemic-lupus-erythematosus"}}
-    disease = {"id": "I1", "source": "Inclusion 1", "text": "Lupus", "include": lupus}
-    words = {
-        "id": "T-1",
-        "version": 1,
-        "title": "Invented",
-        "short_title": "Invented",
-        "source": {"document": "invented", "read_on": "2026-11-01"},
-        "recruiting": {"status": "recruiting"},
-        "cohorts": {"sle": {"title": "Lupus", "gate": lupus, "criteria": [disease, asked]}},
-    }
-    return compile_trial(TrialWords.model_validate(words), catalogue, Path("-"), "-")
+    disease = {"id": "I1", "source": "Inclusion 1", "text": "Lupus", "include": small_trial.LUPUS}
+    return small_trial.a_trial(catalogue, disease, asked)
 
 
 def a_chart(*resources: Json) -> Chart:

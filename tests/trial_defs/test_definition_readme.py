@@ -15,22 +15,14 @@ from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
 from mappings.yaml_files import read_yaml
 from tests.builders import PATIENT, body_of
-from trial_defs.compiler import compile_trial
+from tests.small_trial import a_trial
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
 from trial_defs.findings import CohortMatch
-from trial_defs.language import VERBS, TrialWords
+from trial_defs.language import VERBS
 from trial_defs.loader import read_trial
 
 README = Path(__file__).parents[2] / "trial_defs" / "README.md"
-_FRAME: Mapping[str, Any] = {
-    "id": "EXAMPLE",
-    "version": 1,
-    "title": "Example",
-    "short_title": "Example",
-    "source": {"document": "example.txt", "read_on": "2026-11-24"},
-    "recruiting": {"status": "recruiting"},
-}
 
 
 def _blocks() -> list[str]:
@@ -48,9 +40,7 @@ def test_every_example_is_accepted(text: str, catalogue: Catalogue) -> None:
         item if "id" in item else {"id": f"X{i}", "source": "Example", "text": "Example", "include": item}
         for i, item in enumerate(items)
     ]
-    cohort = {"title": "Example", "gate": {"condition": {"is": "lupus-nephritis"}}, "criteria": criteria}
-    words = TrialWords.model_validate({**_FRAME, "cohorts": {"one": cohort}})
-    trial = compile_trial(words, catalogue, README, "sha256:0")
+    trial = a_trial(catalogue, *criteria)
     assert len(trial.cohorts[0].criteria) == len(items)
 
 

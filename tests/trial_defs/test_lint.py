@@ -11,6 +11,7 @@ import yaml
 
 from mappings.catalogue import Catalogue
 from tests.case_files import FOLDER
+from tests.small_trial import words_of
 from trial_defs.compiler import compile_trial
 from trial_defs.language import TrialWords
 from trial_defs.lint import (
@@ -31,19 +32,7 @@ GATE = {"condition": {"is": "systemic-lupus-erythematosus"}}
 
 
 def _words(*criteria: Mapping[str, Any], **more: Any) -> TrialWords:
-    cohorts = more.pop("cohorts", {"sle": {"title": "Lupus", "gate": GATE, "criteria": [LUPUS, *criteria]}})
-    return TrialWords.model_validate(
-        {
-            "id": "T",
-            "version": 1,
-            "title": "t",
-            "short_title": "t",
-            "source": {"document": "d", "read_on": "2026-11-24"},
-            "recruiting": {"status": "recruiting"},
-            "cohorts": cohorts,
-            **more,
-        }
-    )
+    return words_of(LUPUS, *criteria, **{"id": "T", **more})
 
 
 def _criterion(name: str, **asked: Any) -> dict[str, Any]:

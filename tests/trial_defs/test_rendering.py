@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.definitions import OUR_CONCEPTS
 from mappings.catalogue import Catalogue, load_catalogue
-from trial_defs.compiler import compile_trial
+from tests.small_trial import a_trial
 from trial_defs.expressions import Criterion
-from trial_defs.language import TrialWords
 from trial_defs.loader import OUR_TRIALS, load_trials
 from trial_defs.rendering import criterion_words
 
@@ -23,17 +21,7 @@ def catalogue() -> Catalogue:
 
 
 def _read_again(words: list[dict[str, Any]], catalogue: Catalogue) -> tuple[Criterion, ...]:
-    content = {
-        "id": "A",
-        "version": 1,
-        "title": "A",
-        "short_title": "A",
-        "source": {"document": "a", "read_on": "2026-01-01"},
-        "recruiting": {"status": "unknown"},
-        "cohorts": {"a": {"title": "A", "gate": {"sex": "female"}, "criteria": words}},
-    }
-    trial = compile_trial(TrialWords.model_validate(content), catalogue, Path("a.yaml"), "")
-    return trial.cohorts[0].criteria
+    return a_trial(catalogue, *words).cohorts[0].criteria
 
 
 def test_every_criterion_of_every_trial_reads_the_same_when_written_back(catalogue: Catalogue) -> None:
