@@ -86,6 +86,15 @@ def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: s
     )
 
 
+def compile_criterion(words: CriterionWords, catalogue: Catalogue) -> x.Criterion:
+    """One criterion by itself. Raises DefinitionError with everything that is objected to."""
+    compiler = _Compiler(catalogue, Path())
+    criterion = compiler.criterion(words, "")
+    if compiler.problems:
+        raise DefinitionError(compiler.problems)
+    return criterion
+
+
 def _period_or_none(text: str | None) -> Period | None:
     return parse_period(text) if text else None
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mappings.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError
-from trial_defs.compiler import compile_trial
-from trial_defs.language import TrialWords
+from trial_defs.compiler import compile_criterion
+from trial_defs.language import CriterionWords
 from trial_defs.registry import phrases
 from trial_defs.registry.lexicon import Lexicon, Mention, lexicon_for
 from trial_defs.registry.recognition import Reader, Reading, Words
@@ -67,10 +66,9 @@ class Criteria:
 
     def _compiles(self, asks: Words) -> bool:
         """Whether the language and the catalogue take it: a limit outside the plausible range is misread or damaged."""
+        words = {"id": "I1", "source": "1", "text": "1", "include": asks}
         try:
-            compile_trial(
-                _shell([{"id": "I1", "source": "1", "text": "1", "include": asks}]), self.catalogue, Path(), ""
-            )
+            compile_criterion(CriterionWords.model_validate(words), self.catalogue)
         except (DefinitionError, ValueError):
             return False
         return True
@@ -135,20 +133,6 @@ class Criteria:
 
     def quote(self, clause: Clause) -> str:
         return shortened(self.text[clause.start : clause.end])
-
-
-def _shell(criteria: list[Words]) -> TrialWords:
-    return TrialWords.model_validate(
-        {
-            "id": "A",
-            "version": 1,
-            "title": "A",
-            "short_title": "A",
-            "source": {"document": "a", "read_on": "2000-01-01"},
-            "recruiting": {"status": "unknown"},
-            "cohorts": {"a": {"title": "A", "gate": {"sex": "female"}, "criteria": criteria}},
-        }
-    )
 
 
 def restated(group: Sequence[Reading], catalogue: Catalogue, joined: str) -> str:
