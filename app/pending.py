@@ -17,7 +17,7 @@ from app.records import Records
 from app.signing import Keys
 
 LIVES = timedelta(minutes=10)
-MOST = 50_000  # at once: anybody may begin, and nobody may fill the database by it
+MOST = 50_000  # of a purpose at once: anybody may begin, and nobody may fill the database, or hinder logins by launches
 
 
 class PendingRow(SQLModel, table=True):
@@ -56,7 +56,8 @@ class Pending:
             "expires_at": now + LIVES,
         }
         values = [sa.literal(value, PENDING.c[name].type).label(name) for name, value in row.items()]
-        full = sa.select(sa.func.count()).select_from(PENDING).where(col(PendingRow.expires_at) > now).scalar_subquery()
+        away = (col(PendingRow.purpose) == purpose, col(PendingRow.expires_at) > now)
+        full = sa.select(sa.func.count()).select_from(PENDING).where(*away).scalar_subquery()
         insert = sa.insert(PENDING).from_select(list(row), sa.select(*values).where(full < self._most))
         async with self._records.transaction() as connection:
             done = await connection.execute(insert)

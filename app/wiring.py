@@ -33,11 +33,12 @@ from app.worklist.records import Worklist
 
 @dataclass
 class Slots:
-    """How many hook calls are being answered; one too many is told so at once, so that the others stay quick."""
+    """How many calls of a kind are being answered; one too many is told so at once, so that the others stay quick."""
 
     most: int
     metrics: Metrics
     taken: int = 0
+    are_counted: bool = True  # in the gauge of hook calls
 
     def check(self) -> None:
         """503 when all are taken; asked before anything is spent on a call."""
@@ -47,12 +48,15 @@ class Slots:
 
     def __enter__(self) -> None:
         self.check()
-        self.taken += 1
-        self.metrics.open_calls.set(self.taken)
+        self._take(1)
 
     def __exit__(self, *_: object) -> None:
-        self.taken -= 1
-        self.metrics.open_calls.set(self.taken)
+        self._take(-1)
+
+    def _take(self, one: int) -> None:
+        self.taken += one
+        if self.are_counted:
+            self.metrics.open_calls.set(self.taken)
 
 
 @dataclass
@@ -69,6 +73,8 @@ class Services:
     clock: Callable[[], datetime]
     metrics: Metrics = field(default_factory=Metrics)
     slots: Slots = field(init=False)
+    # Anybody may end a launch, if only with an invented code: that holds no slot of a hook.
+    launch_slots: Slots = field(init=False)
     # Authorization servers of launches and logins: what they say of themselves, and their keys.
     servers: Servers = field(init=False)
     key_sets: KeySets = field(init=False)
@@ -80,6 +86,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.slots = Slots(self.settings.max_concurrent, self.metrics)
+        self.launch_slots = Slots(max(1, self.settings.max_concurrent // 4), self.metrics, are_counted=False)
         self.servers = Servers(self.outbound)
         self.key_sets = KeySets(self.outbound)
         self.histories = Histories(self.settings.trials)

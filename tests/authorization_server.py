@@ -60,6 +60,7 @@ class AuthorizationServer:
     claims: Json = field(default_factory=dict)  # likewise in ID tokens
     tokens: Json = field(default_factory=dict)  # likewise in token responses
     token_status: int = 200
+    token_waits: threading.Event | None = None  # the token endpoint answers when it is set
     signs_with: ECKey = field(default_factory=lambda: KEY)
     asked: list[tuple[str, str]] = field(default_factory=list)  # method and path of every request
     authorized: list[dict[str, str]] = field(default_factory=list)  # the queries of the authorization requests
@@ -239,6 +240,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.of.asked.append(("POST", self.path))
         form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+        if self.of.token_waits:
+            self.of.token_waits.wait(10)
         try:
             said = self.of.token(form, self.headers.get("Authorization", ""))
         except (Refused, KeyError, ValueError) as error:

@@ -57,7 +57,7 @@ async def come_back(request: Request) -> Response:
     """The browser is back. It goes on to the explanation, whose address is good for some minutes and for no other."""
     services = services_of(request)
     try:
-        with services.slots:
+        with services.launch_slots:
             found = await finish(services, _base(request), request.query_params, _browser_needed(request, services))
     except RecordsUnavailable:
         return _stopped(services, Stopped("no-database"))

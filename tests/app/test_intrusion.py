@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from pathlib import Path
+from threading import Event
+
 import httpx
 import pytest
 import sqlalchemy as sa
 
+from app.definitions import Definitions
+from app.examples import hook_call
+from app.pending import Pending, TooMany
+from app.records import Records
+from app.signing import Keys
 from app.wiring import Services
+from tests.app.conftest import NOW, SECRET
+from tests.app.test_auth import token
+from tests.app.test_launch import FRAMED, authorize, begin, begun_with, ehr
+from tests.app.test_oauth import records
 from tests.app.test_records import rows_of
-from tests.app.test_worklist import opened, row_of
+from tests.app.test_worklist import SERVICE, opened, row_of
+from tests.authorization_server import AuthorizationServer
+from tests.hospital import bearer
+
+__all__ = ["ehr", "records"]  # fixtures
 
 # -- the audit trail
 
@@ -26,3 +44,35 @@ async def test_nothing_on_the_worklist_changes_that_the_audit_trail_cannot_say(
     assert not [kept for kept in await rows_of(url, "worklist_row") if "declined" in repr(kept)]
     assert not await rows_of(url, "worklist_event")
     assert not await rows_of(url, "dismissal")
+
+
+# -- the launch
+
+
+async def test_who_ends_launches_with_invented_codes_takes_no_slot_of_a_hook(
+    tmp_path: Path, ehr: AuthorizationServer, definitions: Definitions
+) -> None:
+    async with begun_with(tmp_path, ehr, definitions, max_concurrent=4) as client:
+        back = [await authorize(await begin(client, ehr)) for _ in range(6)]
+        client.cookies.clear()
+        ehr.token_waits = Event()
+        ends = [asyncio.create_task(client.get(re.sub("code=[^&]+", "code=x", each), headers=FRAMED)) for each in back]
+        await asyncio.sleep(0.3)  # for as many as come through to be asking
+        assert ehr.paths("/token")
+        hook = await client.post(SERVICE, json=hook_call("patient-view"), headers=bearer(token()))
+        ehr.token_waits.set()
+        answers = await asyncio.gather(*ends)
+    assert hook.status_code == 200, hook.text
+    assert {answer.status_code for answer in answers} == {502, 503}
+
+
+# -- the login
+
+
+async def test_who_begins_launches_without_end_keeps_nobody_from_logging_in(records: Records) -> None:
+    kept = Pending(records, Keys([SECRET]), most=3)
+    for _ in range(3):
+        await kept.keep("launch", b"", NOW)
+    with pytest.raises(TooMany):
+        await kept.keep("launch", b"", NOW)
+    assert await kept.keep("login", b"", NOW)

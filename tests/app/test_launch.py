@@ -391,9 +391,9 @@ async def test_a_launch_that_no_slot_is_left_for_says_so_and_can_be_ended_later(
     client: httpx.AsyncClient, services: Services, ehr: AuthorizationServer
 ) -> None:
     back = await authorize(await begin(client, ehr))
-    services.slots.taken = services.slots.most
+    services.launch_slots.taken = services.launch_slots.most
     assert is_stopped(await client.get(back), "too-many")
-    services.slots.taken = 0
+    services.launch_slots.taken = 0
     assert (await client.get(back)).status_code == 303
 
 
