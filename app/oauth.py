@@ -21,6 +21,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ from app.errors import BadJson
 from app.logs import log
 from app.outbound import BodyTooLarge, Outbound, read_capped
 from app.strict_json import check_whole
+from cds_hooks.models import is_bearer_token
 
 ID_TOKEN_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 LARGEST_ANSWER = 256 * 1024
@@ -48,6 +50,7 @@ TOKEN_SECONDS = 6.0
 _FRESH_FOR = 600.0  # seconds
 _FAILED_FOR = 5.0  # seconds in which a server that did not answer is not asked again
 _LONGEST_CODE = 4096
+_SUBJECT = re.compile(r"[\x20-\x7e]{1,255}")  # as OpenID Connect Core, 2 has it
 _ERRORS = frozenset(
     {"access_denied", "invalid_scope", "invalid_request", "unauthorized_client", "server_error", "login_required"}
 )
@@ -248,7 +251,7 @@ class Registration:
         return code
 
     async def redeem(self, code: str, attempt: Attempt) -> Mapping[str, Any]:
-        """The token response to a code, with an `access_token` that is a text. It is asked for once, never again."""
+        """The token response to a code, with an `access_token` that fits a header. It is asked for once, never again."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -263,7 +266,7 @@ class Registration:
             tokens = await _answer(call, TOKEN_SECONDS)
         except OAuthError as error:
             raise OAuthError(f"token endpoint: {error.cause}") from None
-        if not isinstance(tokens.get("access_token"), str) or str(tokens.get("token_type", "")).lower() != "bearer":
+        if not is_bearer_token(tokens.get("access_token")) or str(tokens.get("token_type", "")).lower() != "bearer":
             raise OAuthError("token endpoint: no bearer token")
         return tokens
 
@@ -326,5 +329,7 @@ def _check_identity(claims: Mapping[str, Any], issuer: str, client_id: str, nonc
         raise Refused("not within its time")
     if claims.get("nonce") != nonce:
         raise Refused("nonce")
-    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
+    if "nbf" in claims and seconds_of(claims, "nbf") - SKEW > now:
+        raise Refused("not within its time")
+    if not isinstance(claims.get("sub"), str) or not _SUBJECT.fullmatch(claims["sub"]):
         raise Refused("no subject")

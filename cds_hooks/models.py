@@ -35,6 +35,11 @@ _ID_FORM = 'a FHIR id without its type: letters, digits, "-" and "."'
 _TEXT_FORM = "a text that is not empty"
 
 
+def is_bearer_token(text: object) -> bool:
+    """Whether this may stand in a header as an access token."""
+    return isinstance(text, str) and _TOKEN.match(text) is not None
+
+
 def is_fhir_id(text: object) -> bool:
     """Whether this may be put into an address as the id of a resource."""
     return isinstance(text, str) and _FHIR_ID.match(text) is not None
@@ -263,7 +268,7 @@ def _authorization(envelope: _Members, server: str | None, patient: str) -> Fhir
 
 
 # Anything that may stand in one header line; a token with a line break in it would smuggle headers.
-_TOKEN = re.compile(r"^[\x21-\x7e]+$")
+_TOKEN = re.compile(r"^[\x21-\x7e]+\Z")
 
 
 def _seconds(sent: _Members) -> int | None:

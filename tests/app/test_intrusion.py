@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from threading import Event
 
@@ -17,14 +18,16 @@ from app.pending import Pending, TooMany
 from app.records import Records
 from app.signing import Keys
 from app.wiring import Services
-from tests.app.conftest import NOW, SECRET
+from tests.app.conftest import NOW, SECRET, services_with, serving
 from tests.app.test_auth import token
-from tests.app.test_launch import FRAMED, authorize, begin, begun_with, ehr
+from tests.app.test_launch import FRAMED, authorize, begin, begun_with, ehr, is_stopped, launched
+from tests.app.test_login import CLIENT, GROUP, log_in, oidc
 from tests.app.test_oauth import records
+from tests.app.test_protocol import production_settings
 from tests.app.test_records import rows_of
 from tests.app.test_worklist import SERVICE, opened, row_of
 from tests.authorization_server import AuthorizationServer
-from tests.hospital import bearer
+from tests.hospital import BASE, bearer
 
 __all__ = ["ehr", "records"]  # fixtures
 
@@ -66,7 +69,35 @@ async def test_who_ends_launches_with_invented_codes_takes_no_slot_of_a_hook(
     assert {answer.status_code for answer in answers} == {502, 503}
 
 
+@pytest.fixture
+async def client_of_ehr(
+    tmp_path: Path, ehr: AuthorizationServer, definitions: Definitions
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with begun_with(tmp_path, ehr, definitions) as client:
+        yield client
+
+
+@pytest.mark.parametrize("sent", ["tökén", "\ud800", "a\r\nX-Other: b", "", "two words"])
+async def test_an_access_token_that_fits_into_no_header_ends_the_launch(
+    client_of_ehr: httpx.AsyncClient, ehr: AuthorizationServer, sent: str
+) -> None:
+    ehr.tokens["access_token"] = sent
+    assert is_stopped(await launched(client_of_ehr, ehr), "refused")
+    assert not ehr.paths("/fhir/Patient")
+
+
 # -- the login
+
+
+@pytest.mark.parametrize("claims", [{"sub": "\ud800"}, {"sub": "x" * 256}, {"nbf": 9e9}, {"nbf": "soon"}])
+async def test_an_identity_that_cannot_be_written_down_or_is_not_yet_good_logs_nobody_in(
+    tmp_path: Path, definitions: Definitions, claims: dict[str, object]
+) -> None:
+    with AuthorizationServer(CLIENT, claims={"groups": [GROUP], "name": "N. N."} | claims) as provider:
+        services = services_with(production_settings(tmp_path, **oidc(provider)), definitions)
+        async with serving(services, BASE) as client:
+            assert (await log_in(client)).status_code == 403
+            assert (await client.get("/worklist")).status_code == 401
 
 
 async def test_who_begins_launches_without_end_keeps_nobody_from_logging_in(records: Records) -> None:
