@@ -9,7 +9,6 @@ its collector of garbage kept out of the way: the stricter unit.
 from __future__ import annotations
 
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -118,7 +117,8 @@ def main(calls: int, rounds: int) -> None:
                 for body in (long, short):
                     each = spent_on(client, path, body, calls)
                     seen.setdefault((path, body is long), []).extend([each] * counts)
-    took = {kind: statistics.median(values) for kind, values in seen.items()}
+    # The least is what the machine does when nobody disturbs it. A round is long enough to pay for all that it leaves.
+    took = {kind: min(values) for kind, values in seen.items()}
     own, unit = (
         {is_long: took[path, is_long] - took[RECEIVE, is_long] for is_long in (True, False)} for path in (VIEW, LOADS)
     )
