@@ -11,7 +11,7 @@ from typing import Any
 from cds_hooks.report import report_of
 from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
-from tests.mappings.charts import LOINC, SUBJECT, a_bundle, a_condition, a_patient, code, quantity
+from tests.mappings.charts import a_bundle, a_condition, a_patient, an_observation, quantity
 from tests.small_trial import a_trial
 from trial_defs.evaluation import match
 
@@ -86,14 +86,5 @@ PLATELETS, HEMOGLOBIN, CREATININE, ALT, BILIRUBIN = "777-3", "718-7", "2160-0", 
 
 def a_result(loinc: str, number: object = None, unit: str | None = None, **more: Any) -> Json:
     """A final result of 20 October 2026. `number` None leaves the value to `more`; a value of None removes a key."""
-    resource: Json = {
-        "resourceType": "Observation",
-        "id": "o1",
-        "status": "final",
-        "code": code(LOINC, loinc),
-        "subject": SUBJECT,
-        "effectiveDateTime": "2026-10-20",
-    }
-    if number is not None:
-        resource["valueQuantity"] = quantity(number) | ({"unit": unit} if unit else {})
-    return {key: item for key, item in (resource | more).items() if item is not None}
+    value = {} if number is None else {"valueQuantity": quantity(number) | ({"unit": unit} if unit else {})}
+    return an_observation(loinc, value, **more)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.edges.asking import PLATELETS, Asked, a_result, condition, treatment, value
-from tests.mappings.charts import RXNORM, SUBJECT, a_condition, a_patient, code
+from tests.mappings.charts import SUBJECT, a_condition, a_patient, an_administration, code
 
 AT_LEAST_100 = value("platelets", ">= 100 10*9/L")
 ADULT = {"age": {"is": ">= 18 a"}}
@@ -195,14 +195,7 @@ def test_an_event_without_a_date_is_asked_about(ask: Asked, icd: str) -> None:
 
 
 def _infusion(day: str) -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationAdministration",
-        "id": "a1",
-        "status": "completed",
-        "subject": SUBJECT,
-        "medicationCodeableConcept": code(RXNORM, "121191"),
-        "effectiveDateTime": day,
-    }
+    return an_administration(effectiveDateTime=day)
 
 
 NO_RITUXIMAB = treatment("rituximab", when="within 6 mo", absent="presume")

@@ -66,6 +66,18 @@ def a_condition(icd: str = "M32.9", **more: object) -> Json:
     return {key: item for key, item in (resource | more).items() if item is not None}
 
 
+def an_administration(**more: object) -> Json:
+    """Rituximab, given on 4 May 2026."""
+    return {
+        "resourceType": "MedicationAdministration",
+        "id": "a1",
+        "status": "completed",
+        "subject": SUBJECT,
+        "medicationCodeableConcept": code(RXNORM, "121191"),
+        "effectiveDateTime": "2026-05-04T10:00:00Z",
+    } | more
+
+
 def a_request(rxnorm: str = "8640", **more: object) -> Json:
     """An active order for prednisone, written on 1 September 2026."""
     resource: Json = {

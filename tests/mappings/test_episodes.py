@@ -19,6 +19,7 @@ from tests.mappings.charts import (
     a_condition,
     a_dosage,
     a_request,
+    an_administration,
     code,
     episode_from,
     facts_from,
@@ -261,17 +262,6 @@ def test_a_statement_is_current_by_its_status_and_its_period(changes: dict[str, 
 @pytest.mark.parametrize("changes", [{"status": "not-taken"}, {"status": "intended"}, {"taken": "n"}])
 def test_a_drug_that_is_not_taken_is_no_exposure(changes: dict[str, Any]) -> None:
     assert facts_from(a_statement(**changes)).episodes("prednisone") == ()
-
-
-def an_administration(**more: object) -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationAdministration",
-        "id": "a1",
-        "status": "completed",
-        "subject": SUBJECT,
-        "medicationCodeableConcept": code(RXNORM, "121191"),
-        "effectiveDateTime": "2026-05-04T10:00:00Z",
-    } | more
 
 
 def test_an_administration_is_one_event() -> None:
