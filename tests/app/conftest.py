@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -12,7 +12,9 @@ import pytest
 
 from app.definitions import Definitions
 from app.main import create_app, services_from
+from app.records import Records
 from app.settings import Settings, read_settings
+from app.signing import Keys
 from app.wiring import Services
 from tests.postgres import INSTALL, Cluster, cluster, programs
 
@@ -84,3 +86,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite+aiosqlite:///{tmp_path}/records.db"
     found: Cluster = request.getfixturevalue("postgres")
     return found.new_database()
+
+
+def records_at(database: str, *secrets: str, retention: int = 30) -> Records:
+    return Records(database, Keys(secrets or (SECRET,)), timedelta(retention), timedelta(30))
+
+
+@pytest.fixture
+async def records(database: str) -> AsyncIterator[Records]:
+    records = records_at(database)
+    await records.prepare()
+    yield records
+    await records.close()

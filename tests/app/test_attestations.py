@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,21 +22,13 @@ from app.records import Records, Shown
 from app.signing import Keys
 from app.wiring import Services
 from cds_hooks.models import Feedback, OverrideReason
-from tests.app.conftest import NOW, SECRET, demo_settings, services_with, serving
+from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
 from tests.app.test_cds import SERVICE, call
-from tests.app.test_records import ANNA, CALLER, COLLEAGUE, everything_in, records_at, show
+from tests.app.test_records import ANNA, CALLER, COLLEAGUE, everything_in, show
 from trial_defs.attestation import Attestation, content_of
 
 NORA = Person("Nora Canary-Name", "subject-canary")
 YES = Attestation("NCT1", "I1", "sha256:1", True, NORA.name, "canary words", NOW, NOW.date(), date(2027, 1, 30))
-
-
-@pytest.fixture
-async def records(database: str) -> AsyncIterator[Records]:
-    records = records_at(database)
-    await records.prepare()
-    yield records
-    await records.close()
 
 
 def answers_in(records: Records, *secrets: str, retention: int = 30) -> Answers:

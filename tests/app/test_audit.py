@@ -17,9 +17,9 @@ from app.audit import Audit, AuditedCall, Question
 from app.definitions import Definitions
 from app.examples import PATIENT, WHOLE_CHART, hook_call
 from app.records import Records, Shown
-from tests.app.conftest import NOW, SECRET, services_with, serving
+from tests.app.conftest import NOW, SECRET, records_at, services_with, serving
 from tests.app.test_protocol import JSON, ask, production_settings
-from tests.app.test_records import CALLER, CARD, SERVICE, everything_in, overridden, records_at
+from tests.app.test_records import CALLER, CARD, SERVICE, everything_in, overridden
 from tests.hospital import BASE, OPERATOR, VIEW, bearer, settings_of, signed
 from tests.server import COMMAND, environment
 
@@ -171,14 +171,6 @@ async def test_a_report_whose_answer_has_left_the_trail_is_not_opened(tmp_path: 
 
 
 # -- retention, rotation, erasure
-
-
-@pytest.fixture
-async def records(database: str) -> AsyncIterator[Records]:
-    records = records_at(database)
-    await records.prepare()
-    yield records
-    await records.close()
 
 
 def call(number: int = 1) -> AuditedCall:

@@ -320,14 +320,6 @@ async def test_an_identity_that_nobody_signed_is_refused(server: AuthorizationSe
 
 
 @pytest.fixture
-async def records(database: str) -> AsyncIterator[Records]:
-    made = Records(database, Keys([SECRET]), timedelta(30), timedelta(30))
-    await made.prepare()
-    yield made
-    await made.close()
-
-
-@pytest.fixture
 def kept(records: Records) -> Pending:
     return Pending(records, Keys([SECRET]))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,27 +18,14 @@ from sqlmodel import SQLModel
 
 from app.ehrs import Caller, demo_ehr
 from app.records import NewCard, Records, RecordsUnavailable, Shown, _write_ahead, migrate
-from app.signing import Keys
 from cds_hooks.models import Feedback, OverrideReason
-from tests.app.conftest import NOW, SECRET
+from tests.app.conftest import NOW, SECRET, records_at
 
 CALLER = Caller(demo_ehr(None, "UTC"))
 ANNA = Shown("demo", "", "canary-patient", "Practitioner/canary-user")
 COLLEAGUE = Shown("demo", "", "canary-patient", "Practitioner/other")
 SERVICE = "trial-match-patient-view"
 CARD = NewCard("card-1", "NCT1", 1, "sha256:1", "possibly-eligible", '{"said":1}', ("Observation/1",))
-
-
-def records_at(database: str, *secrets: str, retention: int = 30) -> Records:
-    return Records(database, Keys(secrets or (SECRET,)), timedelta(retention), timedelta(30))
-
-
-@pytest.fixture
-async def records(database: str) -> AsyncIterator[Records]:
-    records = records_at(database)
-    await records.prepare()
-    yield records
-    await records.close()
 
 
 async def rows_of(database: str, table: str) -> list[object]:

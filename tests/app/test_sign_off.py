@@ -22,7 +22,6 @@ from tests.app.conftest import NOW, demo_settings, services_with, serving
 from tests.app.test_attestations import TRIAL, card_of
 from tests.app.test_login import CLIENT, GROUP, log_in, oidc
 from tests.app.test_protocol import production_settings
-from tests.app.test_records import records_at
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, OPERATOR, bearer
 from trial_defs.expressions import SignOff, Trial
@@ -201,14 +200,6 @@ async def test_a_token_that_names_nobody_signs_nothing(hospital: Services) -> No
 
 
 # -- the store
-
-
-@pytest.fixture
-async def records(database: str) -> AsyncIterator[Records]:
-    records = records_at(database)
-    await records.prepare()
-    yield records
-    await records.close()
 
 
 async def test_signatures_are_read_again_only_when_there_is_another(records: Records, trials: dict[str, Trial]) -> None:

@@ -29,8 +29,8 @@ from app.signing import Keys
 from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Candidate, Left, Reading
 from app.worklist.records import Filter, Worklist
-from tests.app.conftest import NOW, SECRET, demo_settings, services_with, serving
-from tests.app.test_records import everything_in, records_at, rows_of
+from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
+from tests.app.test_records import everything_in, rows_of
 from trial_defs.findings import Verdict
 
 SERVICE = "/cds-services/trial-match-patient-view"
