@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,8 +20,10 @@ import msgspec
 
 from app.screen.engines import Engine, LocalEngine
 from app.screen.export import CHUNK, Export
+from app.screen.reading import Earlier
 from app.screen.shard import Question
 from app.screen.spool import write_whole
+from app.screen.tables import Comparison
 from cds_hooks.report import VERSION, instant
 from mappings.times import parse_moment
 
@@ -69,6 +71,7 @@ def plan_of(order: Order) -> dict[str, Any]:
         "trials": {trial.id: trial.hash for trial in question.trials},
         "export": digest_of(order.export, question),
         "labels": hashlib.sha256(repr(sorted(question.labels)).encode()).hexdigest(),
+        "since": _finished(order.since)["plan"] if order.since else None,
     }
 
 
@@ -94,11 +97,10 @@ def _read_plan(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and "plan" in found else None
 
 
-def unfinished(order: Order, plan: dict[str, Any], reused: Sequence[str]) -> tuple[Path, Order]:
+def unfinished(order: Order, plan: dict[str, Any]) -> tuple[Path, Order]:
     """The folder of work in progress, new or found; with how it was cut up then."""
     folder = order.out / UNFINISHED
     here = _read_plan(folder / "plan.json")
-    plan = plan | {"since": list(reused)}  # what is taken from there is not in the parts
     cut = {"chunk": order.chunk, "prefilter": order.prefilter, "engine": type(order.engine).__name__}
     if here is None:
         if folder.exists():
@@ -116,27 +118,56 @@ def unfinished(order: Order, plan: dict[str, Any], reused: Sequence[str]) -> tup
     return folder, replace(order, chunk=cut["chunk"], prefilter=cut["prefilter"])
 
 
-def reusable(order: Order) -> tuple[str, ...]:
-    """The trials whose rows in the earlier screen cannot have changed: same files, moment, concepts and definition."""
+def way_of_reading(question: Question, incomplete: Collection[str]) -> str:
+    """What decides, beside its lines and the definitions, what is read from a chart."""
+    content = (
+        VERSION,
+        question.timezone,
+        question.catalogue.hash,
+        sorted(question.labels),
+        sorted(question.complete),
+        question.base_url,
+        sorted(incomplete),
+    )
+    return "sha256:" + hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def earlier_screen(order: Order, way: str) -> Earlier | None:
+    """The earlier screen, where it read charts the same way: then rows of it may still stand."""
     if order.since is None:
-        return ()
-    then = _finished_plan(order.since)
-    now = plan_of(order)
-    same = all(then.get(name) == now[name] for name in now if name != "trials")
-    return tuple(name for name, digest in now["trials"].items() if same and then["trials"].get(name) == digest)
+        return None
+    then = _finished(order.since)
+    moment = parse_moment(str(then["plan"].get("asOf")), UTC)
+    if then.get("wayOfReading") != way or moment is None:
+        return None
+    trials = dict(then["plan"].get("trials", {}))
+    same = frozenset(trial.id for trial in order.question.trials if trials.get(trial.id) == trial.hash)
+    return Earlier(moment.earliest, same)
+
+
+def comparison(order: Order, *, stands: bool) -> Comparison | None:
+    """The earlier screen as the tables need it; `stands`: whether rows are taken from it."""
+    if order.since is None:
+        return None
+    zone, now = order.question.zone, order.question.as_of
+    then = parse_moment(str(_finished(order.since)["plan"].get("asOf")), UTC)
+    moment = then.earliest if then else now
+    return Comparison(order.since, now.astimezone(zone).date(), moment.astimezone(zone).date(), stands)
 
 
 def moment_of_same(since: Path | None, export: Export, question: Question) -> datetime | None:
     """The moment of the earlier screen, where it was one of the same export: then only definitions can have changed."""
     if since is None:
         return None
-    then = _finished_plan(since)
+    then = _finished(since)["plan"]
     moment = parse_moment(str(then.get("asOf")), UTC)
     return moment.earliest if moment and then.get("export") == digest_of(export, question) else None
 
 
-def _finished_plan(since: Path) -> dict[str, Any]:
+def _finished(since: Path) -> dict[str, Any]:
+    """The report of a finished screen."""
     try:
-        return dict(msgspec.json.decode((since / REPORT).read_bytes())["plan"])
+        report = msgspec.json.decode((since / REPORT).read_bytes())
+        return {**report, "plan": dict(report["plan"])}
     except (OSError, msgspec.DecodeError, KeyError, TypeError):
         raise ScreenError("--since: is not the folder of a finished screen") from None

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,7 +22,19 @@ import msgspec
 from app.screen import tables
 from app.screen import work as work_of
 from app.screen.export import MIB, Chunk
-from app.screen.order import REPORT, UNREAD, Order, ScreenError, alone, plan_of, reusable, unfinished
+from app.screen.order import (
+    REPORT,
+    UNREAD,
+    Order,
+    ScreenError,
+    alone,
+    comparison,
+    earlier_screen,
+    plan_of,
+    unfinished,
+    way_of_reading,
+)
+from app.screen.reading import Earlier, keep_readings
 from app.screen.shard import Gaps
 from app.screen.spool import (
     PatientFilter,
@@ -32,7 +44,7 @@ from app.screen.spool import (
     totals,
     write_whole,
 )
-from app.screen.work import WANTED, WANTED_LATE, Work, keep_medications
+from app.screen.work import EARLIER, WANTED, WANTED_LATE, Counted, Work, keep_medications
 from mappings.chart import RESOURCE_TYPES, ChartBuilder
 from trial_defs.gates import needed_for
 
@@ -67,14 +79,14 @@ def screen(order: Order, progress: Progress | None = None) -> dict[str, Any]:
     if order.since and order.since.resolve() == order.out.resolve():
         raise ScreenError("--since: is the folder of --out; the earlier screen would be overwritten")
     with alone(order.out):
-        plan, reused = plan_of(order), reusable(order)
-        folder, order = unfinished(order, plan, reused)
+        plan = plan_of(order)
+        folder, order = unfinished(order, plan)
         (order.out / REPORT).unlink(missing_ok=True)  # it says that the tables beside it are whole
-        found = _judged(order, reused, folder, progress)
+        found = _run(order, folder, progress)
         progress.stage("Writing tables", 1, "steps")
-        figures = tables.assemble(folder / "parts", order.out, order.workers, order.since, reused)
+        figures = tables.assemble(folder / "parts", order.out, order.workers, found.compared)
         write_unread(order.out / UNREAD, found)
-        report = {"plan": plan, "reusedTrials": list(reused)} | _told(found) | figures
+        report = {"plan": plan} | _told(found) | figures
         report["seconds"] = round(time.monotonic() - started, 1)
         write_whole(order.out / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=2))
         shutil.rmtree(folder)
@@ -86,29 +98,27 @@ def screen(order: Order, progress: Progress | None = None) -> dict[str, Any]:
 class Found:
     """What was read, what was not, and what became of the patients."""
 
-    pieces: Sequence[Sorted] = ()
-    incomplete: frozenset[str] = frozenset()
-    patients: Counter[str] = field(default_factory=Counter)
-
-
-def _judged(order: Order, reused: Sequence[str], folder: Path, progress: Progress) -> Found:
-    """Every trial that has to be evaluated, by the engine that was asked for; its parts are then on disk."""
-    trials = tuple(trial for trial in order.question.trials if trial.id not in reused)
-    if not trials:
-        return Found()
-    order = replace(order, question=replace(order.question, trials=trials))
-    return _run(order, folder, progress)
+    pieces: Sequence[Sorted]
+    incomplete: frozenset[str]
+    way_of_reading: str
+    patients: Counter[str]
+    evaluated: int  # patients
+    compared: tables.Comparison | None
 
 
 def _told(found: Found) -> dict[str, Any]:
-    """The report's part on reading. `patients` counts those whose gate may be open, by what became of them."""
+    """The report's part on reading. `patients` counts those whose gate may be open, by what became of them;
+    `evaluated` those of them who were held against a trial; of the others the rows of the earlier screen stand.
+    """
     lines, foreign, unread = totals(found.pieces)
     return {
         "lines": dict(sorted(lines.items())),
         "linesOfNoPatient": dict(sorted(foreign.items())),
         "linesNotRead": {kind or "unknown": count for kind, count in sorted(unread.items())},
         "incompleteTypes": sorted(found.incomplete),
+        "wayOfReading": found.way_of_reading,
         "patients": dict(sorted(found.patients.items())),
+        "evaluated": found.evaluated,
     }
 
 
@@ -140,8 +150,21 @@ def _run(order: Order, folder: Path, progress: Progress) -> Found:
     runs.add(folder / "late", late)
     keep_medications(folder, runs.medications)
     deleted = frozenset(reference for piece in pieces for reference in piece.deleted)
-    work = replace(work, gaps=Gaps(incomplete_types(pieces), deleted))
-    return Found(pieces, work.gaps.incomplete, _evaluate(order, work, runs, progress))
+    gaps = Gaps(incomplete_types(pieces), deleted)
+    way = way_of_reading(order.question, gaps.incomplete)
+    earlier = earlier_screen(order, way)
+    work = replace(work, gaps=gaps)
+    if earlier and order.since:
+        keep_readings(folder / EARLIER, tables.readings_of(order.since))
+        work = replace(work, earlier=earlier, changed=_needed_for_changed(order, earlier))
+    patients, evaluated = _evaluate(order, work, runs, progress)
+    compared = comparison(order, stands=earlier is not None)
+    return Found(pieces, gaps.incomplete, way, patients, evaluated, compared)
+
+
+def _needed_for_changed(order: Order, earlier: Earlier) -> frozenset[str] | None:
+    changed = [trial for trial in order.question.trials if trial.id not in earlier.trials]
+    return needed_for(changed, order.question.catalogue) if order.prefilter else None
 
 
 def _find_gates(order: Order, work: Work, chunks: Sequence[Chunk], progress: Progress) -> None:
@@ -206,7 +229,7 @@ def incomplete_types(pieces: Sequence[Sorted]) -> frozenset[str]:
 _SOMEONE = '{"resourceType":"Patient","id":"anyone"}'
 
 
-def _evaluate(order: Order, work: Work, runs: Runs, progress: Progress) -> Counter[str]:
+def _evaluate(order: Order, work: Work, runs: Runs, progress: Progress) -> tuple[Counter[str], int]:
     parts = work.folder / "parts"
     todo = [shard for shard in range(work.shards) if not (parts / f"{shard:06}.json").exists()]
     progress.stage("Evaluating", work.shards, "shards")
@@ -216,9 +239,12 @@ def _evaluate(order: Order, work: Work, runs: Runs, progress: Progress) -> Count
     return counted(parts)
 
 
-def counted(parts: Path) -> Counter[str]:
-    """What became of the patients of all shards."""
-    found: Counter[str] = Counter()
+def counted(parts: Path) -> tuple[Counter[str], int]:
+    """What became of the patients of all shards, and how many of them were evaluated."""
+    patients: Counter[str] = Counter()
+    evaluated = 0
     for path in sorted(parts.glob("*.json")):
-        found.update(msgspec.json.decode(path.read_bytes(), type=dict[str, int]))
-    return found
+        part = msgspec.json.decode(path.read_bytes(), type=Counted)
+        patients.update(part.patients)
+        evaluated += part.evaluated
+    return patients, evaluated

@@ -5,23 +5,29 @@ The one function that every engine calls. It reads and judges with what a hook c
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
 from app.restricted import without_restricted
-from app.screen.lines import reference_of
-from cds_hooks.report import Json, trial_entry
+from app.screen.lines import LineError, LineReader, reference_of
+from app.screen.reading import Earlier, Reading, Readings, digest_of_lines, fate_of, of_trials, together
+from cds_hooks.report import Json, instant, trial_entry
 from cds_hooks.wording import Titles, titles_of
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder, ChartError
+from mappings.clock import WatchedClock
 from mappings.labels import restricted_sources
-from mappings.read import facts_of
+from mappings.read import PatientFacts, facts_of
+from mappings.times import start_of_day
+from mappings.watched_day import SHOWN
 from trial_defs.evaluation import is_indicated, match_facts
 from trial_defs.expressions import Trial
 from trial_defs.findings import RANK, Verdict
@@ -64,75 +70,129 @@ class Gaps:
 NO_GAPS = Gaps()
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Everything that one shard is screened with, but its lines.
+
+    `earlier`: a screen whose rows may still stand; `changed` finds the lines that can open a gate of a trial whose
+    definition is another one since, None where a gate of it may open without a diagnosis.
+    """
+
+    question: Question
+    gaps: Gaps
+    medications: Medications
+    earlier: Earlier | None = None
+    readings: Readings | None = None
+    changed: LineReader | None = None
+
+
 @dataclass
 class Answers:
-    """The rows of one shard, and how many patients had what become of them."""
+    """The rows of one shard as JSON, what became of its patients, and which rows of the earlier screen stand."""
 
-    matches: list[Json] = field(default_factory=list)
-    criteria: list[Json] = field(default_factory=list)
+    matches: list[bytes] = field(default_factory=list)
+    criteria: list[bytes] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    standing: list[Json] = field(default_factory=list)
     patients: Counter[str] = field(default_factory=Counter)
+    evaluated: int = 0  # patients, for one trial or more
 
 
-def screen_patients(
-    patients: Iterable[tuple[str, Lines]], question: Question, gaps: Gaps, medications: Medications
-) -> Answers:
+def screen_patients(patients: Iterable[tuple[str, Lines]], sources: Sources) -> Answers:
     """Each patient with all their lines, in any order."""
     answers = Answers()
-    titles = titles_of(question.catalogue)
+    titles = titles_of(sources.question.catalogue)
+    deleted = sources.gaps.deleted
     for patient, lines in patients:
-        fate = _screen(patient, lines, question, gaps, medications, titles, answers)
-        answers.patients[fate] += 1
+        if deleted:
+            lines = [line for line in lines if reference_of(line) not in deleted]
+        # In an order of their own, so that the order of the export changes nothing.
+        reading = _screen(patient, sorted(lines), sources, titles, answers)
+        answers.readings.append(reading)
+        answers.patients[reading.fate] += 1
     return answers
 
 
-def _screen(
-    patient: str,
-    lines: Lines,
-    question: Question,
-    gaps: Gaps,
-    medications: Medications,
-    titles: Titles,
-    answers: Answers,
-) -> str:
-    """What became of the patient, in a word; rows are added to the answers."""
+def _screen(patient: str, lines: Lines, sources: Sources, titles: Titles, answers: Answers) -> Reading:
+    """What became of the patient; rows are added to the answers."""
+    question = sources.question
+    known = _still_true(patient, lines, sources)
+    same = sources.earlier.trials if sources.earlier and known else frozenset()
+    trials = [trial for trial in question.trials if trial.id not in same]
+    kept = of_trials(known, same.intersection(trial.id for trial in question.trials)) if known else None
+    if kept:
+        stands = {"patient": kept.patient, "shows_day": kept.shows_day}
+        answers.standing += [{**stands, "trial": trial} for trial in kept.listed]
+        if not trials or not _may_open(lines, sources.changed):
+            return kept
+    answers.evaluated += 1
+    found = _read(patient, lines, trials, sources, titles, answers)
+    return together(kept, found) if kept else found
+
+
+def _may_open(lines: Lines, gates: LineReader | None) -> bool:
+    return gates is None or any(_opens(line, gates) for line in lines)
+
+
+def _opens(line: bytes, gates: LineReader) -> bool:
     try:
-        chart = read_chart(patient, lines, question, gaps, medications)
+        return gates.read(line)[2]
+    except LineError:
+        return True
+
+
+def _still_true(patient: str, lines: Lines, sources: Sources) -> Reading | None:
+    """What the earlier screen found of the patient, if no record has changed and time alone changes nothing."""
+    if sources.earlier is None or sources.readings is None:
+        return None
+    known = sources.readings.get(f"Patient/{patient}")
+    if known is None or known.valid_until is None or known.lines != digest_of_lines(lines):
+        return None
+    if not sources.earlier.as_of <= sources.question.as_of < datetime.fromisoformat(known.valid_until):
+        return None
+    medications = _medication_lines(known.medications, sources.medications)
+    return known if known.medication_lines == digest_of_lines(medications) else None
+
+
+def _read(
+    patient: str, lines: Lines, trials: Sequence[Trial], sources: Sources, titles: Titles, answers: Answers
+) -> Reading:
+    """The chart, read and held against these trials; rows are added to the answers."""
+    builder = ChartBuilder(patient, sources.question.base_url)
+    references = _fill(builder, lines, sources)
+    medications = _medication_lines(references, sources.medications)
+    _add(builder, medications)
+    reading = Reading(f"Patient/{patient}", "", None, digest_of_lines(lines), references, digest_of_lines(medications))
+    try:
+        chart = builder.build()
     except ChartError as error:
-        return error.code
-    facts = facts_of(chart, question.catalogue, question.as_of, question.zone)
-    cohorts = {
-        trial.id: {cohort.id for cohort in trial.cohorts if is_indicated(cohort, facts)} for trial in question.trials
-    }
-    indicated = [trial for trial in question.trials if cohorts[trial.id]]
-    if not indicated:
-        return "not-indicated"
-    found = match_facts(indicated, chart, facts)
-    if not found.approachable:
-        return "not-to-be-approached"
-    shown = without_restricted(found, restricted_sources(chart, question.labels))
-    for match in shown.trials:
-        entry = trial_entry(match, titles, indicated_only=True)
-        for cohort in entry["cohorts"]:
-            if cohort["cohort"] in cohorts[match.trial.id]:
-                answers.matches.append(_match_row(found.patient, match.trial, cohort))
-                answers.criteria += _criterion_rows(found.patient, match.trial, cohort)
-    return "indicated" if shown.trials else "restricted"
+        return replace(reading, fate=error.code)
+    judged, until, shows_day = _judged_until(chart, (*lines, *medications), trials, sources.question, titles)
+    answers.matches += judged.matches
+    answers.criteria += judged.criteria
+    return replace(
+        reading,
+        fate=fate_of(judged.approachable, judged.indicated, judged.listed),
+        valid_until=instant(until) if until else None,
+        approachable=judged.approachable,
+        indicated=judged.indicated,
+        listed=judged.listed,
+        shows_day=shows_day,
+    )
 
 
-def read_chart(patient: str, lines: Lines, question: Question, gaps: Gaps, medications: Medications) -> Chart:
-    """The chart of one patient. ChartError where there is no Patient that can be read."""
-    builder = ChartBuilder(patient, question.base_url)
-    if gaps.deleted:
-        lines = [line for line in lines if reference_of(line) not in gaps.deleted]
-    # In an order of their own, so that the order of the export changes nothing.
-    _add(builder, sorted(lines))
-    for kind in question.complete:
+def _fill(builder: ChartBuilder, lines: Lines, sources: Sources) -> tuple[str, ...]:
+    """Put the lines into the chart, and what silence says; the Medications that are still to come."""
+    _add(builder, lines)
+    for kind in sources.question.complete:
         builder.add(b"null", kind)
-    for kind in gaps.incomplete:
+    for kind in sources.gaps.incomplete:
         builder.fail(kind, "incomplete")
-    for reference in builder.missing_medications():
-        _add(builder, sorted(medications.get(reference)))
-    return builder.build()
+    return builder.missing_medications()
+
+
+def _medication_lines(references: Sequence[str], medications: Medications) -> Lines:
+    return [line for reference in references for line in sorted(medications.get(reference))]
 
 
 def _add(builder: ChartBuilder, lines: Lines) -> None:
@@ -155,6 +215,89 @@ def _bundle(lines: Lines) -> bytes:
 
 
 _UNREADABLE = _bundle([b"0"])  # something that the builder counts as unreadable, of a type that nobody knows
+
+
+# Judged, and until when
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The rows of one chart as JSON, and of which trials there are some."""
+
+    matches: list[bytes]
+    criteria: list[bytes]
+    approachable: bool
+    indicated: tuple[str, ...]
+    listed: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return b"".join((*self.matches, *self.criteria)).decode()
+
+    def on(self, day: date) -> _Judged:
+        """The same, with that day in its place."""
+        matches, criteria = ([_on(row, day) for row in rows] for rows in (self.matches, self.criteria))
+        return _Judged(matches, criteria, self.approachable, self.indicated, self.listed)
+
+
+def _on(row: bytes, day: date) -> bytes:
+    return row.replace(SHOWN.encode(), day.isoformat().encode())
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_AS_SHOWN = re.compile(rb"\xee\x80\x80|\\u[eE]000")  # the character of which SHOWN is made, or its escape
+
+
+def _judged_until(
+    chart: Chart, lines: Lines, trials: Sequence[Trial], question: Question, titles: Titles
+) -> tuple[_Judged, datetime | None, bool]:
+    """The rows, the first moment at which time alone may change one, and whether one names the day of the screen.
+
+    A row that names it is another one tomorrow, but for that day the same: it can be put in, unless the row names that
+    day for another reason as well.
+    """
+    clock = WatchedClock(question.as_of, question.zone)
+    judged = _judged(chart, PatientFacts(chart, question.catalogue, clock), trials, question, titles)
+    text = judged.text
+    if SHOWN[0] not in text:
+        return judged, clock.until, False
+    today = clock.watch.today
+    dated = judged.on(today)
+    if SHOWN[0] in dated.text or any(map(_AS_SHOWN.search, lines)):
+        plain = facts_of(chart, question.catalogue, question.as_of, question.zone)
+        return _judged(chart, plain, trials, question, titles), None, False
+    named = [max(day, today + timedelta(1)) for day in _days_in(text) if day >= today]
+    return dated, min([clock.until, *(start_of_day(day, question.zone) for day in named)]), True
+
+
+def _days_in(text: str) -> Iterator[date]:
+    for found in set(_DAY.findall(text)):
+        try:
+            yield date.fromisoformat(found)
+        except ValueError:
+            continue  # no day, so it is never that of a screen
+
+
+def _judged(chart: Chart, facts: PatientFacts, trials: Sequence[Trial], question: Question, titles: Titles) -> _Judged:
+    cohorts = {trial.id: {cohort.id for cohort in trial.cohorts if is_indicated(cohort, facts)} for trial in trials}
+    indicated = [trial for trial in trials if cohorts[trial.id]]
+    found = match_facts(indicated, chart, facts)
+    matches: list[Json] = []
+    criteria: list[Json] = []
+    shown = without_restricted(found, restricted_sources(chart, question.labels)).trials if found.approachable else ()
+    for match in shown:
+        entry = trial_entry(match, titles, indicated_only=True)
+        for cohort in entry["cohorts"]:
+            if cohort["cohort"] in cohorts[match.trial.id]:
+                matches.append(_match_row(found.patient, match.trial, cohort))
+                criteria += _criterion_rows(found.patient, match.trial, cohort)
+    return _Judged(
+        [_encode(row) for row in matches],
+        [_encode(row) for row in criteria],
+        found.approachable,
+        tuple(trial.id for trial in indicated),
+        tuple(match.trial.id for match in shown),
+    )
 
 
 def _match_row(patient: str, trial: Trial, cohort: Json) -> Json:
@@ -210,9 +353,4 @@ def _evidence_row(evidence: Mapping[str, Any]) -> Json:
     return {**evidence, "value": None if value is None else str(value)}
 
 
-_encoder = msgspec.json.Encoder()
-
-
-def as_lines(rows: Iterable[Json]) -> bytes:
-    """The rows as NDJSON."""
-    return _encoder.encode_lines(list(rows))
+_encode = msgspec.json.Encoder().encode

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from app.screen.reading import Reading
 from app.spreadsheets import cell
 
 if TYPE_CHECKING:
     import duckdb
 
 MATCHES, CRITERIA, CANDIDATES, CHANGES = "matches.parquet", "criteria.parquet", "candidates.csv", "changes.csv"
+PATIENTS = "patients.parquet"
 MEMORY = "384MB"
 _MATCH = {
     "patient": "VARCHAR",
@@ -54,6 +61,19 @@ _CRITERION = {
     "evidence": "STRUCT("
     "resource VARCHAR, concept VARCHAR, value VARCHAR, unit VARCHAR, recorded VARCHAR, date VARCHAR)[]",
 }
+_PATIENT = {
+    "patient": "VARCHAR",
+    "fate": "VARCHAR",
+    "valid_until": "VARCHAR",
+    "lines": "VARCHAR",
+    "medications": "VARCHAR[]",
+    "medication_lines": "VARCHAR",
+    "approachable": "BOOLEAN",
+    "indicated": "VARCHAR[]",
+    "listed": "VARCHAR[]",
+    "shows_day": "BOOLEAN",
+}
+_STANDING = {"patient": "VARCHAR", "trial": "VARCHAR", "shows_day": "BOOLEAN"}
 _CANDIDATE = "('likely-eligible', 'possibly-eligible', 'near-miss')"
 # Best first: verdict, those that recruit before those that do not yet, least in the way, least unknown.
 _RANKING = "rank, recruiting <> 'recruiting', not_met, unknown, needs_human, patient, trial, cohort"
@@ -85,16 +105,28 @@ def connect(temporary: Path, threads: int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config=settings)
 
 
-def assemble(
-    parts: Path, out: Path, threads: int, since: Path | None = None, reused: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Sort the parts into the tables of `out`, each there as a whole or not at all; what they hold, in figures.
+@dataclass(frozen=True)
+class Comparison:
+    """An earlier screen to compare with. `day`, `day_then`: when the charts are read, and were read there.
 
-    `since` is the folder of an earlier screen; the rows of the trials in `reused` are taken from there.
+    `stands`: whether rows may be taken from it, which the parts name.
     """
+
+    folder: Path
+    day: date
+    day_then: date
+    stands: bool
+
+
+def assemble(parts: Path, out: Path, threads: int, since: Comparison | None = None) -> dict[str, Any]:
+    """Sort the parts into the tables of `out`, each there as a whole or not at all; what they hold, in figures."""
     with connect(parts / "sorting", threads) as db:
+        _read_parts(db, "patients", _PATIENT, parts)
+        _read_parts(db, "standing", _STANDING, parts)
         for name, columns in (("matches", _MATCH), ("criteria", _CRITERION)):
-            _gather(db, name, columns, parts, since, reused)
+            _read_parts(db, f"new_{name}", columns, parts, name)
+            db.execute(f"CREATE TEMP VIEW {name} AS FROM new_{name}{_still_standing(name, since)}")
+        _copy(db, "SELECT * FROM patients ORDER BY patient", out / PATIENTS)
         _copy(db, "SELECT * FROM matches ORDER BY patient, trial, cohort", out / MATCHES)
         _copy(db, "SELECT * FROM criteria ORDER BY patient, trial, cohort, place", out / CRITERIA)
         _write_csv(
@@ -102,35 +134,47 @@ def assemble(
         )
         figures = _figures(db)
         if since is not None:
-            figures["changes"] = _write_changes(db, since, out)
+            figures["changes"] = _write_changes(db, since.folder, out)
     return figures
 
 
-def _gather(
-    db: duckdb.DuckDBPyConnection,
-    name: str,
-    columns: dict[str, str],
-    parts: Path,
-    since: Path | None,
-    reused: Sequence[str],
+def _read_parts(
+    db: duckdb.DuckDBPyConnection, view: str, columns: dict[str, str], parts: Path, suffix: str | None = None
 ) -> None:
+    files = [str(path) for path in sorted(parts.glob(f"*.{suffix or view}")) if path.stat().st_size]
     typed = ", ".join(f"'{column}': '{kind}'" for column, kind in columns.items())
-    files = [str(path) for path in sorted(parts.glob(f"*.{name}")) if path.stat().st_size]
-    sources = []
-    if files:
-        sources.append(
-            f"SELECT * FROM read_json({_literal(files)}, format='newline_delimited', columns={{{typed}}}, "
-            "maximum_object_size=16777216)"
-        )
-    if since is not None and reused:
-        sources.append(
-            f"SELECT * FROM read_parquet({_literal(str(since / f'{name}.parquet'))}) "
-            f"WHERE trial IN {_literal_tuple(reused)}"
-        )
-    if not sources:
-        empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items())
-        sources.append(f"SELECT {empty} LIMIT 0")
-    db.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL '.join(sources)}")
+    rows = (
+        f"read_json({_literal(files)}, format='newline_delimited', columns={{{typed}}}, maximum_object_size=16777216)"
+        if files
+        else f"(SELECT {', '.join(f'NULL::{kind} AS {column}' for column, kind in columns.items())} LIMIT 0)"
+    )
+    db.execute(f"CREATE TEMP VIEW {view} AS SELECT * FROM {rows}")
+
+
+def _still_standing(name: str, since: Comparison | None) -> str:
+    """The rows of the earlier screen that stand; those that name its day name the day of this one."""
+    if since is None or not since.stands:
+        return ""
+    then, now = _literal(since.day_then.isoformat()), _literal(since.day.isoformat())
+    texts = {
+        "matches": f"replace(in_the_way, {then}, {now}) AS in_the_way",
+        "criteria": f"replace(explanation, {then}, {now}) AS explanation, list_transform(evidence, lambda each: "
+        f"struct_update(each, date := CASE WHEN each.date = {then} THEN {now} ELSE each.date END)) AS evidence",
+    }
+    rows = _literal(str(since.folder / f"{name}.parquet"))
+    return "".join(
+        f" UNION ALL SELECT {columns} FROM read_parquet({rows}) SEMI JOIN "
+        f"(FROM standing WHERE {condition}) USING (patient, trial)"
+        for columns, condition in ((f"* REPLACE ({texts[name]})", "shows_day"), ("*", "NOT shows_day"))
+    )
+
+
+def readings_of(folder: Path) -> Iterator[Reading]:
+    """What became of each patient of a finished screen."""
+    with tempfile.TemporaryDirectory() as temporary, connect(Path(temporary), 1) as db:
+        found = db.execute(f"SELECT {', '.join(_PATIENT)} FROM read_parquet({_literal(str(folder / PATIENTS))})")
+        while rows := found.fetchmany(10_000):
+            yield from (msgspec.convert(dict(zip(_PATIENT, row, strict=True)), Reading) for row in rows)
 
 
 def _copy(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
@@ -143,10 +187,6 @@ def _literal(value: str | Sequence[str]) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return "[" + ", ".join(map(_literal, value)) + "]"
-
-
-def _literal_tuple(values: Sequence[str]) -> str:
-    return "(" + ", ".join(map(_literal, values)) + ")"
 
 
 def _write_csv(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

@@ -10,8 +10,8 @@ import hashlib
 import pickle
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,10 +19,11 @@ import msgspec
 
 from app.screen.export import Chunk
 from app.screen.lines import LineReader, reference_of
-from app.screen.shard import NO_GAPS, Answers, Gaps, Lines, Question, as_lines, screen_patients
+from app.screen.reading import Earlier, KeptReadings
+from app.screen.shard import NO_GAPS, Answers, Gaps, Lines, Question, Sources, screen_patients
 from app.screen.spool import PatientFilter, Segments, Sorted, Sorter, lines_in, open_gates, write_whole
 
-WANTED, WANTED_LATE = "wanted", "wanted-late"
+WANTED, WANTED_LATE, EARLIER = "wanted", "wanted-late", "earlier.db"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Work:
     gates: frozenset[str] | None
     shards: int
     gaps: Gaps = NO_GAPS
+    earlier: Earlier | None = None  # its readings are in EARLIER
+    changed: frozenset[str] | None = None  # what opens a gate of a trial that is new or another since; None: anything
 
 
 _work: Work
@@ -88,16 +91,40 @@ def evaluate(task: tuple[int, Segments]) -> None:
     for patient, line in lines_in(segments):
         charts.setdefault(patient, []).append(line)
     patients: list[tuple[str, Lines]] = [(patient, charts[patient]) for patient in sorted(charts)]
-    with closing(Medications(_work.folder / "medications.db")) as medications:
-        answers = screen_patients(patients, _work.question, _work.gaps, medications)
+    with ExitStack() as open_files:
+        medications = open_files.enter_context(closing(Medications(_work.folder / "medications.db")))
+        sources = Sources(_work.question, _work.gaps, medications)
+        if _work.earlier:
+            readings = open_files.enter_context(closing(KeptReadings(_work.folder / EARLIER)))
+            sources = replace(sources, earlier=_work.earlier, readings=readings, changed=_changed(_work))
+        answers = screen_patients(patients, sources)
     write_part(_work.folder / "parts", number, answers)
+
+
+def _changed(work: Work) -> LineReader | None:
+    question = work.question
+    return LineReader(question.catalogue, work.changed, question.base_url) if work.changed is not None else None
+
+
+class Counted(msgspec.Struct):
+    """The patients of one shard by what became of them, and how many of them were evaluated."""
+
+    patients: dict[str, int]
+    evaluated: int
 
 
 def write_part(parts: Path, number: int, answers: Answers) -> None:
     """The rows of one shard; the count, written last, says that they are all there."""
-    write_whole(parts / f"{number:06}.matches", as_lines(answers.matches))
-    write_whole(parts / f"{number:06}.criteria", as_lines(answers.criteria))
-    write_whole(parts / f"{number:06}.json", msgspec.json.encode(answers.patients))
+    encoder = msgspec.json.Encoder()
+    write_whole(parts / f"{number:06}.matches", _as_lines(answers.matches))
+    write_whole(parts / f"{number:06}.criteria", _as_lines(answers.criteria))
+    write_whole(parts / f"{number:06}.patients", encoder.encode_lines(answers.readings))
+    write_whole(parts / f"{number:06}.standing", encoder.encode_lines(answers.standing))
+    write_whole(parts / f"{number:06}.json", encoder.encode(Counted(answers.patients, answers.evaluated)))
+
+
+def _as_lines(rows: Iterable[bytes]) -> bytes:
+    return b"".join(row + b"\n" for row in rows)
 
 
 def keep_medications(folder: Path, segments: Segments) -> None:
