@@ -251,7 +251,7 @@ class Registration:
         return code
 
     async def redeem(self, code: str, attempt: Attempt) -> Mapping[str, Any]:
-        """The token response to a code, with an `access_token` that fits a header. It is asked for once, never again."""
+        """The token response to a code, with an `access_token` that fits a header. It is asked for once only."""
         form = {
             "grant_type": "authorization_code",
             "code": code,

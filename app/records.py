@@ -33,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlmodel import Field, SQLModel, col
 
 from app.ehrs import Caller
+from app.errors import Unusable
 from app.logs import log
 from app.signing import Keys
 from cds_hooks.dismissals import of_the_order_alone
@@ -171,6 +172,7 @@ class NewCard:
     evidence: tuple[str, ...]
 
 
+_NOT_TEXT = "22021"  # of PostgreSQL: a NUL, which no text of it holds
 _UUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 
 # Reasons that say something about the patient, and so hold for everyone; the others are one user's choice.
@@ -501,7 +503,7 @@ class Records:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction; the ways in which a database can be gone told as one."""
+        """One transaction; the ways in which a database can be gone told as one. Unusable for what no text holds."""
         if not self._ready:
             raise RecordsUnavailable
         try:
@@ -511,6 +513,8 @@ class Records:
             # The kind only: the message of a database quotes rows.
             cause = getattr(error, "orig", None) or error
             kind = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+            if kind == _NOT_TEXT:
+                raise Unusable("A character that is sent stands in no text.") from None
             log.warning("database failed", error=type(cause).__name__, kind=kind)
             raise RecordsUnavailable from error
 

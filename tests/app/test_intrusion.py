@@ -18,18 +18,17 @@ from app.pending import Pending, TooMany
 from app.records import Records
 from app.signing import Keys
 from app.wiring import Services
-from tests.app.conftest import NOW, SECRET, services_with, serving
+from tests.app.conftest import NOW, SECRET, demo_settings, services_with, serving
 from tests.app.test_auth import token
 from tests.app.test_launch import FRAMED, authorize, begin, begun_with, ehr, is_stopped, launched
 from tests.app.test_login import CLIENT, GROUP, log_in, oidc
-from tests.app.test_oauth import records
 from tests.app.test_protocol import production_settings
 from tests.app.test_records import rows_of
 from tests.app.test_worklist import SERVICE, opened, row_of
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, bearer
 
-__all__ = ["ehr", "records"]  # fixtures
+__all__ = ["ehr"]  # a fixture
 
 # -- the audit trail
 
@@ -107,3 +106,23 @@ async def test_who_begins_launches_without_end_keeps_nobody_from_logging_in(reco
     with pytest.raises(TooMany):
         await kept.keep("launch", b"", NOW)
     assert await kept.keep("login", b"", NOW)
+
+
+# -- the worklist
+
+
+NUL = ("/worklist/%00", "/worklist/%00/explanation", "/worklist?trial=%00", "/worklist/export.csv?trial=%00")
+
+
+async def test_a_character_that_no_database_takes_is_no_fault_of_the_database(
+    tmp_path: Path, database: str, definitions: Definitions
+) -> None:
+    async with serving(services_with(demo_settings(tmp_path, database_url=database), definitions)) as client:
+        answers = [await client.get(address) for address in NUL]
+        answers.append(await client.post("/worklist/%00/status", data={"status": "declined"}))
+        answers.append(await client.post("/worklist/search", data={"trial": "\0"}))
+        answers.append(await client.get("/api/v1/reports/%00/replay"))
+        answers.append(await client.post("/api/v1/audit", json={"ehr": "st", "tenant": "\0", "patient": "\0"}))
+        metrics = (await client.get("/metrics")).text
+    assert {answer.status_code for answer in answers} <= {200, 404, 422}
+    assert "trialcards_database_failures_total 0.0" in metrics
