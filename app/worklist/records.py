@@ -94,7 +94,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A row with all that is known of it. `findings` is None where they are kept no longer."""
+    """A row with all that is known of it. `findings` is None where they are kept no longer.
+
+    Of a row that is hidden only what was done and when: no word of it, since any may tell what is withheld.
+    """
 
     row: Row
     findings: Sequence[Mapping[str, Any]] | None
@@ -243,7 +246,9 @@ class Worklist:
             row = self._as_row(found)
             events = (await connection.execute(_events_of(row_id))).mappings().all()
             answers = (await connection.execute(_answers_of(self._hashes_of(row, found), row.trial))).mappings().all()
-        findings = None if row.is_hidden else self._opened(found["findings"])
+        if row.is_hidden:
+            return Detail(row, None, [self._as_event({**event, "note": None}) for event in events], [])
+        findings = self._opened(found["findings"])
         return Detail(
             row,
             msgspec.json.decode(findings) if findings else None,
@@ -379,6 +384,12 @@ _LET_GO = (
     .where(ROWS.c.id == sa.bindparam("gone"))
     .values(left=sa.bindparam("why"), last_seen=sa.bindparam("now"), findings=None)
 )
+# An earlier report holds every trial of its day, also what may not be shown any more.
+_FORGET_REPORTS = (
+    sa.update(ROWS)
+    .where(ROWS.c.patient == sa.bindparam("of"), ROWS.c.last_seen <= sa.bindparam("now"))
+    .values(report="")
+)
 _EVENT = sa.insert(WorklistEvent)
 
 
@@ -403,6 +414,8 @@ async def _note_changes(connection: AsyncConnection, patients: Sequence[str], re
     known = (await connection.execute(_KNOWN, {"patients": list(patients)})).all()
     if any(row.patient != patients[0] for row in known):
         await connection.execute(_moved(patients[0], patients[1:]))
+    if any(why in HIDDEN for why in reading.gone.values()):
+        await connection.execute(_FORGET_REPORTS, {"of": patients[0], "now": now})
     left = reading.left()
     older = [(row, left(row.trial)) for row in known if _utc(row.last_seen) <= now]
     changed = [(row.id, why) for row, why in older if why is not None and why != row.left]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -13,18 +14,20 @@ import pytest
 import sqlalchemy as sa
 
 from app.definitions import Definitions
-from app.examples import hook_call
+from app.examples import PATIENT, hook_call
 from app.pending import Pending, TooMany
-from app.records import Records
+from app.records import Records, write
 from app.signing import Keys
 from app.wiring import Services
+from app.worklist.candidates import Left, Reading
+from app.worklist.records import Filter, Worklist
 from tests.app.conftest import NOW, SECRET, demo_settings, services_with, serving
 from tests.app.test_auth import token
 from tests.app.test_launch import FRAMED, authorize, begin, begun_with, ehr, is_stopped, launched
 from tests.app.test_login import CLIENT, GROUP, log_in, oidc
 from tests.app.test_protocol import production_settings
 from tests.app.test_records import rows_of
-from tests.app.test_worklist import SERVICE, opened, row_of
+from tests.app.test_worklist import ANNA, SERVICE, a_candidate, call, opened, row_of
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, bearer
 
@@ -126,3 +129,32 @@ async def test_a_character_that_no_database_takes_is_no_fault_of_the_database(
         metrics = (await client.get("/metrics")).text
     assert {answer.status_code for answer in answers} <= {200, 404, 422}
     assert "trialcards_database_failures_total 0.0" in metrics
+
+
+async def test_of_a_row_that_may_not_be_shown_nothing_that_was_written_is_shown(client: httpx.AsyncClient) -> None:
+    await opened(client)
+    row = await row_of(client)
+    await client.post(f"{row}/notes", data={"note": "HIV positive, said the ward"})
+    consent = {"resourceType": "Consent", "id": "c", "status": "active", "provision": {"type": "deny"}}
+    about = {"scope": _RESEARCH, "category": [{"text": "research"}], "patient": {"reference": f"Patient/{PATIENT}"}}
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": consent | about}]}
+    assert await opened(client, call(consents=bundle)) == []
+    page = (await client.get(row)).text
+    assert "A row that is closed" in page
+    assert "HIV" not in page
+
+
+_RESEARCH = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "research"}]}
+
+
+@pytest.mark.parametrize("why", [Left.WITHHELD, Left.NOT_IN_SCREEN])
+async def test_what_was_withheld_is_not_found_in_the_explanation_of_another_trial(records: Records, why: Left) -> None:
+    """An earlier report holds every trial of its day, also the one that may not be shown any more."""
+    worklist = Worklist(records, Keys([SECRET]), timedelta(30))
+    both, one = ([a_candidate(trial) for trial in trials] for trials in ("AB", "A"))
+    async with records.transaction() as connection:
+        for each in worklist.writes(ANNA, Reading(both), "hook", NOW, "report-1"):
+            await write(connection, each)
+    await worklist.take([(ANNA, Reading(one, {"B": why}))], "screen", NOW + timedelta(1))
+    (row,) = await worklist.every(Filter())
+    assert (row.trial, row.report) == ("A", "")
