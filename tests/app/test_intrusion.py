@@ -27,7 +27,7 @@ from tests.app.test_launch import FRAMED, authorize, begin, begun_with, ehr, is_
 from tests.app.test_login import CLIENT, GROUP, log_in, oidc
 from tests.app.test_protocol import production_settings
 from tests.app.test_records import rows_of
-from tests.app.test_worklist import ANNA, SERVICE, a_candidate, call, opened, row_of
+from tests.app.test_worklist import ANNA, CONFIDENTIAL, SERVICE, a_candidate, call, opened, platelets, row_of
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, bearer
 
@@ -145,6 +145,21 @@ async def test_of_a_row_that_may_not_be_shown_nothing_that_was_written_is_shown(
 
 
 _RESEARCH = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "research"}]}
+
+
+async def test_a_label_that_is_restricted_later_holds_for_what_was_kept_too(
+    tmp_path: Path, definitions: Definitions
+) -> None:
+    results = platelets(48.7, meta={"security": [CONFIDENTIAL]})
+    async with serving(services_with(demo_settings(tmp_path), definitions)) as client:
+        answer = await client.post(SERVICE, json=call(observations=results))
+        address = answer.json()["cards"][0]["links"][-1]["url"]
+        assert "48.7" in (await client.get(address)).text
+    label = f"{CONFIDENTIAL['system']}|{CONFIDENTIAL['code']}"
+    async with serving(services_with(demo_settings(tmp_path, restricted_labels=(label,)), definitions)) as client:
+        page = await client.get(address)
+    assert page.status_code == 200
+    assert "48.7" not in page.text
 
 
 @pytest.mark.parametrize("why", [Left.WITHHELD, Left.NOT_IN_SCREEN])
