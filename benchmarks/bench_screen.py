@@ -1,8 +1,11 @@
 """The cohort screen against DuckDB reading the same files: `python -m benchmarks.bench_screen [--patients N]`.
 
+`--export FOLDER` takes an export that is there; `--rounds 1` for one that is large.
+
 The floor: DuckDB reads the needed columns of every file and groups them by patient, with all cores. The screen: the
 same files to finished Parquet, five trials, one patient in twenty indicated. Both run in turn, in processes of their
 own; medians are compared, of the clock and of the processors (which does not depend on what else the machine does).
+Then the next night: the same export a day later, on top of the first screen.
 """
 
 from __future__ import annotations
@@ -58,20 +61,24 @@ def begin_floor(export: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "benchmarks.bench_screen", "--floor", str(export)])
 
 
-def begin_screen(export: Path, out: Path) -> subprocess.Popen[bytes]:
+def begin_screen(export: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
     """The command, as a user gives it."""
     shutil.rmtree(out, ignore_errors=True)
     command = [str(Path(sys.executable).parent / "trialcards"), "screen", str(export), "--out", str(out)]
-    options = ["--as-of", "2026-11-01", "--workers", str(WORKERS)]
-    return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = options or ("--as-of", "2026-11-02")
+    return subprocess.Popen(
+        [*command, *options, "--workers", str(WORKERS)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
-def timed(begin: Callable[[], subprocess.Popen[bytes]]) -> tuple[float, float]:
-    """Seconds of the clock, and of all processors together."""
+def timed(begin: Callable[[], subprocess.Popen[bytes]]) -> tuple[float, float, float]:
+    """Seconds of the clock, and of all processors together; and the most memory held, in MiB."""
     before, started = _processors(), time.perf_counter()
-    if begin().wait():
+    process = begin()
+    memory = peak_memory(process)
+    if process.wait():
         sys.exit("a benchmark's process failed")
-    return time.perf_counter() - started, _processors() - before
+    return time.perf_counter() - started, _processors() - before, memory
 
 
 def _processors() -> float:
@@ -105,22 +112,21 @@ def _held(pid: int) -> float:
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
 
 
-def main(patients: int, rounds: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        export, out = Path(folder) / "export", Path(folder) / "out"
-        lines = write_export(export, patients)
-        size = sum(path.stat().st_size for path in export.iterdir()) / 1024**2
-        floors, screens = [], []
-        for _ in range(rounds):
-            floors.append(timed(lambda: begin_floor(export)))
-            screens.append(timed(lambda: begin_screen(export, out)))
-        memory = peak_memory(begin_screen(export, out))
-        done = json.loads((out / "report.json").read_text())
-    floor, floor_cpu = (statistics.median(each) for each in zip(*floors, strict=True))
-    seconds, seconds_cpu = (statistics.median(each) for each in zip(*screens, strict=True))
+def main(export: Path, out: Path, rounds: int) -> None:
+    floors, screens = [], []
+    for _ in range(rounds):
+        floors.append(timed(lambda: begin_floor(export)))
+        screens.append(timed(lambda: begin_screen(export, out)))
+    done = json.loads((out / "report.json").read_text())
+    next_night = ("--as-of", "2026-11-03", "--since", str(out))
+    night, night_cpu, _ = timed(lambda: begin_screen(export, out.with_name("night"), *next_night))
+    again = json.loads((out.with_name("night") / "report.json").read_text())
+    floor, floor_cpu, _ = (statistics.median(each) for each in zip(*floors, strict=True))
+    seconds, seconds_cpu, memory = (statistics.median(each) for each in zip(*screens, strict=True))
+    lines = sum(done["lines"].values())
     figures = [
-        Figure("patients", patients, ""),
-        Figure("NDJSON", size, "MiB"),
+        Figure("patients", done["lines"]["Patient"], ""),
+        Figure("NDJSON", sum(path.stat().st_size for path in export.iterdir()) / 1024**2, "MiB"),
         Figure("patients whose gates may be open", sum(done["patients"].values()), ""),
         Figure("DuckDB reads and groups the columns", floor, "s"),
         Figure("screen, NDJSON to Parquet", seconds, "s"),
@@ -130,16 +136,23 @@ def main(patients: int, rounds: int) -> None:
         Figure("screen / DuckDB, processors", seconds_cpu / floor_cpu, "x", LIMIT),
         Figure("peak memory, all processes", memory, "MiB", MEMORY),
         Figure("lines per second", lines / seconds, "1/s"),
+        Figure("the next night", night, "s"),
+        Figure("the next night, all processors", night_cpu, "s"),
+        Figure("patients evaluated the next night", again["evaluated"], ""),
     ]
     report("screen", figures)
 
 
-def _option(name: str, default: int) -> int:
-    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
+def _option(name: str, default: str) -> str:
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--floor"]:
         read_and_group(Path(sys.argv[2]))
     else:
-        main(_option("--patients", 3000), _option("--rounds", ROUNDS))
+        with tempfile.TemporaryDirectory() as folder:
+            given = Path(_option("--export", folder + "/export"))
+            if "--export" not in sys.argv:
+                write_export(given, int(_option("--patients", "3000")))
+            main(given, Path(folder) / "out", int(_option("--rounds", str(ROUNDS))))

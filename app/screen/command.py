@@ -51,8 +51,8 @@ def screen_command(
         typer.Option(
             "--since",
             help="Folder of an earlier screen: changes.csv says who is newly a candidate, who no longer, and why. "
-            "Where the export is the same, the moment is that of the earlier screen unless --as-of says another, and "
-            "trials that did not change are not evaluated again.",
+            "What records, definitions and time cannot have changed since is taken over from there. Where the export "
+            "is the same, the moment is that of the earlier screen unless --as-of says another.",
         ),
     ] = None,
     complete: Annotated[
@@ -164,6 +164,7 @@ def _print(report: dict[str, Any], to: Path) -> None:
     if "changes" in report:
         changes = report["changes"]
         typer.echo(f"{changes['new']} newly, {changes['gone']} no longer: {to / CHANGES}")
+        typer.echo(f"{report['evaluated']} of {sum(report['patients'].values())} patients had to be evaluated")
     if report["linesNotRead"] or report["incompleteTypes"]:
         count, types = sum(report["linesNotRead"].values()), ", ".join(report["incompleteTypes"]) or "none"
         typer.echo(f"{count} places could not be read: {to / UNREAD}; silence says nothing in: {types}")

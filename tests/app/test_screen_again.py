@@ -14,6 +14,9 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the screen needs DuckDB: pip install 'trialcards[batch]'")
 
+from typer.testing import CliRunner
+
+from app.cli import cli
 from app.screen.export import open_export
 from app.screen.order import Order
 from app.screen.run import screen
@@ -229,3 +232,14 @@ def test_a_chart_that_holds_the_mark_of_the_day_is_evaluated_every_time(
     screen(later(the_order(export, tmp_path / "then", trials, catalogue), timedelta()))
     report = both(later(the_order(export, tmp_path, trials, catalogue), timedelta(1)), tmp_path / "then", tmp_path)
     assert report["evaluated"] == 1
+
+
+def test_the_command_says_how_many_had_to_be_evaluated(full: Path, tmp_path: Path) -> None:
+    def call(*options: str) -> str:
+        result = CliRunner().invoke(cli, ["screen", str(full), "--workers", "1", *options])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    call("--out", str(tmp_path / "then"), "--as-of", "2026-11-02")
+    again = call("--out", str(tmp_path / "now"), "--since", str(tmp_path / "then"))
+    assert "0 of 19 patients had to be evaluated" in again
