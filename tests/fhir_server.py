@@ -28,6 +28,19 @@ class Asked:
     headers: Mapping[str, str]
 
 
+def a_drug_by_reference(patient: str, medication: str = "Medication/m", **more: Any) -> Resource:
+    """An active order whose drug is a resource of its own."""
+    return {
+        "resourceType": "MedicationRequest",
+        "id": "r",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": f"Patient/{patient}"},
+        "medicationReference": {"reference": medication},
+        "authoredOn": "2026-10-01",
+    } | more
+
+
 def status(code: int, times: int = 10**6, **headers: str) -> Fault:
     """Answer with this status, the first `times` times; then as usual."""
     left = [times]

@@ -10,7 +10,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import httpx
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from tests.server import COMMAND, environment, free_port
+from tests.server import COMMAND, Server, environment, free_port, wait_until_ready
 
 BASE = "https://cards.example"
 VIEW = "/cds-services/trial-match-patient-view"
@@ -64,12 +64,8 @@ def settings_of(folder: Path, database_url: str, **more: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Production:
-    """`trialcards serve` in a process group of its own; what it said stands in `output`."""
-
-    base: str
-    process: subprocess.Popen[bytes]
-    output: Path
+class Production(Server):
+    """`trialcards serve` in a process group of its own."""
 
     def post(self, path: str, body: Any, token: str | None = None, timeout: float = 20) -> httpx.Response:
         headers = bearer(token or signed(path))
@@ -100,19 +96,8 @@ def production(folder: Path, settings: Mapping[str, str], port: int | None = Non
         )
     server = Production(f"http://127.0.0.1:{port}", process, output)
     try:
-        _wait_for(server)
+        wait_until_ready(server, LONGEST_START)
         yield server
     finally:
         if process.poll() is None:
             server.kill()
-
-
-def _wait_for(server: Production) -> None:
-    until = time.monotonic() + LONGEST_START
-    while time.monotonic() < until:
-        assert server.process.poll() is None, server.output.read_text("utf-8")
-        with suppress(httpx.TransportError):
-            if httpx.get(f"{server.base}/readyz", trust_env=False, timeout=10).status_code == 200:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"not ready within {LONGEST_START} s: {server.output.read_text('utf-8')}")

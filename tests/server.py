@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def _started(command: Sequence[str], folder: Path, port: int, settings: Mapping[
         )
     server = Server(f"http://127.0.0.1:{port}", process, output)
     try:
-        _wait_for(server)
+        wait_until_ready(server)
         yield server
     finally:
         if process.poll() is None:
@@ -77,13 +77,12 @@ def _started(command: Sequence[str], folder: Path, port: int, settings: Mapping[
         process.wait()
 
 
-def _wait_for(server: Server) -> None:
-    until = time.monotonic() + LONGEST_START
+def wait_until_ready(server: Server, longest: float = LONGEST_START) -> None:
+    until = time.monotonic() + longest
     while time.monotonic() < until:
         assert server.process.poll() is None, server.output.read_text("utf-8")
-        try:
-            if httpx.get(f"{server.base}/readyz", trust_env=False).status_code == 200:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{server.base}/readyz", trust_env=False, timeout=10).status_code == 200:
                 return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(f"not ready within {LONGEST_START} s: {server.output.read_text('utf-8')}")
+        time.sleep(0.1)
+    raise AssertionError(f"not ready within {longest:g} s: {server.output.read_text('utf-8')}")

@@ -14,7 +14,7 @@ from app.ehr import MOST_PAGES
 from app.examples import PATIENT, WHOLE_CHART, hook_call
 from tests import fhir_server
 from tests.app.conftest import demo_settings, services_with, serving
-from tests.fhir_server import FhirServer, body, page, status
+from tests.fhir_server import FhirServer, a_drug_by_reference, body, page, status
 
 SERVICE = "/cds-services/trial-match-patient-view"
 TOKEN = "canary-token"
@@ -198,15 +198,7 @@ async def test_a_next_page_that_points_to_itself_ends(client: httpx.AsyncClient,
 async def test_a_drug_named_by_reference_is_read(client: httpx.AsyncClient) -> None:
     coded = {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "121191"}]}
     drug = {"resourceType": "Medication", "id": "m", "code": coded}
-    request = {
-        "resourceType": "MedicationRequest",
-        "id": "r",
-        "status": "active",
-        "intent": "order",
-        "medicationReference": {"reference": "Medication/m"},
-        "subject": {"reference": f"Patient/{PATIENT}"},
-        "authoredOn": "2026-10-01",
-    }
+    request = a_drug_by_reference(PATIENT)
     async with FhirServer([*RESOURCES, request, drug]) as server:
         found = await criteria(client, call(server))
         assert "Medication/m" in server.asked_for

@@ -25,7 +25,7 @@ from cds_hooks.services import CHART
 from tests import fhir_server
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_response
-from tests.fhir_server import FhirServer, Resource, body, page, status
+from tests.fhir_server import FhirServer, Resource, a_drug_by_reference, body, page, status
 from trial_defs.expressions import Expression, Treatment, leaves_of
 
 SERVICE = "/cds-services/trial-match-patient-view"
@@ -182,15 +182,7 @@ async def test_a_passing_fault_is_tried_once_more_and_leaves_no_trace(client: ht
 async def test_a_drug_whose_name_could_not_be_read_is_never_no_drug(
     client: httpx.AsyncClient, definitions: Definitions, name: str
 ) -> None:
-    request = {
-        "resourceType": "MedicationRequest",
-        "id": "r",
-        "status": "active",
-        "intent": "order",
-        "medicationReference": {"reference": "Medication/m"},
-        "subject": {"reference": f"Patient/{PATIENT}"},
-        "authoredOn": "2026-10-01",
-    }
+    request = a_drug_by_reference(PATIENT)
     async with FhirServer([*RESOURCES, request]) as server:
         server.faults["Medication"] = FAULTS[name]
         answer = await client.post(SERVICE, json=call(server.base))

@@ -24,7 +24,7 @@ from app.strict_json import read_body
 from cds_hooks.services import OFFERS
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_discovery, check_response
-from tests.fhir_server import FhirServer
+from tests.fhir_server import FhirServer, a_drug_by_reference
 from tests.hospital import BASE, OPERATOR, SECRET, VIEW, bearer, ehrs_file, signed
 
 JSON = {"content-type": "application/json"}
@@ -231,15 +231,7 @@ def _cyclic_drugs() -> dict[str, Any]:
         "id": "m",
         "ingredient": [{"itemReference": {"reference": "Medication/m"}}],
     }
-    request = {
-        "resourceType": "MedicationRequest",
-        "id": "r",
-        "status": "active",
-        "intent": "order",
-        "subject": {"reference": f"Patient/{PATIENT}"},
-        "medicationReference": {"reference": "Medication/m"},
-        "contained": [drug],
-    }
+    request = a_drug_by_reference(PATIENT, contained=[drug])
     body = sending()
     entries = [{"resource": request}, {"resource": drug}]
     body["prefetch"]["medicationRequests"] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
@@ -293,15 +285,8 @@ async def test_a_body_that_drips_is_408() -> None:
 
 async def test_references_of_a_chart_lead_nowhere_outside(client: httpx.AsyncClient) -> None:
     async with FhirServer() as evil, FhirServer() as server:
-        request = {
-            "resourceType": "MedicationRequest",
-            "id": "r",
-            "status": "active",
-            "intent": "order",
-            "subject": {"reference": f"Patient/{PATIENT}"},
-            "medicationReference": {"reference": f"{evil.base}/Medication/m"},
-            "supportingInformation": [{"reference": f"{evil.base}/DocumentReference/1"}],
-        }
+        documents = [{"reference": f"{evil.base}/DocumentReference/1"}]
+        request = a_drug_by_reference(PATIENT, f"{evil.base}/Medication/m", supportingInformation=documents)
         body = sending(fhirServer=server.base)
         entry = [{"fullUrl": f"{evil.base}/MedicationRequest/r", "resource": request}]
         body["prefetch"]["medicationRequests"] = {"resourceType": "Bundle", "type": "searchset", "entry": entry}
