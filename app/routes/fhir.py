@@ -141,7 +141,10 @@ def _add(kind: Kind) -> None:
         return _fhir(kind.read(served, resource_id))
 
     async def search(request: Request) -> Response:
-        return _fhir(_found(kind, _served(request), request))
+        served = _served(request)
+        if served.are_many:
+            return _fhir(await asyncio.to_thread(_found, kind, served, request))
+        return _fhir(_found(kind, served, request))
 
     named = ", ".join(("_id", *kind.searches))
     router.add_api_route(
