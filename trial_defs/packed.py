@@ -86,7 +86,7 @@ def pack(trials: Iterable[x.Trial], catalogue_hash: str) -> bytes:
 
 
 def unpack(raw: bytes, catalogue_hash: str) -> dict[str, x.Trial]:
-    """The trials by the hash of their definition; none where the bytes are damaged, or of other concepts or code."""
+    """The trials by the hash of their definition; none where the bytes are damaged, make no sense, or are of others."""
     digest, content = raw[:_DIGEST], raw[_DIGEST:]
     if hashlib.sha256(content).digest() != digest:
         return {}
@@ -96,8 +96,12 @@ def unpack(raw: bytes, catalogue_hash: str) -> dict[str, x.Trial]:
         return {}
     if packed.made_by != _made_by(catalogue_hash):
         return {}
-    values = _values(packed.rows)
-    return {trial.hash: trial for trial in (values[place] for place in packed.trials)}
+    try:
+        values = _values(packed.rows)
+        found = [values[place] for place in packed.trials]
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # rows that nobody packed
+        return {}
+    return {trial.hash: trial for trial in found if isinstance(trial, x.Trial)}
 
 
 def one_of_each(trials: Mapping[str, x.Trial], catalogue_hash: str) -> tuple[bytes, dict[str, x.Trial]]:
