@@ -133,13 +133,21 @@ class Answers:
         return str(row["id"])
 
     async def take_back(self, shown: Shown, answer_id: str, now: datetime, also: Sequence[sa.Executable] = ()) -> bool:
-        """End an answer of this patient; False where there is none of this id that still holds."""
-        mine = (*_of(shown, self._records.patient_hashes(shown)), ROWS.c.id == answer_id, ROWS.c.ended_at.is_(None))
+        """End an answer of this patient; False where there is none of this id that still holds.
+
+        Two that were given at the same moment by two workers both hold, and the later counts: both end.
+        """
+        mine = (*_of(shown, self._records.patient_hashes(shown)), ROWS.c.ended_at.is_(None))
+        question = sa.select(ROWS.c.trial, ROWS.c.criterion).where(*mine, ROWS.c.id == answer_id)
         async with self._records.transaction() as connection:
-            done = await connection.execute(sa.update(ROWS).where(*mine).values(ended_at=now))
+            asked = (await connection.execute(question)).first()
+            if asked is None:
+                return False
+            same = (ROWS.c.trial == asked.trial, ROWS.c.criterion == asked.criterion)
+            done = await connection.execute(sa.update(ROWS).where(*mine, *same).values(ended_at=now))
             for statement in also if done.rowcount else ():
                 await connection.execute(statement)
-        return done.rowcount == 1
+        return done.rowcount > 0
 
     async def purge(self, now: datetime) -> None:
         """Delete what has ended for as long as facts are kept."""

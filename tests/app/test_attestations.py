@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from app.attestations import Answers
 from app.audit import Question
@@ -88,6 +89,17 @@ async def test_an_answer_is_taken_back_once_and_only_for_its_patient(answers: An
     assert await answers.take_back(ANNA, given, NOW)
     assert not await answers.take_back(ANNA, given, NOW)
     assert (await answers.known(ANNA, NOW)).attestations == {}
+
+
+async def test_two_answers_of_the_same_moment_are_taken_back_together(records: Records, answers: Answers) -> None:
+    """Neither of two workers saw the other's: taking one back must not bring the other into force."""
+    await answers.give(ANNA, replace(YES, is_met=False), NORA)
+    await answers.give(ANNA, replace(YES, criterion="I2"), NORA)
+    later = await answers.give(ANNA, YES, NORA)
+    async with records.transaction() as connection:
+        await connection.execute(sa.text("UPDATE attestation SET ended_at = NULL"))
+    assert await answers.take_back(ANNA, later, NOW)
+    assert set((await answers.known(ANNA, NOW)).attestations) == {("NCT1", "I2")}
 
 
 async def test_an_answer_that_has_ended_is_deleted_when_the_facts_of_that_day_are(answers: Answers) -> None:
