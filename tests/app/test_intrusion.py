@@ -18,6 +18,7 @@ from app.examples import PATIENT, hook_call
 from app.pending import Pending, TooMany
 from app.records import Records, write
 from app.signing import Keys
+from app.spreadsheets import cell
 from app.wiring import Services
 from app.worklist.candidates import Left, Reading
 from app.worklist.records import Filter, Worklist
@@ -173,3 +174,8 @@ async def test_what_was_withheld_is_not_found_in_the_explanation_of_another_tria
     await worklist.take([(ANNA, Reading(one, {"B": why}))], "screen", NOW + timedelta(1))
     (row,) = await worklist.every(Filter())
     assert (row.trial, row.report) == ("A", "")
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠a"])
+def test_no_text_begins_a_formula_in_any_spreadsheet(text: str) -> None:
+    assert cell(text) == f"'{text}"
