@@ -15,7 +15,9 @@ from app.attestations import Answers
 from app.audit import Audit, Entry, Question, audit_bundle
 from app.errors import Unusable
 from app.parameters import moment_of
+from app.pending import Pending
 from app.records import Records, RecordsUnavailable, Shown
+from app.sessions import Sessions
 from app.settings import Settings, SettingsError, read_settings
 from app.signing import Keys
 from app.worklist.records import Worklist
@@ -68,8 +70,8 @@ def purge_command(
 ) -> None:
     """Delete what has reached its end; with --patient, what is kept of one patient.
 
-    Without --patient: used tokens, expired facts, dismissals and answers, and the audit trail, cards, feedback and rows
-    of the worklist older than the days given. With --patient: the facts behind the cards, the dismissals, the comments,
+    Without --patient: used tokens, logins and launches that are over, expired facts, dismissals and answers, and the
+    audit trail, cards, feedback and rows of the worklist older than the days given. With --patient: the facts behind the cards, the dismissals, the comments,
     the answers and the rows of the worklist of this patient; the audit trail stays, and names the patient by a keyed
     hash only.
     """
@@ -148,6 +150,8 @@ async def purged(settings: Settings, keep: timedelta) -> int:
         await records.purge(now)
         await _answers(records, settings).purge(now)
         await worklist_of(records, settings).purge(now, keep)
+        await Sessions(records, Keys(settings.secret_key)).purge(now)
+        await Pending(records, Keys(settings.secret_key)).purge(now)
         return await Audit(records).purge(now, keep)
 
 

@@ -12,11 +12,15 @@ from threading import Event
 import httpx
 import pytest
 import sqlalchemy as sa
+from sqlmodel import SQLModel
 
+from app.audit_commands import forgotten, purged
+from app.audit_commands import opened as opened_records
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from app.pending import Pending, TooMany
-from app.records import Records, write
+from app.records import Records, Shown, write
+from app.sessions import Person, Sessions
 from app.signing import Keys
 from app.spreadsheets import cell
 from app.wiring import Services
@@ -179,3 +183,34 @@ async def test_what_was_withheld_is_not_found_in_the_explanation_of_another_tria
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠a"])
 def test_no_text_begins_a_formula_in_any_spreadsheet(text: str) -> None:
     assert cell(text) == f"'{text}"
+
+
+async def test_the_purge_of_the_command_line_leaves_no_login_or_launch_that_is_over(
+    tmp_path: Path, database: str
+) -> None:
+    settings = demo_settings(tmp_path, database_url=database)
+    async with opened_records(settings) as records:
+        keys, long_ago = Keys(settings.secret_key), NOW - timedelta(days=400)
+        await Sessions(records, keys).begin(Person("N. N.", "issuer|1"), long_ago)
+        await Pending(records, keys).keep("login", b"", long_ago)
+    await purged(settings, timedelta(2192))
+    assert not await rows_of(database, "login_session")
+    assert not await rows_of(database, "pending_authorization")
+
+
+async def test_after_a_patient_is_erased_only_the_trail_of_shown_cards_names_the_hash(
+    tmp_path: Path, database: str, definitions: Definitions
+) -> None:
+    services = services_with(demo_settings(tmp_path, database_url=database), definitions)
+    async with serving(services) as client:
+        await opened(client)
+        row = await row_of(client)
+        await client.post(f"{row}/notes", data={"note": "Called today."})
+        await client.post(f"{row}/status", data={"status": "declined"})
+    whose = Shown("demo", "", PATIENT, "")
+    hashes = services.records.patient_hashes(whose)
+    await forgotten(services.settings, whose)
+    named = {table for table in SQLModel.metadata.tables if hashes[0] in repr(await rows_of(database, table))}
+    assert named == {"audited_call", "issued_card"}
+    assert not await rows_of(database, "kept_report")
+    assert not await rows_of(database, "worklist_event")
