@@ -71,9 +71,9 @@ def purge_command(
     """Delete what has reached its end; with --patient, what is kept of one patient.
 
     Without --patient: used tokens, logins and launches that are over, expired facts, dismissals and answers, and the
-    audit trail, cards, feedback and rows of the worklist older than the days given. With --patient: the facts behind the cards, the dismissals, the comments,
-    the answers and the rows of the worklist of this patient; the audit trail stays, and names the patient by a keyed
-    hash only.
+    audit trail, cards, feedback and rows of the worklist older than the days given. With --patient: the facts behind
+    the cards, the dismissals, the comments, the answers and the rows of the worklist of this patient; the audit trail
+    stays, and names the patient by a keyed hash only.
     """
     settings = _settings(demo)
     _needs_ehr(patient, ehr)
