@@ -100,6 +100,22 @@ class Doses:
             self._known[key] = daily_dose(dosages, strength_of(medication_words, ingredients))
         return self._known[key]
 
+    def given_on_a_day(
+        self, dosages: tuple[fhir.Dosage, ...], medication_words: str, ingredients: tuple[fhir.Ingredient, ...]
+    ) -> Dose | None:
+        """Of something given once: its amount, if no timing says how often."""
+        if len(dosages) == 1 and dosages[0].timing is None and not dosages[0].modifier_extension:
+            given = given_dose(dosages[0], strength_of(medication_words, ingredients))
+            if given:
+                return given
+        return self.of(dosages, medication_words, ingredients)
+
+
+def given_dose(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Dose | None:
+    """What was given at one time, as a dose of that day; None where no amount stands there."""
+    given = _amount(dosage, strength_mg)
+    return None if given == _UNKNOWN else Dose(given.low, given.high, text=_words(dosage))
+
 
 def daily_dose(dosages: Sequence[fhir.Dosage], strength_mg: Decimal | None) -> Dose | None:
     """What the instructions come to a day; None where there are none.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _WEIGHT_SPEAKS_FOR = timedelta(days=180)
 _ADULT = 18
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def with_derived(concept: str, recorded: Sequence[Result], facts: PatientFacts) -> Iterable[Result]:
@@ -34,10 +36,12 @@ def with_derived(concept: str, recorded: Sequence[Result], facts: PatientFacts) 
     derived, since = derive(concept, facts)
     if derived is None or (recorded and derived.problem in (Reason.MISSING, Reason.NOT_READABLE)):
         return recorded
-    return _merged(recorded, derived, since)
+    return _merged(recorded, derived, since, _PAST[concept](concept, facts) if concept in _PAST else ())
 
 
-def _merged(recorded: Sequence[Result], derived: Result, since: date | None) -> Iterator[Result]:
+def _merged(
+    recorded: Sequence[Result], derived: Result, since: date | None, past: Iterable[Result]
+) -> Iterator[Result]:
     older: list[Result] = []
     for result in recorded:
         if not older and _wins(result, derived, since):
@@ -45,7 +49,11 @@ def _merged(recorded: Sequence[Result], derived: Result, since: date | None) -> 
         else:
             older.append(result)
     yield derived
-    yield from older
+    yield from heapq.merge(older, past, key=_lateness, reverse=True)
+
+
+def _lateness(result: Result) -> tuple[bool, datetime]:
+    return (True, result.taken.latest) if result.taken else (False, _LONG_AGO)
 
 
 Derived = tuple[Result | None, date | None]  # and the day since when it has been so
@@ -265,6 +273,25 @@ def _dose(concept: str, facts: PatientFacts) -> Derived:
     return result, _unchanged_since(concept, dose, facts)
 
 
+def _past_doses(concept: str, facts: PatientFacts) -> Iterator[Result]:
+    """The dose of earlier days: a pulse that has come and gone is found there."""
+    unit = facts.catalogue.concepts[concept].unit or "mg/d"
+    episodes = facts.episodes(glucocorticoids.CLASS)
+    for day, dose in glucocorticoids.past_doses(episodes, facts.catalogue, facts.today):
+        inputs = tuple(_told(episode) for episode in dose.episodes)
+        yield Result(
+            concept=concept,
+            source=inputs[0].source,
+            taken=facts.day(day),
+            value=Interval(dose.low, dose.high),
+            unit=unit,
+            recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",
+            formula=DERIVATIONS[concept].name,
+            inputs=inputs,
+            note=dose.note,
+        )
+
+
 def _unchanged_since(concept: str, dose: glucocorticoids.DailyDose, facts: PatientFacts) -> date:
     if not dose.episodes:
         window = current_for(facts.catalogue.concepts[concept])
@@ -293,3 +320,4 @@ _DERIVED: Mapping[str, Callable[[str, PatientFacts], Derived]] = {
     "qtc": _qtc,
     "glucocorticoid-dose": _dose,
 }
+_PAST: Mapping[str, Callable[[str, PatientFacts], Iterable[Result]]] = {"glucocorticoid-dose": _past_doses}

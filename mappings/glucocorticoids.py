@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -56,13 +56,18 @@ def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
     unknown, notes = False, []
     for by_kind in tellings.values():
         sums = [_added(_renewed(doses)) for doses in by_kind.values()]
-        low += min(dose.low for dose in sums)
+        low += max(min(dose.low for dose in sums), _given(by_kind))
         known = [dose.high for dose in sums if dose.high is not None]
         unknown = unknown or len(known) < len(sums)
         high += max(known, default=Decimal(0))
         notes += [dose.note for dose in sums if dose.note]
     note = "; ".join(dict.fromkeys(notes)) or None
     return DailyDose(low, None if unknown else high, tuple(episodes), note)
+
+
+def _given(by_kind: Mapping[str, Sequence[DailyDose]]) -> Decimal:
+    """What was given is certain, whatever an order leaves open."""
+    return sum((dose.low for dose in by_kind.get("MedicationAdministration", ())), Decimal(0))
 
 
 def _told_once(episodes: Iterable[Episode]) -> list[Episode]:
@@ -124,6 +129,21 @@ def _one(episode: Episode, catalogue: Catalogue) -> DailyDose:
     low = prednisone_equivalent(dose.low, factor) if dose.low is not None else Decimal(0)
     note = "taken as needed" if dose.as_needed else "dose not recorded" if high is None else None
     return DailyDose(low, high, (episode,), note)
+
+
+def past_doses(episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> Iterator[tuple[date, DailyDose]]:
+    """The dose of earlier days, each on the last day that it stood, newest first; only where one is surely recorded.
+
+    What has no exact dates may have come on top: it leaves the dose open upwards, and proves none.
+    """
+    dated = [episode for episode in episodes if _is_dated(episode)]
+    others = [episode for episode in episodes if not _is_dated(episode)]
+    ends = {e.end.last_day for e in dated if e.end and e.ongoing is False}
+    ends |= {e.start.first_day - timedelta(1) for e in dated if e.start}
+    for day in sorted((day for day in ends if day < today), reverse=True):
+        dose = _sum([e for e in dated if _covers(e, day)], catalogue)
+        if dose.low > 0:
+            yield day, replace(dose, high=None) if any(_covers(e, day) for e in others) else dose
 
 
 def changed_since(day: date, episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> bool | None:

@@ -251,6 +251,8 @@ def episode_of(
     start = _start(use, clock)
     end = _end(use, start, clock)
     ongoing = _is_ongoing(use, end, clock)
+    once = isinstance(use, fhir.MedicationAdministration) and _is_one_day(start, end)
+    dose_of = doses.given_on_a_day if once else doses.of
     return Episode(
         concept=concept,
         source=source,
@@ -261,7 +263,11 @@ def episode_of(
         ongoing=ongoing,
         certainty=certainty,
         member=member,
-        dose=doses.of(_dosages(use), drug.words, drug.ingredients),
+        dose=dose_of(_dosages(use), drug.words, drug.ingredients),
         recorded=clock.moment(_written_down(use)),
         ended_because=_ended_because(use) if ongoing is False else None,
     )
+
+
+def _is_one_day(start: Moment | None, end: Moment | None) -> bool:
+    return start is not None and end is not None and start.is_one_day and start.first_day == end.last_day

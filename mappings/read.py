@@ -53,6 +53,10 @@ class PatientFacts:
         """The moment of reading, as the date of what is worked out for it."""
         return self._clock.now
 
+    def day(self, day: date) -> Moment:
+        """Some time of that day."""
+        return self._clock.days(day, day, day.isoformat())
+
     def state(self, resource_type: str) -> SourceState:
         """How completely a resource type was read."""
         return self._states.get(resource_type, "not-requested")

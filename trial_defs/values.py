@@ -293,7 +293,10 @@ def _any_result(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> A
             continue
         verdict = check(result, leaf.test, leaf)
         if verdict.truth is True and is_inside:
-            return replace(_settled(leaf, facts, result, verdict), soft=False, stale_on=None)
+            turns = _passes_with_time(leaf, facts, result, inside)
+            return replace(
+                _settled(leaf, facts, result, verdict), soft=turns is not None, stale_on=None, turns_on=turns
+            )
         inside.append(result)
         checks.append((result, verdict))
     if not inside:
@@ -304,6 +307,13 @@ def _any_result(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> A
     if not facts.readable(leaf.concept):
         return unknown(leaf, Reason.NOT_READABLE, inside[:1])
     return _settled(leaf, facts, *checks[0])
+
+
+def _passes_with_time(leaf: Value, facts: PatientFacts, found: Result, newer: Sequence[Result]) -> date | None:
+    """The day on which a finding of the past leaves the look-back; None where no newer result shows that it is over."""
+    if not newer or found.taken is None or leaf.within is None:
+        return None
+    return day_after_window(found.taken, leaf.within, facts.today)
 
 
 def _consecutive(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> Answer:
