@@ -61,13 +61,13 @@ def begin_floor(export: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "benchmarks.bench_screen", "--floor", str(export)])
 
 
-def begin_screen(export: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
+def begin_screen(export: Path, out: Path, *options: str, workers: int = WORKERS) -> subprocess.Popen[bytes]:
     """The command, as a user gives it."""
     shutil.rmtree(out, ignore_errors=True)
     command = [str(Path(sys.executable).parent / "trialcards"), "screen", str(export), "--out", str(out)]
     options = options or ("--as-of", "2026-11-02")
     return subprocess.Popen(
-        [*command, *options, "--workers", str(WORKERS)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, *options, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 
