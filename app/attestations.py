@@ -21,6 +21,7 @@ from sqlmodel import Field, SQLModel
 from app.login import Person
 from app.records import Records, Shown, by_trial
 from app.signing import Keys
+from app.tables import instant
 from trial_defs.attestation import Attestation, Attestations, newest
 
 _A_DAY = timedelta(days=1)  # no zone is further from UTC
@@ -38,9 +39,9 @@ class AttestationRow(SQLModel, table=True):
     trial: str
     criterion: str
     sealed: str  # the Attestation with the person's subject, encrypted, in Base64
-    given_at: datetime = Field(sa_type=sa.DateTime(timezone=True))
+    given_at: datetime = instant()
     until: date = Field(index=True)
-    ended_at: datetime | None = Field(default=None, sa_type=sa.DateTime(timezone=True))
+    ended_at: datetime | None = instant(default=None)
 
 
 ROWS: sa.Table = AttestationRow.__table__  # type: ignore[attr-defined]

@@ -17,7 +17,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import col
 
-from app.records import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport, Records, Shown, Write, write
+from app.database import Write, write
+from app.records import Records, Shown
+from app.tables import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport
 from trial_defs.expressions import Trial
 from trial_defs.gates import MANY
 

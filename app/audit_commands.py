@@ -13,10 +13,11 @@ import typer
 
 from app.attestations import Answers
 from app.audit import Audit, Entry, Question, audit_bundle
+from app.database import RecordsUnavailable
 from app.errors import Unusable
 from app.parameters import moment_of
 from app.pending import Pending
-from app.records import Records, RecordsUnavailable, Shown
+from app.records import Records, Shown
 from app.sessions import Sessions
 from app.settings import Settings, SettingsError, read_settings
 from app.signing import Keys

@@ -11,12 +11,13 @@ from datetime import datetime, tzinfo
 import msgspec
 
 from app.audit import AuditedCall, Outcome, definitions_of
+from app.database import Write
 from app.definitions import Served
 from app.ehrs import Ehr
 from app.kept import KeptAnswer, to_keep
 from app.logs import call_id
 from app.profile import part
-from app.records import NewCard, Shown, Write
+from app.records import NewCard, Shown
 from app.reports import signed_address
 from app.restricted import without_restricted
 from app.wiring import Services

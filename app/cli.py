@@ -22,13 +22,14 @@ from rich.table import Table
 from app.audit import Audit
 from app.audit_commands import audit_command, purge_command
 from app.bulk.command import export_command
+from app.database import RecordsUnavailable
 from app.definitions import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
 from app.histories import Histories, Versions
 from app.linting import rule_problems
 from app.metrics import shared_counters
 from app.profile import part, profiled, table_of
-from app.records import Records, RecordsUnavailable
+from app.records import Records
 from app.registry import add_commands
 from app.replay import Unrepeatable, replay
 from app.screen.command import screen_command

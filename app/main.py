@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from app.auth import Authenticator, KeySets
 from app.compiled import Compiled
+from app.database import RecordsUnavailable
 from app.definitions import Definitions
 from app.demo import site as demo_site
 from app.edge import Edge
@@ -27,7 +28,7 @@ from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
 from app.profile import Profiling
-from app.records import Records, RecordsUnavailable
+from app.records import Records
 from app.routes import answers, api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
 from app.signing import Keys

@@ -15,6 +15,7 @@ from sqlmodel import Field, SQLModel, col
 
 from app.records import Records
 from app.signing import Keys
+from app.tables import instant
 
 LIVES = timedelta(minutes=10)
 MOST = 50_000  # of a purpose at once: anybody may begin, and nobody may fill the database, or hinder logins by launches
@@ -28,7 +29,7 @@ class PendingRow(SQLModel, table=True):
     state: str = Field(primary_key=True)  # hashed: who reads the table cannot come back in its place
     purpose: str
     sealed: bytes
-    expires_at: datetime = Field(sa_type=sa.DateTime(timezone=True), index=True)
+    expires_at: datetime = instant(index=True)
 
 
 PENDING: sa.Table = PendingRow.__table__  # type: ignore[attr-defined]

@@ -1,152 +1,33 @@
 """What is kept: the cards that were shown, the reports behind them, feedback, and the tokens already used.
 
-One class reads and writes; the tables stand first. Patients and users occur as keyed hashes only; what holds clinical
-facts is encrypted and has an end date.
+One class reads and writes `tables.py`. Patients and users occur as keyed hashes only; what holds clinical facts is
+encrypted and has an end date.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import re
-import sqlite3
-import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlmodel import Field, SQLModel, col
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel, col
 
+from app.database import Database, Write, write
 from app.ehrs import Caller
-from app.errors import Unusable
-from app.logs import log
 from app.signing import Keys
+from app.tables import CallRow, DefinitionText, Dismissal, IssuedCard, KeptFeedback, KeptReport, UsedToken
 from cds_hooks.dismissals import of_the_order_alone
 from cds_hooks.models import Feedback
-
-MIGRATIONS = Path(__file__).parent / "migrations"
-
-
-def _instant(**more: Any) -> Any:
-    return Field(sa_type=sa.DateTime(timezone=True), **more)
-
-
-class IssuedCard(SQLModel, table=True):
-    """A card that was shown: what it said, on which definition, to whom (hashed)."""
-
-    __tablename__ = "issued_card"
-
-    id: str = Field(primary_key=True)  # the card's uuid
-    report: str = Field(index=True)
-    ehr: str
-    tenant: str
-    patient: str = Field(index=True)  # keyed hash
-    user: str  # keyed hash
-    service: str
-    trial: str = Field(index=True)
-    definition_version: int
-    definition_hash: str
-    verdict: str
-    said: str  # verdict and open criteria: what must change before an overridden card comes back
-    evidence: str  # JSON list of references ("Observation/abc"), encrypted, in Base64
-    shown_at: datetime = _instant()
-
-
-class KeptReport(SQLModel, table=True):
-    """The report behind the cards of one call, encrypted, until it expires."""
-
-    __tablename__ = "kept_report"
-
-    id: str = Field(primary_key=True)
-    sealed: bytes
-    expires_at: datetime = _instant(index=True)
-
-
-class KeptFeedback(SQLModel, table=True):
-    """One act of a clinician on one card, once however often it was sent."""
-
-    __tablename__ = "feedback"
-
-    id: str = Field(primary_key=True)  # issuer, service, card, outcome, suggestions and time, hashed
-    ehr: str
-    tenant: str
-    service: str
-    card: str = Field(index=True)  # as we named it; a keyed hash of what else was sent
-    trial: str | None = Field(default=None, index=True)  # None: no card of ours, or another EHR's
-    outcome: str
-    reason: str | None
-    comment: bytes | None  # encrypted
-    suggestions: str  # JSON list of the accepted suggestions' ids, likewise
-    happened_at: datetime = _instant()
-    received_at: datetime = _instant()
-
-
-class Dismissal(SQLModel, table=True):
-    """A trial that is not to be shown again for a patient until something changes."""
-
-    __tablename__ = "dismissal"
-
-    id: str = Field(primary_key=True)  # the feedback's id
-    ehr: str
-    tenant: str
-    patient: str = Field(index=True)  # keyed hash
-    trial: str
-    said: str  # see IssuedCard
-    user: str | None  # keyed hash; None: holds for all users
-    until: datetime = _instant(index=True)
-
-
-class UsedToken(SQLModel, table=True):
-    """A token identifier that was already used, until the token expires."""
-
-    __tablename__ = "used_token"
-
-    id: str = Field(primary_key=True)  # issuer and jti, hashed
-    expires_at: datetime = _instant(index=True)
-
-
-class DefinitionText(SQLModel, table=True):
-    """The text of a trial's definition, or of all concepts, that an answer was given with. Nothing of a patient."""
-
-    __tablename__ = "definition_text"
-
-    hash: str = Field(primary_key=True)  # as reports name it
-    content: bytes  # compressed
-    first_used_at: datetime = _instant()
-    trial: str | None = Field(default=None, index=True)  # None: it is the text of all concepts
-    version: int | None
-
-
-class CallRow(SQLModel, table=True):
-    """One call about one patient, whatever came of it. Written and read by `audit.py`."""
-
-    __tablename__ = "audited_call"
-
-    id: str = Field(primary_key=True)
-    at: datetime = _instant(index=True)
-    action: str  # the hook service's id, "match", "launch", "read" where a kept report was opened, or "worklist..."
-    ehr: str
-    tenant: str
-    patient: str = Field(index=True)  # keyed hash
-    user: str  # keyed hash; empty where nobody was named
-    outcome: str
-    report: str  # id of the report behind the cards; empty without cards
-    definitions: str  # JSON object: trial -> version and hash of the definition that answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +53,6 @@ class NewCard:
     evidence: tuple[str, ...]
 
 
-_NOT_TEXT = "22021"  # of PostgreSQL: a NUL, which no text of it holds
 _UUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 
 # Reasons that say something about the patient, and so hold for everyone; the others are one user's choice.
@@ -180,73 +60,15 @@ FOR_ALL_USERS = frozenset({"patient-declined", "already-enrolled", "not-appropri
 OVERRIDE_REASONS = FOR_ALL_USERS | {"ask-later", "not-my-patient"}
 
 
-# What a transaction writes besides its own: a statement, or what has to look before it writes.
-Write = sa.Executable | Callable[[AsyncConnection], Awaitable[None]]
-
-
-async def write(connection: AsyncConnection, what: Write) -> None:
-    if callable(what):
-        await what(connection)
-    else:
-        await connection.execute(what)
-
-
-class RecordsUnavailable(Exception):
-    """The database did not answer."""
-
-
-class Records:
+class Records(Database):
     """Reads and writes the tables. Every method is one transaction; RecordsUnavailable when the database is gone."""
 
     def __init__(self, url: str, keys: Keys, retention: timedelta, snooze: timedelta) -> None:
-        self._url = make_url(url)
+        super().__init__(url)
         self._keys = keys
         self._retention = retention
         self._snooze = snooze
-        self._engine = _engine(self._url)
-        self._ready = False
-        # SQLite lets one writer in at a time and the others poll, so that one may starve; within a worker they queue.
-        is_sqlite = self._url.drivername.startswith("sqlite")
-        self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if is_sqlite else nullcontext()
         self._remembered: set[str] = set()
-
-    async def prepare(self) -> None:
-        """Bring the tables to the newest form; safe to call from several workers at once."""
-        if self._url.drivername.startswith("sqlite") and self._url.database not in (None, "", ":memory:"):
-            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            async with self._engine.begin() as connection:
-                # One worker migrates, the others wait and find nothing left to do.
-                is_sqlite = self._url.drivername.startswith("sqlite")
-                lock = "BEGIN IMMEDIATE" if is_sqlite else "SELECT pg_advisory_xact_lock(8273645)"
-                await connection.exec_driver_sql(lock)
-                await connection.run_sync(migrate)
-        except (DBAPIError, OSError) as error:
-            raise RecordsUnavailable from error
-        self._ready = True
-
-    @property
-    def dialect(self) -> str:
-        """The kind of the database, as SQLAlchemy names it."""
-        return self._engine.dialect.name
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the tables were found or made."""
-        return self._ready
-
-    async def close(self) -> None:
-        await self._engine.dispose()
-
-    async def is_reachable(self) -> bool:
-        """Whether the tables answer, and not only the server."""
-        try:
-            async with self.transaction() as connection:
-                for table in SQLModel.metadata.sorted_tables:
-                    await connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1))
-        except RecordsUnavailable:
-            return False
-        return True
 
     # -- cards and reports
 
@@ -500,67 +322,6 @@ class Records:
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         done = await connection.execute(insert(table).values(row).on_conflict_do_nothing(index_elements=["id"]))
         return done.rowcount == 1
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction; the ways in which a database can be gone told as one. Unusable for what no text holds."""
-        if not self._ready:
-            raise RecordsUnavailable
-        try:
-            async with self._turn, self._engine.begin() as connection:
-                yield connection
-        except (DBAPIError, PoolTimeout, OSError) as error:
-            # The kind only: the message of a database quotes rows.
-            cause = getattr(error, "orig", None) or error
-            kind = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
-            if kind == _NOT_TEXT:
-                raise Unusable("A character that is sent stands in no text.") from None
-            log.warning("database failed", error=type(cause).__name__, kind=kind)
-            raise RecordsUnavailable from error
-
-
-def _engine(url: sa.URL) -> AsyncEngine:
-    if not url.drivername.startswith("sqlite"):
-        return create_async_engine(url, pool_pre_ping=True, pool_size=10, connect_args={"timeout": 3})
-    engine = create_async_engine(url, connect_args={"timeout": 5})
-
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=5000")
-        _write_ahead(cursor)
-        # FULL makes an answered write survive a loss of power.
-        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    return engine
-
-
-def _write_ahead(cursor: Any) -> None:
-    """Switch the file to WAL, so that workers read while one writes.
-
-    SQLite refuses the switch at once, whatever the busy timeout, while another worker makes it; then it is there.
-    """
-    for attempt in range(_SWITCHES):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError:
-            if attempt == _SWITCHES - 1:
-                raise
-            time.sleep(0.05)
-
-
-_SWITCHES = 60
-
-
-def migrate(connection: sa.Connection, to: str = "head") -> None:
-    """Bring the tables to a revision: up to "head", or down to "base"."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    (command.upgrade if to == "head" else command.downgrade)(config, to)
 
 
 def _text_row(digest: str, text: bytes, now: datetime) -> dict[str, object]:

@@ -13,6 +13,7 @@ from sqlmodel import Field, SQLModel, col
 
 from app.records import Records
 from app.signing import Keys
+from app.tables import instant
 
 LONGEST = timedelta(hours=8)
 IDLE = timedelta(minutes=30)
@@ -34,8 +35,8 @@ class LoginSession(SQLModel, table=True):
 
     id: str = Field(primary_key=True)  # of the cookie's value, hashed
     person: bytes  # name and subject, encrypted
-    seen_at: datetime = Field(sa_type=sa.DateTime(timezone=True))
-    ends_at: datetime = Field(sa_type=sa.DateTime(timezone=True), index=True)
+    seen_at: datetime = instant()
+    ends_at: datetime = instant(index=True)
 
 
 class Sessions:

@@ -15,6 +15,7 @@ from sqlmodel import Field, SQLModel
 
 from app.login import Person
 from app.records import Records
+from app.tables import instant
 from trial_defs.expressions import SignOff, Trial
 
 
@@ -29,9 +30,9 @@ class SignOffRow(SQLModel, table=True):
     version: int
     person: str
     subject: str
-    signed_at: datetime = Field(sa_type=sa.DateTime(timezone=True))
+    signed_at: datetime = instant()
     on: date  # the day of it, in the site's zone
-    withdrawn_at: datetime | None = Field(default=None, sa_type=sa.DateTime(timezone=True))
+    withdrawn_at: datetime | None = instant(default=None)
 
 
 ROWS: sa.Table = SignOffRow.__table__  # type: ignore[attr-defined]

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from starlette.requests import Request
 
 from app.audit import AuditedCall, Outcome, definitions_of
+from app.database import RecordsUnavailable
 from app.login import OPERATOR, LoginNeeded, Person
-from app.records import RecordsUnavailable, Shown
+from app.records import Shown
 from app.sign_offs import Signed
 from app.wiring import Services
 from trial_defs.expressions import Trial

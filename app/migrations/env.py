@@ -5,9 +5,9 @@ from sqlmodel import SQLModel
 
 import app.attestations  # (the tables)
 import app.pending
-import app.records
 import app.sessions
 import app.sign_offs
+import app.tables
 import app.worklist.tables  # noqa: F401
 
 context.configure(

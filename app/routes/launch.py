@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from app.client_key import KeyUnusable, public_key_set, read_key
+from app.database import RecordsUnavailable
 from app.errors import NotHere, Unavailable
 from app.html import page, policy
 from app.launch import CALLBACK, WORDS, Explained, Stopped, begin, browser_id, finish
 from app.logs import log
-from app.records import RecordsUnavailable
 from app.routes.reports import explanation, frames_of
 from app.wiring import Services, services_of
 

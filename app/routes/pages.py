@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.database import RecordsUnavailable
 from app.definitions import Served
 from app.forms import read_form
 from app.histories import Versions
 from app.html import ROOM, page
-from app.records import RecordsUnavailable
 from app.signing_off import PERSONAL, NotSigned, sign_or_take_back, signing_of
 from app.wiring import Services, services_of
 from cds_hooks.change_words import KINDS

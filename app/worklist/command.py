@@ -11,9 +11,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from app.audit_commands import opened, worklist_of
+from app.database import RecordsUnavailable
 from app.definitions import Definitions
 from app.ehrs import EhrsError, load_ehrs
-from app.records import Records, RecordsUnavailable, Shown
+from app.records import Records, Shown
 from app.screen.tables import DuckDbMissing
 from app.settings import Settings, SettingsError, read_settings
 from app.worklist.candidates import Left, Reading

@@ -21,9 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from app.audit import AuditedCall
+from app.database import Write, write
 from app.login import Person
-from app.records import Dismissal, IssuedCard, KeptFeedback, Records, Shown, Write, write
+from app.records import Records, Shown
 from app.signing import Keys
+from app.tables import Dismissal, IssuedCard, KeptFeedback
 from app.worklist.candidates import HIDDEN, Candidate, Left, Reading
 from app.worklist.tables import WorklistEvent, WorklistRow
 

@@ -6,14 +6,11 @@ A patient is looked up by a keyed hash; the id that a coordinator needs, notes a
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-
-def _instant(**more: Any) -> Any:
-    return Field(sa_type=sa.DateTime(timezone=True), **more)
+from app.tables import instant
 
 
 class WorklistRow(SQLModel, table=True):
@@ -41,11 +38,11 @@ class WorklistRow(SQLModel, table=True):
     findings: bytes | None  # what is not settled, encrypted; None where it is kept no longer
     report: str  # id of the newest report behind cards; empty where none was kept
     source: str  # hook or screen
-    first_seen: datetime = _instant()
-    last_seen: datetime = _instant(index=True)
+    first_seen: datetime = instant()
+    last_seen: datetime = instant(index=True)
     left: str  # why it is no longer on the list; empty while it is
     status: str
-    changed_at: datetime = _instant()  # when a person last changed something
+    changed_at: datetime = instant()  # when a person last changed something
 
 
 class WorklistEvent(SQLModel, table=True):
@@ -55,7 +52,7 @@ class WorklistEvent(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     row: str = Field(index=True)
-    at: datetime = _instant()
+    at: datetime = instant()
     kind: str  # status, note, answer, or list: it left, or came back
     said: str  # the new status, or why it left; empty where it came back
     note: bytes | None  # encrypted

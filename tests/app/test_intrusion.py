@@ -19,7 +19,8 @@ from app.audit_commands import opened as opened_records
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from app.pending import Pending, TooMany
-from app.records import Records, Shown, write
+from app.database import write
+from app.records import Records, Shown
 from app.sessions import Person, Sessions
 from app.signing import Keys
 from app.spreadsheets import cell

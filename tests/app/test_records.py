@@ -16,8 +16,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
+from app.database import RecordsUnavailable, migrate, write_ahead
 from app.ehrs import Caller, demo_ehr
-from app.records import NewCard, Records, RecordsUnavailable, Shown, _write_ahead, migrate
+from app.records import NewCard, Records, Shown
 from cds_hooks.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET, records_at
 
@@ -171,7 +172,7 @@ def test_the_switch_to_write_ahead_logging_waits_for_another_worker(tmp_path: Pa
     release = threading.Timer(0.3, other.execute, ("COMMIT",))
     release.start()
     ours = sqlite3.connect(path, timeout=0)
-    _write_ahead(ours.cursor())
+    write_ahead(ours.cursor())
     assert ours.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     release.join()
     for connection in (ours, other):

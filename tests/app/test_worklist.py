@@ -21,10 +21,11 @@ from fhir.resources.R4B.researchsubject import ResearchSubject
 
 from app.audit_commands import forgotten, purged, worklist_of
 from app.audit_commands import opened as opened_records
+from app.database import write
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from app.login import Person
-from app.records import Shown, write
+from app.records import Shown
 from app.signing import Keys
 from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Candidate, Left, Reading
