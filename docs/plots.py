@@ -165,8 +165,8 @@ def _line(name: str, places: Points, points: Points, number: int) -> Iterable[st
         if value < 0.9:
             continue  # it would be written over the axis
         above = -8 if number % 2 == 0 else 17
-        yield f'<text x="{x:.1f}" y="{y + above:.1f}" text-anchor="middle" font-size="11" fill="{colour}">'
-        yield f"{_short(value)}</text>"
+        at = f'x="{x:.1f}" y="{y + above:.1f}" text-anchor="middle"'
+        yield f'<text {at} font-size="11" fill="{colour}">{_short(value)}</text>'
     left = LEFT + 100 + number * 170
     yield f'<path d="M{left} {TOP - 14}h22" stroke="{colour}" stroke-width="2"{dash}/>'
     yield f'<text x="{left + 27}" y="{TOP - 10}">{name}</text>'
