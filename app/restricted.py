@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from mappings.facts import Result
@@ -14,6 +15,11 @@ def without_restricted(found: Match, restricted: frozenset[str]) -> Match:
     if not restricted:
         return found
     return replace(found, trials=tuple(trial for trial in found.trials if restricted.isdisjoint(sources_of(trial))))
+
+
+def digest_of_labels(labels: Collection[tuple[str, str]]) -> str:
+    """By which a screen and who takes it tell whether both know the same restricted labels (system, code)."""
+    return hashlib.sha256(repr(sorted(labels)).encode()).hexdigest()
 
 
 def sources_of(found: TrialMatch) -> Iterator[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from app.restricted import digest_of_labels
 from app.screen.engines import Engine, LocalEngine
 from app.screen.export import CHUNK, Export
 from app.screen.reading import Earlier
@@ -70,7 +71,7 @@ def plan_of(order: Order) -> dict[str, Any]:
         "concepts": question.catalogue.hash,
         "trials": {trial.id: trial.hash for trial in question.trials},
         "export": digest_of(order.export, question),
-        "labels": hashlib.sha256(repr(sorted(question.labels)).encode()).hexdigest(),
+        "labels": digest_of_labels(question.labels),
         "since": _finished(order.since)["plan"] if order.since else None,
     }
 

@@ -15,6 +15,7 @@ from app.database import RecordsUnavailable
 from app.definitions import Definitions
 from app.ehrs import EhrsError, load_ehrs
 from app.records import Records, Shown
+from app.restricted import digest_of_labels
 from app.screen.tables import DuckDbMissing
 from app.settings import Settings, SettingsError, read_settings
 from app.worklist.candidates import Left, Reading
@@ -60,6 +61,11 @@ def add_command(
     _check_ehr(settings, ehr, tenant)
     try:
         found = finished_screen(screen)
+        if found.labels != digest_of_labels(settings.labels):
+            _stop(
+                "TRIALCARDS_RESTRICTED_LABELS: are others than those of the screen, which may show what the list must "
+                "not; screen again with the same labels"
+            )
         texts = Definitions(settings.mappings, settings.trials).now.trials
         taken, gone = asyncio.run(_add(settings, found, texts, (ehr, tenant), partial=partial))
     except NotAScreen:

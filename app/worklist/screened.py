@@ -45,11 +45,12 @@ class NotAScreen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """A finished screen: when its charts were read, and against which trials."""
+    """A finished screen: when its charts were read, against which trials, and with which labels kept back."""
 
     folder: Path
     as_of: datetime
     trials: Sequence[str]
+    labels: str  # digest of the restricted labels that it was told
 
     def readings(self, texts: Mapping[str, Trial]) -> Iterator[tuple[str, Reading]]:
         """The id of each patient who has a row, with what it says. `texts` are the definitions as they are served."""
@@ -72,12 +73,12 @@ def finished_screen(folder: Path) -> Screened:
     try:
         plan = msgspec.json.decode((folder / REPORT).read_bytes())["plan"]
         moment = parse_moment(plan["asOf"], UTC)
-        trials = list(plan["trials"])
+        trials, labels = list(plan["trials"]), str(plan["labels"])
     except (OSError, msgspec.DecodeError, KeyError, TypeError):
         raise NotAScreen from None
     if moment is None or not (folder / MATCHES).is_file() or not (folder / CRITERIA).is_file():
         raise NotAScreen
-    return Screened(folder, moment.earliest, trials)
+    return Screened(folder, moment.earliest, trials, labels)
 
 
 def _named(cursor: Any, names: Sequence[str]) -> Iterator[Json]:

@@ -49,8 +49,9 @@ def screened(folder: Path, resources: list[Json], trials: Mapping[str, Trial], c
     return folder / "out"
 
 
-def add(folder: Path, out: Path, *more: str, ehr: str = "demo") -> Result:
+def add(folder: Path, out: Path, *more: str, ehr: str = "demo", **given: str) -> Result:
     settings = {"TRIALCARDS_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/records.db", "TRIALCARDS_SECRET_KEY": SECRET}
+    settings |= {f"TRIALCARDS_{name}": value for name, value in given.items()}
     return CliRunner().invoke(cli, ["worklist", "add", str(out), "--ehr", ehr, "--demo", *more], env=settings)
 
 
@@ -125,6 +126,27 @@ def test_candidates_of_a_screen_come_onto_the_list_and_the_same_again_changes_no
     assert add(tmp_path, out).exit_code == 0
     assert on_list(tmp_path) == rows
     assert detail_of(tmp_path, rows[0]) == detail
+
+
+def test_a_screen_that_knew_other_restricted_labels_than_the_worklist_is_not_taken(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    """What the list may not show would stand in a screen that was not told so."""
+    label = ("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "R")
+    export = write_export(tmp_path / "export", a_patient("p1", catalogue, conditions=LUPUS))
+    order = an_order(export, tmp_path / "out", trials.values(), catalogue)
+    screen(
+        order,
+    )
+    refused = add(tmp_path, tmp_path / "out", RESTRICTED_LABELS="|".join(label))
+    assert refused.exit_code == 2
+    assert "TRIALCARDS_RESTRICTED_LABELS" in refused.stderr
+    assert not on_list(tmp_path, "all")
+    told = replace(order, out=tmp_path / "told", question=replace(order.question, labels=frozenset({label})))
+    screen(told)
+    assert add(tmp_path, tmp_path / "told").exit_code == 2
+    assert add(tmp_path, tmp_path / "told", RESTRICTED_LABELS="|".join(label)).exit_code == 0
+    assert on_list(tmp_path)
 
 
 def test_what_a_coordinator_did_outlives_every_screen(
