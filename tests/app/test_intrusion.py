@@ -12,32 +12,36 @@ from threading import Event
 import httpx
 import pytest
 import sqlalchemy as sa
+from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from app.audit_commands import forgotten, purged
 from app.audit_commands import opened as opened_records
+from app.database import migrate, write
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from app.pending import Pending, TooMany
-from app.database import write
 from app.records import Records, Shown
+from app.routes import answers, audit, login, pages, worklist
 from app.sessions import Person, Sessions
 from app.signing import Keys
 from app.spreadsheets import cell
 from app.wiring import Services
 from app.worklist.candidates import Left, Reading
 from app.worklist.records import Filter, Worklist
-from tests.app.conftest import NOW, SECRET, demo_settings, services_with, serving
+from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
 from tests.app.test_auth import token
 from tests.app.test_launch import FRAMED, authorize, begin, begun_with, ehr, is_stopped, launched
 from tests.app.test_login import CLIENT, GROUP, log_in, oidc
 from tests.app.test_protocol import production_settings
-from tests.app.test_records import rows_of
+from tests.app.test_records import rows_of, show
 from tests.app.test_worklist import ANNA, CONFIDENTIAL, SERVICE, a_candidate, call, opened, platelets, row_of
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, bearer
 
 __all__ = ["ehr"]  # a fixture
+PAGES = (answers.router, audit.router, login.router, pages.router, worklist.router)
 
 # -- the audit trail
 
@@ -215,3 +219,94 @@ async def test_after_a_patient_is_erased_only_the_trail_of_shown_cards_names_the
     assert named == {"audited_call", "issued_card"}
     assert not await rows_of(database, "kept_report")
     assert not await rows_of(database, "worklist_event")
+
+
+# -- every route, whoever adds one
+
+
+HOSTILE: tuple[dict[str, str], ...] = (
+    {},
+    {"origin": "null"},
+    {"origin": f"{BASE}:8443"},
+    {"origin": "https://evil.cards.example"},
+    {"origin": "https://cards.example.evil.example"},
+    {"origin": "http://cards.example"},
+    {"origin": BASE, "sec-fetch-site": "same-site"},
+    {"origin": BASE, "sec-fetch-site": "cross-site"},
+    {"origin": "null", "sec-fetch-site": "cross-site", "x-http-method-override": "GET"},
+)
+
+
+@pytest.fixture
+async def logged_in(tmp_path: Path, definitions: Definitions) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser in which a coordinator is at work."""
+    with AuthorizationServer(CLIENT, claims={"groups": [GROUP], "name": "N. N."}) as provider:
+        services = services_with(production_settings(tmp_path, **oidc(provider)), definitions)
+        async with serving(services, BASE) as client:
+            assert (await log_in(client)).status_code == 303
+            yield client
+
+
+def _pages(method: str) -> list[str]:
+    """The addresses of pages for people that take this method, with ids that are none."""
+    routes = [route for router in PAGES for route in router.routes if isinstance(route, APIRoute)]
+    paths = [re.sub(r"\{[^}]+\}", "unknown", route.path) for route in routes if method in (route.methods or ())]
+    assert len(paths) > 3
+    return sorted(paths, key=lambda path: path == "/logout")  # last: it ends the login
+
+
+async def test_no_page_takes_a_form_of_another_site(logged_in: httpx.AsyncClient) -> None:
+    for path in _pages("POST"):
+        for headers in HOSTILE:
+            answer = await logged_in.post(path, data={"status": "declined"}, headers=headers)
+            assert answer.status_code == 403, (path, headers)
+        answer = await logged_in.post(path, data={"status": "declined"}, headers={"origin": BASE})
+        assert answer.status_code != 403, path
+
+
+async def test_no_page_stands_in_a_strangers_frame_or_in_a_cache(logged_in: httpx.AsyncClient) -> None:
+    for path in _pages("GET"):
+        answer = await logged_in.get(path)
+        assert answer.headers["cache-control"] == "no-store", path
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            policy = answer.headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in policy or path.startswith(("/launch", "/reports")), path
+            assert "script-src 'self'" in policy
+
+
+async def test_no_page_takes_another_method_than_its_own(logged_in: httpx.AsyncClient) -> None:
+    for path in {*_pages("GET"), *_pages("POST")}:
+        for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+            answer = await logged_in.request(method, path, headers={"x-http-method-override": "POST", "origin": BASE})
+            assert answer.status_code == 405, (method, path)
+            assert "access-control-allow-origin" not in answer.headers
+
+
+# -- the database
+
+
+async def test_of_many_workers_that_take_one_state_one_has_it(records: Records, database: str) -> None:
+    workers = [Pending(records_at(database), Keys([SECRET])) for _ in range(6)]
+    for worker in workers:
+        await worker._records.prepare()
+    state = await workers[0].keep("login", b"once", NOW)
+    found = await asyncio.gather(*(worker.take("login", state, NOW) for worker in workers))
+    for worker in workers:
+        await worker._records.close()
+    assert sorted(each or b"" for each in found) == [b""] * 5 + [b"once"]
+
+
+async def test_rows_of_the_release_before_outlive_the_upgrade(records: Records, database: str) -> None:
+    await show(records)
+    await records.remember({"sha256:1": b"id: NCT1\nversion: 3\n"}, NOW)
+    before = [await rows_of(database, table) for table in ("issued_card", "kept_report", "used_token")]
+    await records.close()
+    engine = create_async_engine(database)
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda c: migrate(c, "0003"))
+    await engine.dispose()
+    after = records_at(database)
+    await after.prepare()
+    assert [await rows_of(database, table) for table in ("issued_card", "kept_report", "used_token")] == before
+    assert await after.definition_texts(["sha256:1"]) == {"sha256:1": b"id: NCT1\nversion: 3\n"}
+    await after.close()
