@@ -19,11 +19,12 @@ _SAID_BY_CODE: Mapping[type, frozenset[str]] = {
     fhir.Immunization: frozenset({"cvx"}),
     fhir.Observation: frozenset({"loinc", "snomed"}),
 }
-# Somebody else's disease, one that is looked for, and one that is not there.
+# Somebody else's disease, one that is looked for or vaccinated against, and one that is not there.
 _NOT_THIS = re.compile(
     r"\b(family|mother|father|sister|brother|maternal|paternal|screening|screen for|vaccination|immuni[sz]ation|"
     r"risk|exposure|contact with|negative|denies|no|not|without|absence|excluded|ruled? out)\b"
 )
+_NOT_GIVEN = re.compile(r"\b(refused|declined|denies|no|not|without|contraindicated)\b")
 
 
 Kinds = frozenset[ConceptKind]
@@ -42,10 +43,17 @@ def named_in(
 
 def named_by(record: fhir.Condition | fhir.Procedure | fhir.Immunization, catalogue: Catalogue) -> list[str]:
     """What a diagnosis, procedure or vaccination without a known code calls itself."""
+    given = isinstance(record, fhir.Immunization)
     code = record.vaccine_code if isinstance(record, fhir.Immunization) else record.code
-    if code is None or _says_it_by_code(type(record), code) or _NOT_THIS.search(_text_of([code])):
+    denial = _NOT_GIVEN if given else _NOT_THIS
+    if code is None or _says_it_by_code(type(record), code) or denial.search(_text_of([code])):
         return []
-    return [name for name in named_in([code], _EVENTS, catalogue) if not _is_look_alike(code, name, catalogue)]
+    return [
+        name
+        for name in named_in([code], _EVENTS, catalogue)
+        # A vaccine is called by the disease that it is against, and is not the disease.
+        if ("Immunization" in catalogue.where(name)) is given and not _is_look_alike(code, name, catalogue)
+    ]
 
 
 def result_named_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> str | None:

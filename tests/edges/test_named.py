@@ -129,3 +129,48 @@ def test_a_result_that_is_only_named_is_not_presumed_absent(ask: Asked) -> None:
 def test_a_gate_that_is_only_named_opens_and_is_asked_about(ask: Asked) -> None:
     report = ask(NO_EPILEPSY, called("Systemic lupus erythematosus", id="lupus"), kind="exclude")
     assert report.cohort["verdict"] == "likely-eligible"
+
+
+NO_LIVE_VACCINE = treatment("live-vaccine", when="within 6 wk", absent="presume")
+
+
+def a_shot(words: dict[str, Any], **more: Any) -> dict[str, Any]:
+    shot = {"resourceType": "Immunization", "id": "x1", "status": "completed", "patient": SUBJECT}
+    return shot | {"vaccineCode": words, "occurrenceDateTime": "2026-10-20"} | more
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"text": "MMR II"}, "needs-human"),
+        ({"text": "M-M-R II, lot on file"}, "needs-human"),
+        ({"text": "MMR vaccination"}, "needs-human"),
+        ({"text": "Yellow fever immunization (travel clinic)"}, "needs-human"),
+        ({"text": "Varivax"}, "needs-human"),
+        # SNOMED CT names the product, and none of its codes is listed.
+        (
+            displayed(SNOMED, "1", "Vaccine product containing only live attenuated Measles morbillivirus"),
+            "needs-human",
+        ),
+        ({"text": "Hepatitis B vaccine"}, "met"),
+        ({"text": "Influenza, inactivated"}, "met"),
+        # CVX is mapped whole: its code says which vaccine it was.
+        (displayed("http://hl7.org/fhir/sid/cvx", "187", "zoster recombinant, no varicella in it"), "met"),
+    ],
+)
+def test_a_live_vaccine_that_is_only_named_is_asked_about(ask: Asked, words: dict[str, Any], says: str) -> None:
+    assert ask(NO_LIVE_VACCINE, a_shot(words), kind="exclude").says == says
+
+
+def test_a_vaccination_that_was_not_given_is_none(ask: Asked) -> None:
+    assert ask(NO_LIVE_VACCINE, a_shot({"text": "MMR II"}, status="not-done"), kind="exclude").says == "met"
+
+
+@pytest.mark.parametrize("disease", ["Varicella", "Measles, as a child"])
+def test_a_disease_is_not_the_vaccine_against_it(ask: Asked, disease: str) -> None:
+    assert ask(NO_LIVE_VACCINE, called(disease), kind="exclude").says == "met"
+
+
+def test_a_vaccination_against_a_disease_is_not_the_disease(ask: Asked) -> None:
+    against = a_shot({"text": "Pneumonia vaccine (pneumococcal)"})
+    assert ask(condition("active-infection"), against, kind="exclude").says == "unknown: missing"
