@@ -74,6 +74,25 @@ def test_a_number_a_thousand_times_too_large_is_implausible_not_very_good(ask: A
 
 
 @pytest.mark.parametrize(
+    ("number", "unit", "says"),
+    [
+        (180, "/uL", "unknown: implausible"),  # 180 × 10⁹/L, with the unit of another column
+        (1, "10*9/L", "not-met"),
+        (1000, "/uL", "not-met"),
+    ],
+)
+def test_a_count_a_thousand_times_too_small_is_implausible_not_very_low(
+    ask: Asked, number: int, unit: str, says: str
+) -> None:
+    assert ask(value("platelets", ">= 100 10*9/L"), a_result(PLATELETS, number, unit)).says == says
+
+
+def test_a_count_below_what_can_be_counted_is_low(ask: Asked) -> None:
+    few = a_result(PLATELETS, valueQuantity={"value": 5, "unit": "10*9/L", "comparator": "<"})
+    assert ask(value("platelets", ">= 100 10*9/L"), few).says == "not-met"
+
+
+@pytest.mark.parametrize(
     ("comparator", "number", "says"),
     [
         ("<", 100, "not-met"),  # at most 99.9…
