@@ -62,6 +62,7 @@ sbom: $(VENV)/.dev
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra postgres \
 	--extra batch --extra otel --extra build
 lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv; install it with: pip install uv"; exit 1; }
 	$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	$(LOCK) --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 	$(LOCK) --extra spark --constraint requirements-dev.lock pyproject.toml -o requirements-spark.lock
