@@ -26,6 +26,7 @@ from trial_defs.findings import Basis, Evidence, Finding, Margin, Open, Outcome,
 Titles = Callable[[str], str]  # concept id -> the name that a clinician knows it by
 
 MOST_PHRASES = 4  # pieces of evidence in one explanation
+_MOST_EXCEPTIONS = 3  # exceptions of a diagnosis that are named
 
 
 def titles_of(catalogue: Catalogue | None) -> Titles:
@@ -325,12 +326,25 @@ def _deciding(finding: Finding, titles: Titles) -> list[str]:
         untold = [each for each in finding.evidence if each not in told]
         found = [e for e in untold if e.concept in concepts] or [e for e in untold if _may_mean(e, leaf)]
         if not found and any(e.concept in concepts for e in told):
-            continue  # the same value again, against another limit: once is enough
+            # The same value again, against another limit: it is told once, and misses both.
+            if finding.outcome is Outcome.NOT_MET and finding.criterion.kind == "inclusion":
+                _add_limit(phrases, leaf, titles)
+            continue
         told += found
         phrases += _leaf_phrases(leaf, found, margin if leaf in measured else None, finding, titles)
     if not finding.decided_by:
         phrases = [evidence_words(each, titles) for each in finding.evidence]
     return list(dict.fromkeys(phrases))
+
+
+def _add_limit(phrases: list[str], leaf: x.Expression, titles: Titles) -> None:
+    """Put a further limit beside the first one of a value that is already told."""
+    limit = _limit_of_test(leaf.test) if isinstance(leaf, x.Value) else ""
+    for place, phrase in enumerate(phrases):
+        if isinstance(leaf, x.Value) and limit and phrase.startswith(titles(leaf.concept)) and phrase.endswith(")"):
+            more = limit.removeprefix(" (limit ").removeprefix(" (limits ")
+            phrases[place] = phrase if more in phrase else f"{phrase[:-1]}, or {more}"
+            return
 
 
 def _leaf_phrases(
@@ -381,6 +395,9 @@ def _may_mean(evidence: Evidence, leaf: x.Expression) -> bool:
 
 def _silence(leaf: x.Expression, basis: Basis | None, titles: Titles) -> str:
     names = _joined([titles(concept) for concept in x.concepts_of(leaf)][:1])
+    if isinstance(leaf, x.Condition) and leaf.excepting:
+        few = len(leaf.excepting) <= _MOST_EXCEPTIONS
+        names += f", not counting {_joined(map(titles, leaf.excepting)) if few else 'what the criterion excepts'}"
     return f"{names}: no record, taken as absent" if basis is Basis.PRESUMED else f"{names}: no record"
 
 

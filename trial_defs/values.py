@@ -334,7 +334,8 @@ def _consecutive(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> 
     checks = [check(r, leaf.test, leaf) for r in chosen]
     if any(c.truth is False for c in checks):
         failed = next((r, c) for r, c in zip(chosen, checks, strict=True) if c.truth is False)
-        return replace(_settled(leaf, facts, *failed), evidence=tuple(chosen))
+        # The one that misses comes first: the margin is its own.
+        return replace(_settled(leaf, facts, *failed), evidence=(failed[0], *(r for r in chosen if r is not failed[0])))
     if any(c.truth is None for c in checks):
         return unknown(leaf, next(c.reason for c in checks if c.reason) or Reason.IMPRECISE, chosen)
     if len(chosen) < leaf.runs:
