@@ -26,6 +26,7 @@ from trial_defs.gates import MANY
 CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
 _WITH_REPORT = ("cards", "launched")  # outcomes behind which a report is kept
 READ = "read"  # the action of one who opens a kept report
+LOGIN = "login"  # of people, and their logging out
 # What else is no evaluation: who saw or changed rows of the worklist.
 _FHIR_ACTIONS = {
     READ: "R", "worklist": "R", "worklist-row": "R", "worklist-export": "R", "worklist-change": "U", "sign-off": "U",
@@ -33,11 +34,16 @@ _FHIR_ACTIONS = {
 
 AUDITED = "https://trialcards.org/fhir/CodeSystem/audited-action"
 _EVENT_TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
+_REST = {"system": _EVENT_TYPES, "code": "rest", "display": "RESTful Operation"}
+_LOGIN = {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "110114", "display": "User Authentication"}
 _ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
 _HASHES = "https://trialcards.org/fhir/NamingSystem/keyed-hash"
 _TRIALS = "https://trialcards.org/fhir/CodeSystem/trial"
 
-Outcome = Literal["cards", "launched", "no-cards", "report", "chart-unavailable", "row", "signed", "withdrawn"]
+Outcome = Literal[
+    "cards", "launched", "no-cards", "report", "chart-unavailable", "row", "signed", "withdrawn", "logged-in",
+    "logged-out",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +253,7 @@ def audit_event(entry: Entry) -> dict[str, Any]:
     return {
         "resourceType": "AuditEvent",
         "id": entry.id,
-        "type": {"system": _EVENT_TYPES, "code": "rest", "display": "RESTful Operation"},
+        "type": _LOGIN if entry.action == LOGIN else _REST,
         "subtype": [{"system": AUDITED, "code": entry.action}],
         "action": _FHIR_ACTIONS.get(entry.action, "E"),
         "recorded": _instant(entry.at),

@@ -61,6 +61,7 @@ class Metrics:
         self.ehr_seconds = self._histogram("ehr_query_seconds", "Time of single queries to EHRs", "ehr")
         self.refused_tokens = self._counter("refused_tokens", "Tokens refused, by cause", "reason")
         self.launches = self._counter("launches", "SMART launches, by what came of them", "ehr", "outcome")
+        self.logins = self._counter("logins", "Logins of people, by what came of them", "outcome")
         self.no_database = self._counter("database_failures", "Calls that the database failed")
         self.overloads = self._counter("overloads", "Calls refused because too many were being answered")
         self.open_calls = self._gauge("open_calls", "Hook calls being answered", "livesum")

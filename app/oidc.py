@@ -73,7 +73,10 @@ class Provider:
         content = await self.pending.take(PURPOSE, query.get("state", ""), now)
         if content is None:
             raise OAuthError("state not known")
-        kept = msgspec.json.decode(content, type=_Kept)
+        try:
+            kept = msgspec.json.decode(content, type=_Kept)
+        except msgspec.ValidationError:  # kept by another release, minutes ago
+            raise OAuthError("state not known") from None
         if not hmac.compare_digest(_hashed(browser), kept.browser):
             raise OAuthError("another browser")
         registration, attempt = await self._registration(), Attempt(kept.nonce, kept.verifier)

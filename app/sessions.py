@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,13 +47,14 @@ class Sessions:
         self._records = records
         self._keys = keys
 
-    async def begin(self, person: Person, now: datetime) -> str:
-        """A new session; the value of its cookie."""
+    async def begin(self, person: Person, now: datetime, also: Sequence[sa.Executable] = ()) -> str:
+        """A new session, with `also`; the value of its cookie."""
         value = secrets.token_urlsafe(32)
         sealed = self._keys.seal(msgspec.json.encode([person.name, person.subject]))
         row = {"id": _hashed(value), "person": sealed, "seen_at": now, "ends_at": now + LONGEST}
         async with self._records.transaction() as connection:
-            await connection.execute(sa.insert(LoginSession).values(row))
+            for statement in (sa.insert(LoginSession).values(row), *also):
+                await connection.execute(statement)
         return value
 
     async def person(self, value: str, now: datetime) -> Person | None:
@@ -68,9 +70,10 @@ class Sessions:
         content = self._keys.unseal(row.person) if row else None
         return Person(*msgspec.json.decode(content)) if content else None
 
-    async def end(self, value: str) -> None:
+    async def end(self, value: str, also: Sequence[sa.Executable] = ()) -> None:
         async with self._records.transaction() as connection:
-            await connection.execute(sa.delete(LoginSession).where(col(LoginSession.id) == _hashed(value)))
+            for statement in (sa.delete(LoginSession).where(col(LoginSession.id) == _hashed(value)), *also):
+                await connection.execute(statement)
 
     async def purge(self, now: datetime) -> None:
         """Delete the sessions that are over."""

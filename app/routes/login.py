@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Literal
 from urllib.parse import quote
 
+import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.audit import LOGIN, AuditedCall, Outcome
 from app.errors import NotAuthenticated, error_response
 from app.forms import check_same_origin
 from app.html import page
@@ -17,7 +20,8 @@ from app.logs import log
 from app.oauth import OAuthError
 from app.oidc import NotInGroup
 from app.pending import LIVES, TooMany
-from app.sessions import LONGEST
+from app.records import Shown
+from app.sessions import LONGEST, Person
 from app.wiring import Services, services_of
 
 router = APIRouter(include_in_schema=False)
@@ -64,14 +68,19 @@ async def come_back(request: Request) -> Response:
         )
     except OAuthError as error:
         log.warning("login refused", reason=error.cause)
+        services.metrics.logins.labels("refused").inc()
         return _page(services, 403, "stopped")
     except NotInGroup:
         log.warning("login refused", reason="not in a group")
+        services.metrics.logins.labels("not-in-group").inc()
         return _page(services, 403, "not-in-group")
     if before := request.cookies.get(COOKIE):
         await services.sessions.end(before)
+    now = services.clock()
+    session = await services.sessions.begin(person, now, _audited(services, person, "logged-in"))
+    services.metrics.logins.labels("logged-in").inc()
     answer = RedirectResponse(wanted, 303, _HEADERS)
-    _set_cookie(answer, COOKIE, await services.sessions.begin(person, services.clock()), int(LONGEST.total_seconds()))
+    _set_cookie(answer, COOKIE, session, int(LONGEST.total_seconds()))
     _drop_cookie(answer, BROWSER)
     return answer
 
@@ -81,10 +90,17 @@ async def log_out(request: Request) -> Response:
     services = services_of(request)
     check_same_origin(request, services.settings.public_url or str(request.base_url), needs_word=True)
     if value := request.cookies.get(COOKIE):
-        await services.sessions.end(value)
+        person = await services.sessions.person(value, services.clock())
+        await services.sessions.end(value, _audited(services, person, "logged-out") if person else ())
     answer = _page(services, 200, "logged-out")
     _drop_cookie(answer, COOKIE)
     return answer
+
+
+def _audited(services: Services, person: Person, outcome: Outcome) -> list[sa.Executable]:
+    """What writes into the audit trail that this person came or went."""
+    call = AuditedCall(str(uuid.uuid4()), LOGIN, Shown("", "", "", person.subject), outcome, {})
+    return services.audit.statements(call, services.clock())
 
 
 def _set_cookie(answer: Response, name: str, value: str, seconds: int) -> None:

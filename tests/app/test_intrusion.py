@@ -13,9 +13,11 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi.routing import APIRoute
+from fhir.resources.R4B.auditevent import AuditEvent
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
+from app.audit import Question, audit_event
 from app.audit_commands import forgotten, purged
 from app.audit_commands import opened as opened_records
 from app.database import migrate, write
@@ -119,6 +121,46 @@ async def test_who_begins_launches_without_end_keeps_nobody_from_logging_in(reco
     with pytest.raises(TooMany):
         await kept.keep("launch", b"", NOW)
     assert await kept.keep("login", b"", NOW)
+
+
+async def test_who_logged_in_and_out_stands_in_the_audit_trail_and_who_was_refused_is_counted(
+    tmp_path: Path, definitions: Definitions
+) -> None:
+    with AuthorizationServer(CLIENT, claims={"groups": [GROUP], "name": "N. N."}) as provider:
+        services = services_with(production_settings(tmp_path, **oidc(provider)), definitions)
+        async with serving(services, BASE) as client:
+            assert (await log_in(client)).status_code == 303
+            assert (await client.post("/logout", headers={"origin": BASE})).status_code == 200
+            provider.claims["groups"] = "others"
+            assert (await log_in(client)).status_code == 403
+            entries = await services.audit.entries(Question())
+        user = services.records.user_hashes(Shown("", "", "", f"{provider.issuer}|{provider.subject}"))[0]
+        assert sorted((each.action, each.outcome, each.user, each.patient) for each in entries) == [
+            ("login", "logged-in", user, ""),
+            ("login", "logged-out", user, ""),
+        ]
+        AuditEvent.model_validate(audit_event(entries[0]))
+        counted = services.metrics.text().decode()
+        for outcome in ("logged-in", "not-in-group"):
+            assert f'trialcards_logins_total{{outcome="{outcome}"}} 1.0' in counted
+
+
+async def test_nobody_is_logged_in_whom_the_audit_trail_cannot_name(tmp_path: Path, definitions: Definitions) -> None:
+    with AuthorizationServer(CLIENT, claims={"groups": [GROUP], "name": "N. N."}) as provider:
+        services = services_with(production_settings(tmp_path, **oidc(provider)), definitions)
+        async with serving(services, BASE) as client:
+            async with services.records.transaction() as connection:
+                await connection.execute(sa.text("ALTER TABLE audited_call RENAME TO elsewhere"))
+            assert (await log_in(client)).status_code == 503
+    assert not await rows_of(services.settings.database_url, "login_session")
+
+
+async def test_a_login_that_another_release_began_is_begun_again(tmp_path: Path, definitions: Definitions) -> None:
+    with AuthorizationServer(CLIENT) as provider:
+        services = services_with(production_settings(tmp_path, **oidc(provider)), definitions)
+        async with serving(services, BASE) as client:
+            state = await services.pending.keep("login", b'{"other": 1}', NOW)
+            assert (await client.get(f"/login/callback?state={state}&code=x")).status_code == 403
 
 
 # -- the worklist
