@@ -28,7 +28,7 @@ async def answer(request: Request, row_id: str) -> Response:
     person = await services.login.person(request)
     form = await read_form(request)
     found = await services.worklist.detail(row_id)
-    if found is None or found.row.is_hidden or found.row.patient_id is None:
+    if found is None or not found.row.can_be_changed:
         return gone_page(services, person)
     names = ("criterion", "outcome", "words", "until")
     sent = Answering(*(form.get(name, "").strip() for name in names))
@@ -51,7 +51,7 @@ async def take_back(request: Request, row_id: str, answer_id: str) -> Response:
     person = await services.login.person(request)
     await read_form(request)
     found = await services.worklist.detail(row_id)
-    if found is None or found.row.is_hidden or found.row.patient_id is None:
+    if found is None or not found.row.can_be_changed:
         return gone_page(services, person)
     if person.subject == OPERATOR.subject:
         return await detail_page(services, person, found, 403, problem=_NAMELESS)

@@ -236,7 +236,7 @@ async def set_status(request: Request, row_id: str) -> Response:
     form = await read_form(request)
     status = _one_of(STATUS_WORDS, form.get("status", ""), "status")
     found = await services.worklist.detail(row_id)
-    if found is None or found.row.is_hidden:
+    if found is None or not found.row.can_be_changed:
         return gone_page(services, person)
     was = form.get("was", found.row.status)
     at, also = services.clock(), change_audited(services, found.row, person)
@@ -257,7 +257,7 @@ async def add_note(request: Request, row_id: str) -> Response:
     person = await services.login.person(request)
     text = (await read_form(request)).get("note", "").strip()
     found = await services.worklist.detail(row_id)
-    if found is None or found.row.is_hidden:
+    if found is None or not found.row.can_be_changed:
         return gone_page(services, person)
     if not text or len(text) > LONGEST_NOTE:
         problem = f"A note has 1 to {LONGEST_NOTE} characters; it was not saved."

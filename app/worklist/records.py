@@ -73,6 +73,11 @@ class Row:
         """Whether the patient may be named nowhere."""
         return self.left in HIDDEN
 
+    @property
+    def can_be_changed(self) -> bool:
+        """Only of a patient whom the audit trail can name."""
+        return not self.is_hidden and self.patient_id is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -199,6 +199,22 @@ async def test_of_a_row_that_may_not_be_shown_nothing_that_was_written_is_shown(
 _RESEARCH = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "research"}]}
 
 
+async def test_a_row_whose_patient_nobody_can_name_is_changed_by_nobody(
+    tmp_path: Path, definitions: Definitions
+) -> None:
+    """Its line of the audit trail would name nobody."""
+    async with serving(services_with(demo_settings(tmp_path), definitions)) as client:
+        await opened(client)
+        row = await row_of(client)
+    lost = demo_settings(tmp_path, secret_key=("another secret of the tests, long enough to be one",))
+    async with serving(services_with(lost, definitions)) as client:
+        page = await client.get(row)
+        for what, sent in (("status", {"status": "contacted"}), ("notes", {"note": "Called today."})):
+            assert (await client.post(f"{row}/{what}", data=sent)).status_code == 404
+    assert "Id not readable" in page.text
+    assert 'action="/worklist' not in page.text
+
+
 async def test_a_label_that_is_restricted_later_holds_for_what_was_kept_too(
     tmp_path: Path, definitions: Definitions
 ) -> None:
