@@ -1,0 +1,28 @@
+"""Codes that name two things at once, and their neighbours that name only one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.edges.asking import Asked, condition
+from tests.mappings.charts import a_condition
+
+
+@pytest.mark.parametrize(
+    ("concept", "code", "says"),
+    [
+        ("angina", "I25.119", "not-met"),  # coronary disease with angina
+        ("angina", "I25.110", "not-met"),  # with an unstable one
+        ("angina", "I25.709", "not-met"),  # of a bypass
+        ("angina", "I25.10", "met"),  # coronary disease without angina
+        ("unstable-angina", "I25.119", "met"),
+        ("autoimmune-disease", "L40.0", "not-met"),  # psoriasis of the skin
+        ("psoriatic-arthritis", "L40.0", "met"),
+        ("psoriatic-arthritis", "L40.52", "not-met"),
+    ],
+)
+def test_a_code_that_names_two_things_is_found_for_both(ask: Asked, concept: str, code: str, says: str) -> None:
+    asks = condition(concept, excepting=["systemic-lupus-erythematosus"], absent="presume")
+    if concept != "autoimmune-disease":
+        asks = condition(concept, absent="presume")
+    assert ask(asks, a_condition(code, id="c9"), kind="exclude").says == says
