@@ -186,6 +186,13 @@ _KNOWN: Mapping[tuple[str, ...], Polarity] = {
 _MOST_WORDS = max(len(phrase) for phrase in _KNOWN)
 
 
+# "<15 IU/mL Not detected", "0.08 Non-Reactive": the word says whether what the number measures is there. A bare whole
+# number may count anything, and is no such number.
+_ASSAY = r"(?:(?:log ?(?:10)? ?)?(?:m?iu|u|cop(?:y|ies)|cp|geq|eq)/ ?m?l|s/co|s/c|coi|index)\b"
+_MEASURED = rf"(?:(?:<=?|≤) ?\d[\d.,]*(?: ?{_ASSAY})?|\d[\d.,]* ?{_ASSAY}|\d+[.,]\d+)"
+_BESIDE_A_NUMBER = re.compile(rf"^\s*{_MEASURED}[\s,;:–-]*(?=[\s(a-z])(.+)$", re.IGNORECASE | re.ASCII)
+
+
 def polarity_of_text(text: str) -> Polarity | None:
     """What a textual result says; None where it says neither, and for anything longer than a remark (200 characters).
 
@@ -196,6 +203,8 @@ def polarity_of_text(text: str) -> Polarity | None:
     tokens = _tokens(text)
     if len(tokens) == 1 and tokens[0] in _ANSWERS:
         return _ANSWERS[tokens[0]]
+    if beside := _BESIDE_A_NUMBER.match(text):
+        tokens = _tokens(beside[1])
     if tokens and tokens[0] in ("(", "[") and tokens[-1] in (")", "]"):
         tokens = tokens[1:-1]
     if _says_none_found(tokens):

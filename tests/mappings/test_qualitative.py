@@ -15,6 +15,7 @@ from mappings.facts import Interval, Polarity
 from mappings.qualitative import number_in_text, polarity_of_code, polarity_of_text, range_in_text
 
 POSITIVE = (
+    "<15 IU/mL Detected|< 20 copies/mL, detected|12.5 S/CO Reactive|2400 IU/mL DETECTED|"
     "positive|POSITIVE|Pos|Detected|reactive|Present|+|++|+++|1+|3+|+2|Strongly positive|Positive.|POSITIVE A"
     "|Positive, speckled 1:160|Positive (1:320)|Detected <20 IU/mL|Positive *** High ***|Positive (Alpha Abnormal)"
     "|Positive/Reactive|ANA positive|Reactive (ref: nonreactive)|HIV 1+2 Ab: Reactive|Detected Abnormal|positiv"
@@ -25,6 +26,8 @@ NEGATIVE = (
     "|Negative for H pylori|NEGATIVE FOR H PYLORI STOOL ANTIGEN|No evidence of infection|No HBV DNA detected"
     "|below cutoff|Below cut-off|Below detection limit|HIV 1/2 Ab: Non-Reactive|HIV-1 RNA not detected|Result: negative"
     "|Neg (<1:40)|negativ|négatif|nicht nachweisbar|kein Nachweis von HIV|non-réactif|no detectado|não reagente"
+    "|<15 IU/mL Not detected|<15 IU/mL, Target Not Detected|< 20 copies/mL (not detected)|<1.18 log IU/mL TND"
+    "|0.08 Non-Reactive|0.05 S/CO Nonreactive|<5 mIU/mL Negative"
     "|Not pregnant|no|nein|Target Not Detected|TND|HBsAg non reactive|Not detected (negative)"
     "|undetectable viral load|Neg\u200bative"
 )
@@ -36,7 +39,8 @@ INDETERMINATE = (
 )
 NOTHING = (
     "|abnormal|normal|1:80|12.5|-|N/A|pending|Not tested|not done|see comment|partner HIV positive|control positive"
-    "|1 positive|cannot be detected|unable to be detected|not positive|no positive|Unreactive|yes please|nope"
+    "|1 positive|2 mg/dL positive|<15 IU/mL|3 of 5 positive"
+    "|cannot be detected|unable to be detected|not positive|no positive|Unreactive|yes please|nope"
     "|preposition|reactivity|nonsense|O Rh positive|mother positive|Negated|positively"
 )
 
