@@ -271,7 +271,10 @@ def _pending_otherwise(leaf: Value, facts: PatientFacts, settled: Result, verdic
 
 
 def _settled(leaf: Value, facts: PatientFacts, result: Result, verdict: _Check) -> Answer:
-    stale = day_after_window(result.taken, _window(leaf), facts.today) if result.taken else None
+    stale = None
+    # What is worked out for the moment of reading is worked out anew at the next, and never old.
+    if result.taken and not (result.formula and result.taken == facts.now):
+        stale = day_after_window(result.taken, _window(leaf), facts.today)
     return Answer(
         verdict.truth,
         evidence=(result, *result.inputs),

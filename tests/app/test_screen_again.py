@@ -31,9 +31,9 @@ MORNING = AS_OF + timedelta(days=1, hours=6)
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> Path:
-    """A synthetic export of 24 patients, most of whom have an open gate; two more have drugs, one by reference."""
+    """A synthetic export of 14 patients, most of whom have an open gate; two more have drugs, one by reference."""
     folder = tmp_path_factory.mktemp("full")
-    write_synthetic(folder, 24, indicated=0.8, seed=3)
+    write_synthetic(folder, 14, indicated=0.8, seed=3)
     resources = a_patient("steroid", catalogue, conditions=LUPUS, treatments={"prednisone": {"dose": "5 mg"}})
     resources += [*a_patient("referring", catalogue, conditions=LUPUS), an_order_of("Medication/1", "referring")]
     resources.append(a_medication("8640"))
@@ -122,12 +122,12 @@ def test_night_after_night_says_what_whole_screens_say(
     full: Path, evening: Path, tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
 ) -> None:
     since, evaluated = evening, 0
-    for night in range(1, 5):
+    for night in range(1, 4):
         folder = tmp_path / str(night)
         order = later(the_order(full, folder, trials, catalogue), timedelta(days=6 * night, minutes=night))
         evaluated += both(order, since, folder)["evaluated"]
         since = folder / "again"
-    assert 0 < evaluated < 4 * 20
+    assert 0 < evaluated < 3 * 14
 
 
 def test_a_row_that_names_the_day_of_the_screen_names_the_new_day(
@@ -242,4 +242,4 @@ def test_the_command_says_how_many_had_to_be_evaluated(full: Path, tmp_path: Pat
 
     call("--out", str(tmp_path / "then"), "--as-of", "2026-11-02")
     again = call("--out", str(tmp_path / "now"), "--since", str(tmp_path / "then"))
-    assert "0 of 19 patients had to be evaluated" in again
+    assert "0 of 11 patients had to be evaluated" in again
