@@ -118,6 +118,7 @@ class Concept(_Entry):
     negative_below: Decimal | None = None  # below it is negative, between the two neither; default: `positive_from`
     detection: bool = False  # a viral load: any number above zero is positive, "< n" decides nothing
     current_for: PeriodText | None = None  # how long a result speaks for today
+    lasts_at_most: PeriodText | None = None  # an entry that began longer ago is over, though nobody wrote down its end
     tolerance: Tolerance | None = None  # near miss: "10 %" of the limit, an amount with unit, or "none"
     codes: Mapping[SystemName, Mapping[str, str]] = Field(default_factory=dict)  # system -> code -> what it is
     local_codes: tuple[LocalCode, ...] = ()

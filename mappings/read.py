@@ -22,7 +22,7 @@ from mappings.facts import Episode, Polarity, Reason, Result, SourceReport, Sour
 from mappings.index import Index, Reader
 from mappings.lazily import Lazily
 from mappings.patient import person_of
-from mappings.times import Moment
+from mappings.times import Moment, parse_period
 
 
 def facts_of(chart: Chart, catalogue: Catalogue, as_of: datetime, zone: tzinfo) -> PatientFacts:
@@ -89,12 +89,14 @@ class PatientFacts:
     def episodes(self, concept: str) -> tuple[Episode, ...]:
         """Everything on record for the concept that counts, whether over or not, latest start first."""
         if concept not in self._episodes:
-            self._episodes[concept] = _episodes(concept, self._index.episodes.get(concept, ()), self.catalogue)
+            self._episodes[concept] = _episodes(
+                concept, self._index.episodes.get(concept, ()), self.catalogue, self._index.clock
+            )
         return self._episodes[concept]
 
     def allergies(self, concept: str) -> tuple[Episode, ...]:
         """Allergies and intolerances to the concept; they are no exposures."""
-        return _episodes(concept, self._index.allergies.get(concept, ()), self.catalogue)
+        return _episodes(concept, self._index.allergies.get(concept, ()), self.catalogue, self._index.clock)
 
     def dose_changed_since(self, day: date) -> bool | None:
         """Whether the daily glucocorticoid dose has changed after that day; None where the chart does not say."""
@@ -136,13 +138,24 @@ def _named(concept: str, index: Index, reader: observations.ResultReader) -> Ite
         yield replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
 
 
-def _episodes(concept: str, found: Iterable[tuple[Reader, str]], catalogue: Catalogue) -> tuple[Episode, ...]:
+def _episodes(
+    concept: str, found: Iterable[tuple[Reader, str]], catalogue: Catalogue, clock: Clock
+) -> tuple[Episode, ...]:
     read = []
     for reader, member in found:
         episode = reader(concept, member)
         entry = catalogue.concepts.get(member)
-        read.append(replace(episode, ongoing=False) if entry and entry.past else episode)
+        over = entry and (entry.past or _outlasted(episode, entry, clock))
+        read.append(replace(episode, ongoing=False) if over else episode)
     return tuple(sorted(read, key=_lateness, reverse=True))
+
+
+def _outlasted(episode: Episode, entry: Concept, clock: Clock) -> bool:
+    """Whether it began longer ago than such a thing can last, and nobody wrote down its end."""
+    began = episode.start or episode.recorded
+    if entry.lasts_at_most is None or began is None or episode.end is not None:
+        return False
+    return clock.is_over(clock.after(began, parse_period(entry.lasts_at_most)))
 
 
 def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
@@ -166,7 +179,9 @@ class _Oxygen:
     def __call__(self, moment: Moment) -> bool:
         if self._therapies is None:
             found = ((name, self.index.episodes.get(name, ())) for name in OXYGEN_THERAPIES)
-            self._therapies = [e for name, each in found for e in _episodes(name, each, self.index.catalogue)]
+            self._therapies = [
+                e for name, each in found for e in _episodes(name, each, self.index.catalogue, self.index.clock)
+            ]
         return any(_covers(episode, moment) for episode in self._therapies)
 
 

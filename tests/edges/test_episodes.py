@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.edges.asking import Asked, condition, treatment, value
-from tests.mappings.charts import RXNORM, SUBJECT, a_condition, a_dosage, a_patient, a_request, code
+from tests.mappings.charts import RXNORM, SUBJECT, a_condition, a_dosage, a_patient, a_request, an_observation, code
 
 ACTIVE_CANCER = condition("malignancy", absent="presume")
 ANY_CANCER = condition("malignancy", when="ever", absent="presume")
@@ -149,3 +149,33 @@ def test_a_dose_changed_lately_is_not_stable_and_says_when_it_will_be(ask: Asked
     changed = ask(stable, steroid(a_dosage(10), authoredOn="2026-10-25"))
     assert (changed.says, changed.cohort["recheckOn"]) == ("not-met", "2026-11-08")
     assert "in the last 2 weeks" in changed.explanation
+
+
+PREGNANT = {"any": [condition("pregnancy"), value("hcg", "positive")]}
+
+
+def a_pregnancy(**more: Any) -> dict[str, Any]:
+    return a_condition("Z33.1", id="c9") | more
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"onsetDateTime": "2026-08-01"}, "not-met"),
+        ({"onsetDateTime": "2026-01-05"}, "not-met"),  # 300 days ago to the day
+        ({"onsetDateTime": "2026-01-04"}, "unknown: missing"),
+        ({"onsetDateTime": "2019", "recordedDate": "2026-10-01"}, "unknown: missing"),
+        ({"recordedDate": "2019-03-01"}, "unknown: missing"),
+        ({"recordedDate": "2026-10-01"}, "not-met"),
+        ({}, "not-met"),  # undated: nothing says that it is over
+    ],
+)
+def test_a_pregnancy_that_no_one_took_off_the_list_is_over_after_its_time(
+    ask: Asked, more: dict[str, Any], says: str
+) -> None:
+    assert ask(PREGNANT, a_pregnancy(**more), kind="exclude").says == says
+
+
+def test_a_negative_test_speaks_beside_a_pregnancy_of_years_ago(ask: Asked) -> None:
+    negative = an_observation("2110-5", {"valueString": "Negative"})
+    assert ask(PREGNANT, a_pregnancy(onsetDateTime="2019-01-01"), negative, kind="exclude").says == "met"
