@@ -11,6 +11,7 @@ from mappings.units import convert
 _DOUBTFUL = frozenset({"provisional", "differential", "unconfirmed", "unknown"})
 _OVER = frozenset({"resolved"})
 _QUIET = frozenset({"remission", "inactive"})
+_GERMAN_CERTAINTY = "icd-10-gm-diagnosesicherheit"  # G certain, V suspected, A ruled out, Z state after
 _FAMILY = frozenset({"family-history", "57177007", "416471007", "281666001"})
 
 
@@ -19,13 +20,23 @@ def exclusion_of(condition: fhir.Condition, clock: Clock) -> str | None:
     verification = fhir.codes_of(condition.verification_status)
     if "entered-in-error" in verification or "entered-in-error" in fhir.codes_of(condition.clinical_status):
         return "entered-in-error"
-    if "refuted" in verification:
+    if "refuted" in verification or "A" in _letters(condition):
         return "refuted"
     if any(not _FAMILY.isdisjoint(fhir.codes_of(category)) for category in condition.category):
         return "family-history"
     period = condition.onset_period
     onset = condition.onset_date_time or (period.start if period else None)
     return "future" if clock.any_future((onset, _written_down(condition))) else None
+
+
+def _letters(condition: fhir.Condition) -> set[str | None]:
+    """What stands beside codes of the German ICD-10: how certain the diagnosis is."""
+    return {
+        extension.value_coding.code
+        for coding in (condition.code.coding if condition.code else ())
+        for extension in coding.extension
+        if extension.value_coding and (extension.url or "").endswith(_GERMAN_CERTAINTY)
+    }
 
 
 def _written_down(condition: fhir.Condition) -> str | None:
@@ -38,7 +49,7 @@ def episode_of(
     """The Episode under `concept`, found by the most specific concept `member`."""
     clinical = set(fhir.codes_of(condition.clinical_status))
     end = _abatement(condition, person, clock)
-    doubtful = not _DOUBTFUL.isdisjoint(fhir.codes_of(condition.verification_status))
+    doubtful = not _DOUBTFUL.isdisjoint(fhir.codes_of(condition.verification_status)) or "V" in _letters(condition)
     return Episode(
         concept=concept,
         source=source,
@@ -59,7 +70,7 @@ def _is_ongoing(condition: fhir.Condition, clinical: set[str], end: Moment | Non
     if end is not None:
         return True if clock.is_to_come(end) else False if clock.is_over(end) else None
     over = not clinical.isdisjoint(_OVER) or condition.abatement_boolean is True or condition.abatement_string
-    return not over
+    return not over and "Z" not in _letters(condition)
 
 
 def _onset(condition: fhir.Condition, person: Person, clock: Clock) -> Moment | None:

@@ -71,6 +71,15 @@ class Annotation(_Part, frozen=True):
 class Extension(_Part, frozen=True):
     url: str | None = None
     value_code: str | None = None
+    value_coding: Coding | None = None
+
+
+class DiagnosisCoding(Coding, frozen=True):
+    extension: tuple[Extension, ...] = ()
+
+
+class DiagnosisCode(CodeableConcept, frozen=True):
+    coding: tuple[DiagnosisCoding, ...] = ()
 
 
 class Meta(_Part, frozen=True):
@@ -178,7 +187,7 @@ class Condition(_Resource, frozen=True):
     clinical_status: CodeableConcept | None = None
     verification_status: CodeableConcept | None = None
     category: tuple[CodeableConcept, ...] = ()
-    code: CodeableConcept | None = None
+    code: DiagnosisCode | None = None
     subject: Reference | None = None
     onset_date_time: str | None = None
     onset_age: Quantity | None = None

@@ -179,3 +179,26 @@ def test_a_pregnancy_that_no_one_took_off_the_list_is_over_after_its_time(
 def test_a_negative_test_speaks_beside_a_pregnancy_of_years_ago(ask: Asked) -> None:
     negative = an_observation("2110-5", {"valueString": "Negative"})
     assert ask(PREGNANT, a_pregnancy(onsetDateTime="2019-01-01"), negative, kind="exclude").says == "met"
+
+
+GERMAN, CERTAINTY = "http://fhir.de/CodeSystem/bfarm/icd-10-gm", "icd-10-gm-diagnosesicherheit"
+
+
+@pytest.mark.parametrize(
+    ("letter", "active", "ever"),
+    [
+        ("G", "not-met", "not-met"),  # certain
+        ("V", "needs-human", "needs-human"),  # suspected
+        ("A", "met", "met"),  # ruled out
+        ("Z", "met", "not-met"),  # state after
+        ("?", "not-met", "not-met"),
+    ],
+)
+def test_the_certainty_that_germany_puts_beside_the_code_counts(
+    ask: Asked, letter: str, active: str, ever: str
+) -> None:
+    beside = {"url": f"http://fhir.de/StructureDefinition/{CERTAINTY}", "valueCoding": {"code": letter}}
+    coding = {"system": GERMAN, "code": "C50.9", "extension": [{"url": "urn:other", "valueString": "A"}, beside]}
+    entry = cancer(code={"coding": [coding]}, clinicalStatus=None, verificationStatus=None)
+    assert ask(ACTIVE_CANCER, entry, kind="exclude").says == active
+    assert ask(ANY_CANCER, entry, kind="exclude").says == ever
