@@ -72,8 +72,12 @@ def plan_of(order: Order) -> dict[str, Any]:
         "trials": {trial.id: trial.hash for trial in question.trials},
         "export": digest_of(order.export, question),
         "labels": digest_of_labels(question.labels),
-        "since": _finished(order.since)["plan"] if order.since else None,
+        "since": _digest_of_plan(order.since) if order.since else None,
     }
+
+
+def _digest_of_plan(since: Path) -> str:
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(_finished(since)["plan"], order="sorted")).hexdigest()
 
 
 def digest_of(export: Export, question: Question) -> str:

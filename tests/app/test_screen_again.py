@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.screen.export import open_export
-from app.screen.order import Order
+from app.screen.order import Order, ScreenError, plan_of, unfinished
 from app.screen.run import screen
 from benchmarks.synthetic_export import write_export as write_synthetic
 from mappings.catalogue import Catalogue
@@ -121,12 +121,13 @@ def test_with_the_days_only_those_are_evaluated_whom_time_can_change(
 def test_night_after_night_says_what_whole_screens_say(
     full: Path, evening: Path, tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
 ) -> None:
-    since, evaluated = evening, 0
+    since, evaluated, length = evening, 0, len((evening / "report.json").read_bytes())
     for night in range(1, 4):
         folder = tmp_path / str(night)
         order = later(the_order(full, folder, trials, catalogue), timedelta(days=6 * night, minutes=night))
         evaluated += both(order, since, folder)["evaluated"]
         since = folder / "again"
+    assert len((since / "report.json").read_bytes()) < 1.5 * length  # no night carries all that came before it
     assert 0 < evaluated < 3 * 14
 
 
@@ -243,3 +244,15 @@ def test_the_command_says_how_many_had_to_be_evaluated(full: Path, tmp_path: Pat
     call("--out", str(tmp_path / "then"), "--as-of", "2026-11-02")
     again = call("--out", str(tmp_path / "now"), "--since", str(tmp_path / "then"))
     assert "0 of 11 patients had to be evaluated" in again
+
+
+def test_a_screen_that_goes_on_stands_on_the_same_earlier_screen(
+    full: Path, evening: Path, tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    order = later(the_order(full, tmp_path / "out", trials, catalogue), timedelta(1))
+    other = tmp_path / "other"
+    screen(later(the_order(full, other, trials, catalogue), timedelta(hours=1)))
+    (tmp_path / "out").mkdir()
+    unfinished(replace(order, since=evening), plan_of(replace(order, since=evening)))
+    with pytest.raises(ScreenError, match=r"unfinished screen of something else \(other since\)"):
+        screen(replace(order, since=other))
