@@ -177,9 +177,17 @@ def _unknown(cohort: CohortMatch) -> list[Finding]:
 
 def _to_confirm(cohort: CohortMatch, titles: Titles) -> list[Section]:
     presumed = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.PRESUMED]
-    names = [subject_words(leaf, titles) for finding in presumed for leaf in _silent_leaves(finding)]
+    names = [_absent_words(leaf, titles) for finding in presumed for leaf in _silent_leaves(finding)]
     lines = [markdown_of_ours(name, 80) for name in dict.fromkeys(names)]
     return [Section("Please confirm: no record, taken as absent", lines, most=60, inline=True)]
+
+
+def _absent_words(leaf: x.Expression, titles: Titles) -> str:
+    """What is not on record; beside diagnoses that the text excepts, such as the trial's own, it is another one."""
+    name = subject_words(leaf, titles)
+    if not isinstance(leaf, x.Condition) or not leaf.excepting:
+        return name
+    return f"Other {name[0].lower()}{name[1:]}" if name[1:2].islower() else f"Other {name}"
 
 
 def _silent_leaves(finding: Finding) -> list[x.Expression]:
@@ -216,12 +224,18 @@ def _met(match: Match, cohort: CohortMatch, titles: Titles) -> list[Section]:
     met.sort(key=lambda f: (f.criterion.kind != "inclusion", _weight(f)))
     lines = []
     told: set[tuple[str, str]] = set()
+    said: set[str] = set()
     for finding in met:
         sources = {(each.concept, each.source) for each in finding.evidence}
         if sources <= told:
             continue
         told |= sources
-        line = settled_words(finding, titles)
+        # One entry may speak for two criteria: nephritis is lupus too.
+        phrases = [phrase for phrase in settled_words(finding, titles).split("; ") if phrase not in said]
+        said.update(phrases)
+        if not phrases:
+            continue
+        line = "; ".join(phrases)
         if finding.stale_on and finding.stale_on - today <= _SOON:
             line += f", counts until {finding.stale_on - timedelta(days=1)}"
         lines.append(markdown(line, 200))

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from cds_hooks.cards import (
     EXTENSION,
@@ -26,6 +27,7 @@ from mappings.facts import Reason
 from tests.cds_hooks.matches import (
     PATIENT,
     a_cohort,
+    a_diagnosis,
     a_match,
     a_result,
     a_trial,
@@ -36,7 +38,7 @@ from tests.cds_hooks.matches import (
 )
 from tests.cds_hooks.oracle import check_response
 from trial_defs import expressions as x
-from trial_defs.findings import Basis, Finding, Match, Outcome, TrialMatch, Verdict
+from trial_defs.findings import Basis, Evidence, Finding, Match, Outcome, TrialMatch, Verdict
 
 Trials = Mapping[str, x.Trial]
 Make = Callable[[x.Criterion], Finding]
@@ -226,6 +228,41 @@ def test_every_presumed_absence_is_listed_for_confirmation(
     line = next(line for line in card.body["detail"].split("\n") if line.startswith("**Please confirm"))
     assert "Dialysis" in line
     assert catalogue.concepts["organ-transplant"].title in line
+
+
+def test_an_absence_beside_the_diagnosis_of_the_trial_is_that_of_another_one(
+    lupus: x.Trial, catalogue: Catalogue, cards_of: Cards
+) -> None:
+    def without_another(criterion: x.Criterion) -> Finding:
+        leaves = tuple(leaf for leaf in x.leaves_of(criterion.asks) if isinstance(leaf, x.Condition))
+        return Finding(criterion, Outcome.MET, Basis.PRESUMED, decided_by=leaves)
+
+    found = a_cohort(lupus.cohorts[0], catalogue, but={"E4.autoimmune-disease": without_another})
+    (card,) = cards_of(a_match(a_trial(lupus, found)))
+    line = next(line for line in card.body["detail"].split("\n") if line.startswith("**Please confirm"))
+    assert "Other autoimmune disease" in line
+    assert "Autoimmune disease" not in line
+
+
+def test_one_entry_that_meets_two_criteria_is_told_once(trials: Trials, catalogue: Catalogue, cards_of: Cards) -> None:
+    nephritis = a_diagnosis("lupus-nephritis", "2022-10-16")
+    as_lupus = structs.replace(nephritis, concept="systemic-lupus-erythematosus", member="lupus-nephritis")
+
+    def on_record(*evidence: Evidence) -> Make:
+        def finding(criterion: x.Criterion) -> Finding:
+            leaves = tuple(x.leaves_of(criterion.asks))
+            return Finding(criterion, Outcome.MET, Basis.RECORDED, evidence=evidence, decided_by=leaves)
+
+        return finding
+
+    but = {"I3.sle": on_record(as_lupus, a_diagnosis("systemic-lupus-erythematosus", "2019-10-12"))}
+    but["I3.lupus-nephritis"] = on_record(nephritis)
+    trial = trials["CNCT19-AID"]
+    found = a_cohort(trial.cohorts[0], catalogue, but=but)
+    (card,) = cards_of(a_match(a_trial(trial, found)))
+    line = next(line for line in card.body["detail"].split("\n") if line.startswith("**Met"))
+    assert line.count("Lupus nephritis on record since 2022-10-16") == 1
+    assert "Systemic lupus erythematosus on record since 2019-10-12" in line
 
 
 def test_what_was_measured_is_not_listed_as_taken_as_absent(
