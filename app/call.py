@@ -27,7 +27,7 @@ from cds_hooks.report import report_of
 from cds_hooks.wording import titles_of
 from mappings.chart import Chart
 from mappings.clock import Clock
-from mappings.consent import declines_research
+from mappings.consent import REFUSALS, declines_research
 from mappings.labels import restricted_sources
 from mappings.read import facts_of
 from trial_defs.attestation import Attestations
@@ -100,7 +100,8 @@ async def judge(call: Call, chart: Chart, *, is_whole: bool = True) -> Judged:
     known = await call.services.answers.known(call.shown, call.now)
     whole = await _matched(call, chart, known.attestations)
     found = without_restricted(whole, restricted_sources(chart, call.services.settings.labels))
-    reading = reading_of(whole, found, titles_of(call.served.catalogue)) if is_whole else None
+    read = all(chart.states[each] == "complete" for each in REFUSALS)
+    reading = reading_of(whole, found, titles_of(call.served.catalogue), knows_refusals=read) if is_whole else None
     return Judged(found, reading, known.dismissed)
 
 

@@ -14,6 +14,9 @@ _DENIES = re.compile(
 )
 
 
+REFUSALS = ("Consent", "Flag")  # the types of resource that can say so
+
+
 def declines_research(chart: Chart, clock: Clock) -> bool:
     """An active Consent that denies research, or an active Flag that says so in its code or words."""
     consents = (consent for _, consent in chart.of(fhir.Consent))

@@ -66,6 +66,8 @@ class Reading:
     gone: Mapping[str, Left] = field(default_factory=dict)  # trial -> why
     unclear: Iterable[str] = ()  # trials of which this reading says nothing new
     rest: Left | None = None
+    # Whether it was read that nothing says not to approach the patient; else it does not undo that something said so.
+    knows_refusals: bool = True
 
     def left(self) -> Callable[[str], str | None]:
         """Of a trial: why it leaves, "" for a candidate, None where this reading says nothing new."""
@@ -84,7 +86,7 @@ class Reading:
 NOT_TO_BE_APPROACHED = Reading(rest=Left.NOT_APPROACHABLE)
 
 
-def reading_of(whole: Match, found: Match, titles: Titles) -> Reading:
+def reading_of(whole: Match, found: Match, titles: Titles, *, knows_refusals: bool = True) -> Reading:
     """A match as the worklist takes it; `found` is `whole` without what a restricted label keeps back."""
     if not found.approachable:
         return NOT_TO_BE_APPROACHED
@@ -106,6 +108,7 @@ def reading_of(whole: Match, found: Match, titles: Titles) -> Reading:
         [*unclear, *(trial.trial.id for trial in more)],
         # With conditions that were not read, nothing is known of the trials that are not named.
         None if unclear else Left.NOT_INDICATED,
+        knows_refusals,
     )
 
 

@@ -150,8 +150,7 @@ class Worklist:
         rows = [self._row(whose, patients[0], each, source, now, report) for each in reading.candidates]
 
         async def bring_up_to_date(connection: AsyncConnection) -> None:
-            await _note_changes(connection, patients, reading, now)
-            if rows:
+            if await _note_changes(connection, patients, reading, now) and rows:
                 await connection.execute(_UPSERTS[self._records.dialect], sorted(rows, key=itemgetter("trial")))
 
         return [bring_up_to_date]
@@ -416,9 +415,14 @@ def _upsert(insert: Any) -> sa.Executable:
 _UPSERTS = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
 
 
-async def _note_changes(connection: AsyncConnection, patients: Sequence[str], reading: Reading, now: datetime) -> None:
-    """Note which rows of a patient leave or come back, and let those go that leave; the first hash is current."""
+async def _note_changes(connection: AsyncConnection, patients: Sequence[str], reading: Reading, now: datetime) -> bool:
+    """Note which rows of a patient leave or come back, and let those go that leave; the first hash is current.
+
+    False where the patient is not to be approached and the reading does not know better: then it counts for nothing.
+    """
     known = (await connection.execute(_KNOWN, {"patients": list(patients)})).all()
+    if not reading.knows_refusals and any(row.left == Left.NOT_APPROACHABLE for row in known):
+        return False
     if any(row.patient != patients[0] for row in known):
         await connection.execute(_moved(patients[0], patients[1:]))
     if any(why in HIDDEN for why in reading.gone.values()):
@@ -427,7 +431,7 @@ async def _note_changes(connection: AsyncConnection, patients: Sequence[str], re
     older = [(row, left(row.trial)) for row in known if _utc(row.last_seen) <= now]
     changed = [(row.id, why) for row, why in older if why is not None and why != row.left]
     if not changed:
-        return
+        return True
     events = [
         {"row": row, "at": now, "kind": "list", "said": str(why), "note": None, "person": "", "subject": ""}
         for row, why in changed
@@ -435,6 +439,7 @@ async def _note_changes(connection: AsyncConnection, patients: Sequence[str], re
     await connection.execute(_EVENT, events)
     if gone := [{"gone": row, "why": str(why), "now": now} for row, why in changed if why]:
         await connection.execute(_LET_GO, gone)
+    return True
 
 
 def _moved(current: str, older: Sequence[str]) -> sa.Executable:

@@ -124,7 +124,8 @@ def _reading(rows: Sequence[Json], texts: Mapping[str, Trial]) -> Reading:
             unclear.append(trial)
         else:
             gone[trial] = Left(verdict.value)
-    return Reading(candidates, gone, unclear)
+    # It does not say whether the export held what would forbid to approach the patient.
+    return Reading(candidates, gone, unclear, knows_refusals=False)
 
 
 def _candidate(trial: str, verdict: Verdict, cohorts: Sequence[Json], served: Trial | None) -> Candidate:

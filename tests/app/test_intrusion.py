@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import httpx
 import pytest
@@ -30,7 +32,7 @@ from app.sessions import Person, Sessions
 from app.signing import Keys
 from app.spreadsheets import cell
 from app.wiring import Services
-from app.worklist.candidates import Left, Reading
+from app.worklist.candidates import NOT_TO_BE_APPROACHED, Left, Reading
 from app.worklist.records import Filter, Worklist
 from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
 from tests.app.test_auth import token
@@ -187,10 +189,7 @@ async def test_of_a_row_that_may_not_be_shown_nothing_that_was_written_is_shown(
     await opened(client)
     row = await row_of(client)
     await client.post(f"{row}/notes", data={"note": "HIV positive, said the ward"})
-    consent = {"resourceType": "Consent", "id": "c", "status": "active", "provision": {"type": "deny"}}
-    about = {"scope": _RESEARCH, "category": [{"text": "research"}], "patient": {"reference": f"Patient/{PATIENT}"}}
-    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": consent | about}]}
-    assert await opened(client, call(consents=bundle)) == []
+    assert await opened(client, call(consents=_denied())) == []
     page = (await client.get(row)).text
     assert "A row that is closed" in page
     assert "HIV" not in page
@@ -213,6 +212,38 @@ async def test_a_row_whose_patient_nobody_can_name_is_changed_by_nobody(
             assert (await client.post(f"{row}/{what}", data=sent)).status_code == 404
     assert "Id not readable" in page.text
     assert 'action="/worklist' not in page.text
+
+
+@pytest.mark.parametrize("unread", ["flags", "consents"])
+async def test_who_is_not_to_be_approached_comes_back_only_when_it_was_read_that_nothing_says_so(
+    client: httpx.AsyncClient, unread: str
+) -> None:
+    await opened(client)
+    row = await row_of(client)
+    assert await opened(client, call(consents=_denied())) == []
+    failed: Any = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
+    await opened(client, call(**{unread: failed}))
+    assert "A row that is closed" in (await client.get(row)).text
+    await opened(client)
+    assert "A row that is closed" not in (await client.get(row)).text
+
+
+async def test_a_screen_lists_nobody_whose_chart_said_not_to_approach(records: Records) -> None:
+    """It does not say whether the export held what would forbid it: neither another trial nor another reason lists."""
+    worklist = Worklist(records, Keys([SECRET]), timedelta(30))
+    await worklist.take([(ANNA, Reading([a_candidate("A"), a_candidate("C")]))], "hook", NOW)
+    await worklist.take([(ANNA, NOT_TO_BE_APPROACHED)], "hook", NOW + timedelta(1))
+    screened = Reading([a_candidate("A"), a_candidate("B")], {"C": Left.NOT_ELIGIBLE}, knows_refusals=False)
+    await worklist.take([(ANNA, screened)], "screen", NOW + timedelta(2))
+    assert not await worklist.every(Filter(listed="all"))
+    await worklist.take([(ANNA, replace(screened, knows_refusals=True))], "hook", NOW + timedelta(3))
+    assert {row.trial for row in await worklist.every(Filter(listed="all"))} == {"A", "B", "C"}
+
+
+def _denied() -> dict[str, object]:
+    consent = {"resourceType": "Consent", "id": "c", "status": "active", "provision": {"type": "deny"}}
+    about = {"scope": _RESEARCH, "category": [{"text": "research"}], "patient": {"reference": f"Patient/{PATIENT}"}}
+    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": consent | about}]}
 
 
 async def test_a_label_that_is_restricted_later_holds_for_what_was_kept_too(
