@@ -16,6 +16,16 @@ from tests.mappings.charts import a_condition
         ("angina", "I25.709", "not-met"),  # of a bypass
         ("angina", "I25.10", "met"),  # coronary disease without angina
         ("unstable-angina", "I25.119", "met"),
+        ("granulomatosis-with-polyangiitis", "M31.31", "not-met"),  # with the kidney
+        ("kidney-disease", "M31.31", "not-met"),
+        ("kidney-disease", "M31.30", "met"),
+        ("sjogren-disease", "M35.04", "not-met"),
+        ("kidney-disease", "M35.04", "not-met"),
+        ("kidney-disease", "M35.0A", "not-met"),
+        ("kidney-disease", "M35.02", "met"),  # with the lung
+        ("sjogren-disease", "M35.07", "not-met"),
+        ("central-nervous-system-disease", "M35.07", "not-met"),
+        ("central-nervous-system-disease", "M35.06", "met"),  # of peripheral nerves
         ("autoimmune-disease", "L40.0", "not-met"),  # psoriasis of the skin
         ("psoriatic-arthritis", "L40.0", "met"),
         ("psoriatic-arthritis", "L40.52", "not-met"),

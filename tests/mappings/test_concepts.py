@@ -181,7 +181,7 @@ SPEAKS_FOR = [
     (SNOMED, "36402006", "lupus-nephritis-class-iv"),
     (ICD10, "M32.14", "lupus-nephritis"),
     (ICD10, "M32.10", "systemic-lupus-erythematosus"),
-    (ICD10, "M31.31", "granulomatosis-with-polyangiitis"),
+    (ICD10, "M31.31", "granulomatosis-with-polyangiitis-of-the-kidney"),
     (ICD10, "M33.13", "dermatomyositis"),
     (ICD10, "M35.01", "sjogren-disease"),
     (ICD10, "M05.79", "rheumatoid-arthritis"),
