@@ -109,7 +109,7 @@ def quantity_words(number: Decimal, unit: str, beside: Decimal | None = None) ->
     if unit == "{titer}":
         return f"1:{number_words(number)}"
     if unit == "{class}" and number == int(number) and 0 <= number < len(_ROMAN):
-        return f"class {_ROMAN[int(number)]}"
+        return _ROMAN[int(number)]
     return f"{number_words(number, beside)} {unit_words(unit)}".rstrip()
 
 
@@ -480,6 +480,8 @@ _WHO: Mapping[Reason, str] = {
     Reason.IMPRECISE: "ask for the exact value or date",
     Reason.REASON_UNRECORDED: "ask whoever treated the patient",
 }
+# An effusion or a lung disease is not the patient's to know, and a chart elsewhere may have it.
+_ASKED = "ask the patient, or for outside records"
 
 
 def reason_words(reason: Reason | None) -> str:
@@ -533,7 +535,7 @@ def missing_words(concept: str, piece: Open, titles: Titles) -> str:
 def help_words(piece: Open) -> str:
     if piece.reason and piece.reason in _WHO:
         return _WHO[piece.reason]
-    return "order it or ask for an outside result" if isinstance(piece.leaf, x.Value | x.Change) else "ask the patient"
+    return "order it or ask for an outside result" if isinstance(piece.leaf, x.Value | x.Change) else _ASKED
 
 
 def subject_words(leaf: x.Expression, titles: Titles) -> str:

@@ -62,7 +62,7 @@ def test_a_rounded_value_never_looks_like_the_limit_that_it_misses() -> None:
 
 def test_titres_and_classes_have_their_own_form() -> None:
     assert quantity_words(Decimal(80), "{titer}") == "1:80"
-    assert quantity_words(Decimal(2), "{class}") == "class II"
+    assert quantity_words(Decimal(2), "{class}") == "II"  # behind "NYHA functional class"
 
 
 @pytest.mark.parametrize(
