@@ -121,7 +121,9 @@ def _from_creatinine(
     if creatinine.problem or creatinine.taken is None:
         return replace(_missing(concept, facts, inputs, "creatinine cannot be used"), problem=creatinine.problem)
     if needs_weight and weight is None:
-        return _missing(concept, facts, inputs, "body weight is missing", "body-weight")
+        another = any(each.taken and each.value for each in facts.results("body-weight"))
+        note = "a body weight near the date of the creatinine is missing" if another else "body weight is missing"
+        return _missing(concept, facts, inputs, note, "body-weight")
     if person.born is None:
         return _missing(concept, facts, inputs, "date of birth is missing")
     if person.sex is None:

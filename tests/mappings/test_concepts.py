@@ -169,6 +169,7 @@ def test_each_drug_that_a_class_includes_can_be_found(catalogue: Catalogue) -> N
 SPEAKS_FOR = [
     (LOINC, "777-3", "platelets"),
     (SNOMED, "116859006", "transfusion"),
+    (SNOMED, "313307000", "seizure"),
     (SNOMED, "180208003", "transfusion"),
     (LOINC, "14682-9", "creatinine"),
     (LOINC, "35591-7", "creatinine-clearance"),

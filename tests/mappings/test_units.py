@@ -46,7 +46,7 @@ SPELLINGS = {
     "|mL/min per 1.73 m2|ML/MIN/1.73M2|mL/min/1.73|mL/min/{1.73_m^2}|mL/min/1.73 m^2|ml/min/1.73qm|mL/min/1.73.m2",
     "mm/h": "mm/hr|mm/h|MM/HR",
     "mm[Hg]": "mmHg|mm Hg|mm[Hg]|MMHG",
-    "s": "s|sec|seconds|SEC|Sek",
+    "s": "s|sec|seconds|SEC|Sek|Sek.|sec.|seg",
     "ms": "ms|msec|MSEC",
     "kg": "kg|KG|Kg|kgs",
     "[lb_av]": "lbs|lb|[lb_av]|LBS",
