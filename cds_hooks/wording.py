@@ -520,7 +520,8 @@ def _cause(piece: Open, titles: Titles) -> str:
     if piece.reason is Reason.IMPRECISE and first and not (first.taken and first.taken.is_one_day):
         return f"dated only {day_words(first.taken)}" if first.taken else "the result has no date"
     if piece.reason in (Reason.UNIT_UNCONVERTIBLE, Reason.IMPLAUSIBLE, Reason.IMPRECISE) and first:
-        return f"{_REASONS[piece.reason]} (recorded as “{plain(first.recorded, 40)}”)"
+        said = "" if first.formula else f" (recorded as “{plain(first.recorded, 40)}”)"
+        return f"{_REASONS[piece.reason]}{said}"
     return _REASONS[piece.reason]
 
 

@@ -355,7 +355,8 @@ def _stable(leaf: Value, facts: PatientFacts, answer: Answer) -> Answer:
     assert leaf.stable_for
     changed = facts.dose_changed_since(leaf.stable_for.before(facts.today))
     if changed is None:
-        return all_of([answer, unknown(leaf, Reason.IMPRECISE, facts.results(leaf.concept)[:1], "its history is open")])
+        note = "not every dose of that time is on record"
+        return all_of([answer, unknown(leaf, Reason.IMPRECISE, facts.results(leaf.concept)[:1], note)])
     if not changed:
         return answer
     period, far = leaf.stable_for, leaf.stable_for.after(facts.today) + timedelta(days=3)

@@ -80,7 +80,9 @@ def test_what_was_given_counts_although_the_order_has_no_dose(ask: Asked) -> Non
 def test_an_infusion_whose_dose_is_not_recorded_is_no_proof(ask: Asked) -> None:
     given = an_infusion("2026-10-20", 1000)
     del given["dosage"]
-    assert ask(PULSE, given, kind="exclude").says == "unknown: imprecise"
+    answered = ask(PULSE, given, kind="exclude")
+    assert answered.says == "unknown: imprecise"
+    assert "not exact enough to decide, not every dose of that time is on record – ask for" in answered.explanation
 
 
 def test_a_pulse_resolves_with_time(ask: Asked) -> None:
