@@ -24,9 +24,10 @@ def _criterion(trials: Mapping[str, Trial], trial: str, name: str) -> Criterion:
             "NCT06711146", "I4.glucocorticoid", Decidable.ONE_WAY,
             "treatment given elsewhere may be missing from the chart, so no record is no proof",
         ),
+        ("CT1190B-SLE-SSC", "I1.diffuse", Decidable.COMPUTED, ""),  # the limited form is a no
         (
-            "CT1190B-SLE-SSC", "I1.diffuse", Decidable.ONE_WAY,
-            "no entry of diffuse-cutaneous-systemic-sclerosis is no proof of its absence",
+            "CT1190B-SLE-SSC", "I2.interstitial-lung-disease", Decidable.ONE_WAY,
+            "no entry of interstitial-lung-disease is no proof of its absence",
         ),
         (
             "NCT06711146", "I9.dyspnea", Decidable.EVIDENCE,
