@@ -65,8 +65,8 @@ def test_the_weight_nearest_in_time_is_used_and_none_older_than_half_a_year() ->
     near, far = weight(60, effectiveDateTime="2026-09-01"), weight(90, id="w2", effectiveDateTime="2026-05-01")
     assert result_from("creatinine-clearance", creatinine(), far, near).inputs[1].source == "Observation/weight"
     old = result_from("creatinine-clearance", creatinine(), weight(effectiveDateTime="2026-04-01"))
-    far = "a body weight near the date of the creatinine is missing"
-    assert (old.problem, old.note) == (Reason.MISSING, far)
+    note = "a body weight near the date of the creatinine is missing"
+    assert (old.problem, old.note) == (Reason.MISSING, note)
 
 
 @pytest.mark.parametrize(
