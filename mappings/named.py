@@ -50,7 +50,7 @@ def named_by(record: fhir.Condition | fhir.Procedure | fhir.Immunization, catalo
         return []
     return [
         name
-        for name in named_in([code], _EVENTS, catalogue)
+        for name in named_in([code], NAMED_EVENTS, catalogue)
         # A vaccine is called by the disease that it is against, and is not the disease.
         if ("Immunization" in catalogue.where(name)) is given and not _is_look_alike(code, name, catalogue)
     ]
@@ -66,7 +66,7 @@ def result_named_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> 
     return next((name for name in found if name), None)
 
 
-_EVENTS: Kinds = frozenset({"diagnosis", "treatment"})
+NAMED_EVENTS: Kinds = frozenset({"diagnosis", "treatment"})
 _RESULTS: Kinds = frozenset({"result"})
 
 

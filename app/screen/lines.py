@@ -14,21 +14,13 @@ from msgspec import Raw, Struct
 from mappings import fhir
 from mappings.catalogue import Catalogue
 from mappings.chart import patient_meant, patient_of
+from mappings.named import NAMED_EVENTS, named_in
 
 _MOST_REMEMBERED = 100_000  # references and codes; forgetting them costs time only
 
 
 class _Reference(Struct, gc=False):
     reference: str | None = None
-
-
-class _Coding(Struct, gc=False):
-    system: str | None = None
-    code: str | None = None
-
-
-class _Concept(Struct, gc=False):
-    coding: tuple[_Coding, ...] = ()
 
 
 _NOTHING = Raw()
@@ -66,7 +58,7 @@ READ = _BY_SUBJECT | _BY_PATIENT | {"ResearchSubject", "Consent", "Patient", "Me
 _SLOW = frozenset({"ResearchSubject", "Consent", "MedicationOrder"})
 OUTCOME = "OperationOutcome"
 _decode = msgspec.json.Decoder(_Line).decode
-_decode_concept = msgspec.json.Decoder(_Concept | None).decode
+_decode_concept = msgspec.json.Decoder(fhir.CodeableConcept | None).decode
 _decode_subject = msgspec.json.Decoder(_Subject).decode
 Found = tuple[str, str | None, bool]
 
@@ -145,14 +137,19 @@ class LineReader:
             self._codes[written] = self._stands_for_a_gate(_decode_concept(written))
         return self._codes[written]
 
-    def _stands_for_a_gate(self, concept: Any) -> bool:
+    def _stands_for_a_gate(self, concept: fhir.CodeableConcept | None) -> bool:
+        """Whether a code of it does, or its words where no code is known: rather a chart too many than one too few."""
         if concept is None or not self._gates:
             return False
+        known = False
         for coding in concept.coding:
             system, code = fhir.clean(coding.system or ""), fhir.clean(coding.code or "")
-            if system and code and not self._gates.isdisjoint(self._catalogue.find(system, code)):
+            found = self._catalogue.find(system, code) if system and code else ()
+            if not self._gates.isdisjoint(found):
                 return True
-        return False
+            known = known or bool(found)
+        named = () if known else named_in([concept], NAMED_EVENTS, self._catalogue)
+        return any(not self._gates.isdisjoint(self._catalogue.ancestors(name)) for name in named)
 
     def _read_slowly(self, line: bytes) -> Found:
         try:

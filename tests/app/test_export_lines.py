@@ -20,6 +20,7 @@ from tests.conftest import SHARED
 
 GATES = frozenset({"systemic-lupus-erythematosus"})
 SLE = {"coding": [{"system": "http://snomed.info/sct", "code": "55464009"}]}
+UNLISTED = {"coding": [{"system": "http://snomed.info/sct", "code": "1", "display": "Systemic lupus of some kind"}]}
 
 
 def pieces(path: Path, size: int) -> tuple[Chunk, ...]:
@@ -68,7 +69,9 @@ READ = [
     ({"resourceType": "Condition", "subject": {"reference": "Group/1"}, "code": SLE}, (None, True)),
     ({"resourceType": "Condition", "code": SLE}, (None, True)),
     ({"resourceType": "Condition", "subject": "Patient/1", "code": SLE["coding"][0]}, ("1", True)),
-    ({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": {"text": "SLE"}}, ("1", False)),
+    ({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": {"text": "SLE"}}, ("1", True)),
+    ({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": {"text": "Asthma"}}, ("1", False)),
+    ({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": UNLISTED}, ("1", True)),
     ({"resourceType": "Immunization", "patient": {"reference": "Patient/1"}, "vaccineCode": SLE}, ("1", True)),
     ({"resourceType": "ResearchSubject", "individual": {"reference": "Patient/1"}}, ("1", False)),
     ({"resourceType": "Observation", "subject": {"reference": "Patient/1"}, "component": [{"code": SLE}]}, ("1", True)),
