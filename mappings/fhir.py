@@ -627,11 +627,11 @@ _EXPENDABLE = frozenset({"display", "issued", "meta", "method", "note", "patient
 def _wrapped(value: Any, kind: type[Struct]) -> Any:
     """A code, text or address that stands where an object should."""
     if isinstance(value, str):
-        if kind in (CodeableConcept, Annotation):
+        if issubclass(kind, CodeableConcept | Annotation):
             return {"text": value}
         if kind is Reference:
             return {"reference": value}
-    if kind is CodeableConcept and isinstance(value, dict) and "code" in value and "coding" not in value:
+    if issubclass(kind, CodeableConcept) and isinstance(value, dict) and "code" in value and "coding" not in value:
         return {"coding": [value]}
     return value
 
