@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +24,7 @@ from app.demo.charts import demo_patients
 from app.ehrs import EhrsError
 from app.examples import hook_call
 from app.launch import WORDS
+from app.logs import configure_logs
 from app.records import Shown
 from app.replay import Unrepeatable, replay
 from app.scopes import granted, scope_for
@@ -588,8 +590,17 @@ async def test_a_page_of_one_ehr_does_not_stand_in_the_frame_of_another(
 # -- what is left of it
 
 
+@pytest.fixture
+def log_lines(client: httpx.AsyncClient) -> Iterator[StringIO]:
+    """What is logged after the app of `client` was made."""
+    lines = StringIO()
+    configure_logs(lines)
+    yield lines
+    configure_logs()
+
+
 async def test_no_address_log_or_metric_names_the_patient_or_a_secret(
-    client: httpx.AsyncClient, services: Services, ehr: AuthorizationServer, capsys: pytest.CaptureFixture[str]
+    client: httpx.AsyncClient, services: Services, ehr: AuthorizationServer, log_lines: StringIO
 ) -> None:
     back = await authorize(await begin(client, ehr))
     answer = await client.get(back, headers=FRAMED)
@@ -598,7 +609,7 @@ async def test_no_address_log_or_metric_names_the_patient_or_a_secret(
     await launched(client, ehr)
     query = dict(parse_qsl(urlsplit(back).query))
     secrets = [PATIENT, query["code"], query["state"], *ehr._access]
-    written = "".join(capsys.readouterr()) + services.metrics.text().decode()
+    written = log_lines.getvalue() + services.metrics.text().decode()
     assert "launch stopped" in written
     assert not [secret for secret in secrets if secret in written]
     assert not [secret for secret in secrets if secret in answer.headers["location"]]
