@@ -493,6 +493,8 @@ class _Writer:
     # Diagnoses
 
     def _diagnoses(self, concept: str, excepting: tuple[str, ...] = ()) -> str:
+        if any(self.catalogue.concepts[each].lasts_at_most for each in _family(concept, self.catalogue)):
+            raise NotSaid(f"an entry of {concept} may be over of itself")
         name = f"{concept}: diagnoses" + (f" but {', '.join(excepting)}" if excepting else "")
         if name not in self.shared:
             codes = [f"{self._is(concept)}(T.codes)", *(f"not {self._is(other)}(T.codes)" for other in excepting)]
