@@ -125,9 +125,13 @@ def test_one_negative_test_of_a_panel_is_not_among_its_results(served: Served) -
     assert '"Is hiv"(T.codes) and ("Is hiv alone"(T.codes) or "Positive hiv"(T.entry))' in said
 
 
-def test_a_diagnosis_may_be_stated_or_denied_by_a_result_while_it_is_current(served: Served) -> None:
-    text = library_of(served.trials["CNCT19-AID"], served.catalogue).text
-    said = define(text, "E3.pregnancy")
+def test_a_diagnosis_may_be_stated_or_denied_by_a_result(served: Served) -> None:
+    text = library_of(served.trials["NCT06680388"], served.catalogue).text
+    said = define(text, "I4.5.pericardial-effusion")
     assert '"Recorded or stated"(' in said
-    assert '"Newest"(("pregnancy: results" R where "Positive pregnancy"(R) is not null' in said
-    assert '("Today" - 28 days)' in said
+    assert '"Newest"(("pericardial-effusion: results" R where "Positive"(R) is not null' in said
+
+
+def test_an_entry_that_ends_of_itself_is_left_out(served: Served) -> None:
+    left_out = library_of(served.trials["CNCT19-AID"], served.catalogue).left_out
+    assert left_out["E3.pregnancy"] == "an entry of pregnancy may be over of itself"
