@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +16,13 @@ from trial_defs.loader import OUR_TRIALS, load_trials
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+@atexit.register
+def _let_the_summary_be_the_last_line() -> None:
+    """DuckDB's binding reports to standard error, after everything, what the interpreter left to it at exit."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @pytest.fixture(scope="session")
