@@ -322,4 +322,5 @@ _DERIVED: Mapping[str, Callable[[str, PatientFacts], Derived]] = {
     "qtc": _qtc,
     "glucocorticoid-dose": _dose,
 }
+CONCEPTS = tuple(_DERIVED)  # of which something may be said that no record says
 _PAST: Mapping[str, Callable[[str, PatientFacts], Iterable[Result]]] = {"glucocorticoid-dose": _past_doses}

@@ -26,21 +26,24 @@ class Lazily(Sequence[T], Generic[T]):
         wanted = None if count is None else max(0, count - len(self._seen))
         self._seen.extend(islice(self._rest, wanted))
 
+    def _take_one(self) -> bool:
+        """Whether there is one more."""
+        for item in self._rest:
+            self._seen.append(item)
+            return True
+        return False
+
     def __bool__(self) -> bool:
-        self._take(1)
-        return bool(self._seen)
+        return bool(self._seen) or self._take_one()
 
     def __len__(self) -> int:
         self._take(None)
         return len(self._seen)
 
     def __iter__(self) -> Iterator[T]:
-        place = 0
-        while True:
-            self._take(place + 1)
-            if place >= len(self._seen):
-                return
-            yield self._seen[place]
+        seen, place = self._seen, 0
+        while place < len(seen) or self._take_one():
+            yield seen[place]
             place += 1
 
     @overload

@@ -44,6 +44,9 @@ class PatientFacts:
         self._reader = observations.ResultReader(self.person, clock, _Oxygen(self._index))
         self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
         self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
+        self.read_completely = frozenset(name for name, state in self._states.items() if state == "complete")
+        found = (self._index.results, self._index.episodes, self._index.named, estimates.CONCEPTS)
+        self._spoken_of = frozenset(chain.from_iterable(found))
         self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
         self._said: dict[str, bool] = {}
@@ -63,14 +66,20 @@ class PatientFacts:
 
     def readable(self, concept: str) -> bool:
         """Whether every place where the concept would stand was read completely, so that silence says something."""
-        return all(self.state(name) == "complete" for name in self.catalogue.where(concept))
+        return self.read_completely.issuperset(self.catalogue.where(concept))
 
     def says_something_of(self, concept: str) -> bool:
         """Whether there is any result or episode, or a note on what keeps a result from being calculated."""
+        if concept not in self._spoken_of:
+            return False
         said = self._said.get(concept)
         if said is None:
             said = self._said[concept] = bool(self.results(concept)) or bool(self.episodes(concept))
         return said
+
+    def is_silent_on(self, concepts: frozenset[str]) -> bool:
+        """Whether it says nothing of any of them."""
+        return not any(map(self.says_something_of, concepts & self._spoken_of))
 
     def results(self, concept: str) -> Lazily[Result]:
         """Every result, derived ones too, newest first and undated last; a `problem` says why one cannot be used.
@@ -78,6 +87,8 @@ class PatientFacts:
         Each is read when it is looked at: take the newest, and a long history costs nothing. Behind them all stand
         those that only their words name.
         """
+        if concept not in self._spoken_of:
+            return _NO_RESULTS
         if concept not in self._results:
             # What is read later holds the reader and the index, not these facts: a ring would keep the chart alive.
             recorded = Lazily(_recorded(concept, self._index, self._reader))
@@ -107,13 +118,16 @@ class PatientFacts:
     def _report(self, name: str) -> SourceReport:
         chart, index = self._chart, self._index
         excluded = Counter(chart.excluded.get(name, {})) + index.excluded[name]
-        unreadable = chart.unreadable.get(name, ())
+        unreadable = (*chart.unreadable.get(name, ()), *(index.unreadable if name == "Observation" else ()))
         if unreadable:
             excluded["unreadable"] = len(unreadable)
         state = chart.states[name]
         if state == "complete" and name in index.unsure:
             state = "incomplete"
         return SourceReport(name, state, chart.counts.get(name, 0), tuple(sorted(excluded.items())), unreadable)
+
+
+_NO_RESULTS: Lazily[Result] = Lazily(())
 
 
 def _recorded(concept: str, index: Index, reader: observations.ResultReader) -> Iterator[Result]:

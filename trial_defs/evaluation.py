@@ -151,11 +151,11 @@ class _Reading:
         """The same as `_finding`, which is not asked again where the chart is as silent as another was."""
         if self.silences is None:
             return self._alike_or_found(criterion)
-        finding, kind = self.silences.look_up(criterion, self.facts)
+        finding, unread = self.silences.look_up(criterion, self.facts)
         if finding is None:
             finding = self._alike_or_found(criterion)
-            if kind is not None:
-                self.silences.remember(criterion, kind, finding)
+            if unread is not None:
+                self.silences.remember(criterion, unread, finding)
         return finding
 
     def _alike_or_found(self, criterion: x.Criterion) -> Finding:
@@ -228,15 +228,12 @@ def _cohort(trial: x.Trial, cohort: x.Cohort, reading: _Reading) -> CohortMatch:
     complete = facts.state("Condition") == "complete"
     if complete and not indicated and not facts.person.deceased:
         return CohortMatch(cohort, Verdict.NOT_INDICATED)
-    if facts.person.deceased:
-        verdict = Verdict.NOT_ELIGIBLE
-        findings = reading.findings(trial, cohort.criteria if indicated else ())
-    else:
-        verdict = _verdict(trial, cohort, reading, indicated)
-        findings = reading.findings(trial, cohort.criteria)
+    asked = cohort.criteria if indicated or not facts.person.deceased else ()
+    findings = Lazily(reading.findings(trial, asked))
+    verdict = Verdict.NOT_ELIGIBLE if facts.person.deceased else _verdict(trial, cohort, reading, indicated, findings)
     # Nobody may ever look at them.
     is_late = reading.is_shared and verdict not in _WORTH_LOOKING_AT
-    return CohortMatch(cohort, verdict, Lazily(findings) if is_late else tuple(findings))
+    return CohortMatch(cohort, verdict, findings if is_late else tuple(findings))
 
 
 def _on_record(gate: x.Expression, facts: PatientFacts) -> bool:
@@ -261,17 +258,19 @@ def _condition_unread(piece: Open) -> bool:
     return piece.reason is Reason.NOT_READABLE and isinstance(piece.leaf, x.Condition)
 
 
-def _verdict(trial: x.Trial, cohort: x.Cohort, reading: _Reading, indicated: bool) -> Verdict:
+def _verdict(
+    trial: x.Trial, cohort: x.Cohort, reading: _Reading, indicated: bool, findings: Iterable[Finding]
+) -> Verdict:
     """The first rung of the ladder that applies; nothing is worked out that it does not need."""
     if trial.status == "closed" or not cohort.open:
         return Verdict.CLOSED
     # Age and sex first: they cost nothing and shut out the most.
-    of_person = filter(_is_of_person, cohort.criteria)
-    if _is_out(reading.findings(trial, of_person)) or _is_out(reading.findings(trial, cohort.criteria)):
+    of_person = filter(_is_of_person, cohort.criteria) if reading.is_shared else ()
+    if _is_out(reading.findings(trial, of_person)) or _is_out(findings):
         return Verdict.NOT_ELIGIBLE
     if reading.facts.state("Patient") in _UNREAD or not indicated:
         return Verdict.COULD_NOT_EVALUATE
-    outcomes = {finding.outcome for finding in reading.findings(trial, cohort.criteria)}
+    outcomes = {finding.outcome for finding in findings}
     if Outcome.NOT_MET in outcomes:
         return Verdict.NEAR_MISS
     return Verdict.POSSIBLY_ELIGIBLE if Outcome.UNKNOWN in outcomes else Verdict.LIKELY_ELIGIBLE

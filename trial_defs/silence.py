@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mappings.catalogue import Catalogue
 from mappings.read import PatientFacts
 from trial_defs import expressions as x
 from trial_defs.findings import Finding
@@ -16,15 +17,18 @@ _MOST_KINDS = 16  # of reading that are kept for one criterion; sources fail in 
 _MOST_CRITERIA = 20_000  # about 60 MB; of more trials than that, each patient needs few
 
 
+Unread = frozenset[str]  # of the resource types in which it would stand, those that were not read completely
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What must be silent. `concepts` are asked about, `shown` are only shown."""
+    """What must be silent. `concepts` are asked about or shown, `sources` is where what is asked about would stand."""
 
     criterion: x.Criterion  # held, so that its identity stays its own
-    concepts: tuple[str, ...]
-    shown: tuple[str, ...]
+    concepts: frozenset[str]
+    sources: frozenset[str]
     depends_on_more: bool  # on the person, or on the history of a dose: never the same for two patients
-    found: dict[tuple[bool, ...], Finding] = field(default_factory=dict)
+    found: dict[Unread, Finding] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -33,35 +37,30 @@ class Silences:
 
     _asked: dict[int, _Asked] = field(default_factory=dict)
 
-    def look_up(self, criterion: x.Criterion, facts: PatientFacts) -> tuple[Finding | None, tuple[bool, ...] | None]:
+    def look_up(self, criterion: x.Criterion, facts: PatientFacts) -> tuple[Finding | None, Unread | None]:
         """The finding, where it is known; and, where the chart is silent on all of it, the way to remember it by."""
         asked = self._asked.get(id(criterion))
         if asked is None:
             if len(self._asked) >= _MOST_CRITERIA:
                 self._asked.clear()
-            asked = self._asked[id(criterion)] = _asked(criterion)
-        if asked.depends_on_more:
+            asked = self._asked[id(criterion)] = _asked(criterion, facts.catalogue)
+        if asked.depends_on_more or not facts.is_silent_on(asked.concepts):
             return None, None
-        kind = []
-        for concept in asked.concepts:
-            if facts.says_something_of(concept):
-                return None, None
-            kind.append(facts.readable(concept))
-        if any(facts.says_something_of(concept) for concept in asked.shown):
-            return None, None
-        return asked.found.get(key := tuple(kind)), key
+        unread = asked.sources - facts.read_completely
+        return asked.found.get(unread), unread
 
-    def remember(self, criterion: x.Criterion, kind: tuple[bool, ...], finding: Finding) -> None:
+    def remember(self, criterion: x.Criterion, unread: Unread, finding: Finding) -> None:
         asked = self._asked.get(id(criterion))
         if asked and len(asked.found) < _MOST_KINDS:
-            asked.found[kind] = finding
+            asked.found[unread] = finding
 
 
-def _asked(criterion: x.Criterion) -> _Asked:
+def _asked(criterion: x.Criterion, catalogue: Catalogue) -> _Asked:
     parts = [criterion.asks, *([criterion.only_if] if criterion.only_if else [])]
     leaves = [leaf for part in parts for leaf in x.leaves_of(part)]
-    concepts = tuple(dict.fromkeys(concept for part in parts for concept in x.concepts_of(part)))
-    return _Asked(criterion, concepts, criterion.shows, any(map(_depends_on_more, leaves)))
+    concepts = {concept for part in parts for concept in x.concepts_of(part)}
+    sources = frozenset(source for concept in concepts for source in catalogue.where(concept))
+    return _Asked(criterion, frozenset({*concepts, *criterion.shows}), sources, any(map(_depends_on_more, leaves)))
 
 
 def _depends_on_more(leaf: x.Expression) -> bool:
