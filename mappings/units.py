@@ -198,7 +198,7 @@ def _numerator(text: str, one_case: bool, *, counting: bool) -> str | None:
     if counting:
         power = re.match(r"^10\*\d+", text)
         count = "" if power else aliases.counts.get(re.sub(r"(?<=.)cells$", "", text.lower()))
-        if power and re.fullmatch(r"(?:\{[^{}]*\}|\.?#|\.?cells?|\.?zellen)?", text[power.end() :].lower()):
+        if power and re.fullmatch(r"\.?(?:\{[^{}]*\}|#|cells?|zellen)?", text[power.end() :].lower()):
             return power[0]
         if power and (unit := _part(text[power.end() :].lstrip("."), one_case)):
             return f"{power[0]}.{unit}"

@@ -18,7 +18,8 @@ HEMOGLOBIN_MONOMER = Decimal(16114)
 
 SPELLINGS = {
     "10*3/uL": "K/uL|K/UL|k/ul|K/mcL|K/µL|10*3/uL|10E3/uL|x10E3/uL|10^3/uL|10³/µL|x10^3/mcL|10X3/UL|10(3)/uL|x103/uL"
-    "|Thousand/uL|thou/mcL|THOUS/uL|Tsd/ul|Tsd./µl|E3/uL|10*3{cells}/uL|10*3 cells/uL",
+    "|Thousand/uL|thou/mcL|THOUS/uL|Tsd/ul|Tsd./µl|E3/uL|10*3{cells}/uL|10*3 cells/uL"
+    "|10*3.{cells}/uL|10*3.cells/uL|1000/uL",
     "10*3/mm3": "K/cumm|K/mm3|10*3/mm³|thou/cmm",
     "/uL": "cells/uL|cells/mcL|#/uL|/ul|/µL|{cells}/uL|Cells/uL|count/uL",
     "/mm3": "/cumm|cells/mm3|cells/cumm|/mm^3",
@@ -44,9 +45,9 @@ SPELLINGS = {
     "mL/min": "mL/min|ml/min|ML/MIN|cc/min",
     "mL/min/{1.73_m2}": "mL/min/1.73m2|mL/min/1.73 m2|mL/min/1.73 m²|mL/min/{1.73_m2}|mL/min/[1.73_m2]|ml/min/1,73 m2"
     "|mL/min per 1.73 m2|ML/MIN/1.73M2|mL/min/1.73|mL/min/{1.73_m^2}|mL/min/1.73 m^2|ml/min/1.73qm|mL/min/1.73.m2",
-    "mm/h": "mm/hr|mm/h|MM/HR",
+    "mm/h": "mm/hr|mm/h|MM/HR|mm/1h|mm/1 h",
     "mm[Hg]": "mmHg|mm Hg|mm[Hg]|MMHG",
-    "s": "s|sec|seconds|SEC|Sek|Sek.|sec.|seg",
+    "s": "s|sec|seconds|SEC|Sek|Sek.|sec.|seg|Sekunden",
     "ms": "ms|msec|MSEC",
     "kg": "kg|KG|Kg|kgs",
     "[lb_av]": "lbs|lb|[lb_av]|LBS",
