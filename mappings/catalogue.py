@@ -58,6 +58,7 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _NAME_OF = {address: name for name, addresses in SYSTEMS.items() for address in addresses}
+_ICD10_OF_A_COUNTRY = "http://hl7.org/fhir/sid/icd-10-"
 # In these a code may end in `*` and then stands for everything that begins like it.
 PREFIX_SYSTEMS = frozenset({"icd10", "icd10pcs", "atc"})
 SystemName = Literal["loinc", "snomed", "icd10", "icd10pcs", "rxnorm", "atc", "cvx", "hcpcs", "local"]
@@ -171,6 +172,8 @@ class Catalogue:
         """
         name = system_name(system)
         if name not in PREFIX_SYSTEMS:
+            if name == "cvx":
+                code = code.strip().zfill(2)  # numbers lose their zero on the way
             return self.by_code.get((name, code)) or self.by_code.get((name, code.strip()), ())
         plain = _plain(code)
         if found := self.by_code.get((name, plain)):
@@ -206,10 +209,13 @@ class Catalogue:
 @lru_cache(maxsize=512)
 def system_name(system: str) -> str:
     """Our name of a code system; the address itself where it is a site's own."""
-    address = system.strip().rstrip("/")
-    if address.startswith("http://snomed.info/sct/"):  # with edition and version
-        address = "http://snomed.info/sct"
-    return _NAME_OF.get(address, address)
+    address = system.strip().partition("|")[0].rstrip("/")
+    plain = address.replace("https://", "http://", 1)
+    if known := _NAME_OF.get(address) or _NAME_OF.get(plain) or _NAME_OF.get(plain.replace("://www.", "://", 1)):
+        return known
+    if plain.startswith("http://snomed.info/sct/"):  # with edition and version
+        return "snomed"
+    return "icd10" if plain.startswith(_ICD10_OF_A_COUNTRY) else address
 
 
 def _plain(code: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.edges.asking import Asked, condition
-from tests.mappings.charts import a_condition
+from tests.edges.asking import Asked, condition, treatment, value
+from tests.mappings.charts import a_condition, an_observation, code
 
 
 @pytest.mark.parametrize(
-    ("concept", "code", "says"),
+    ("concept", "icd", "says"),
     [
         ("angina", "I25.119", "not-met"),  # coronary disease with angina
         ("angina", "I25.110", "not-met"),  # with an unstable one
@@ -31,8 +31,34 @@ from tests.mappings.charts import a_condition
         ("psoriatic-arthritis", "L40.52", "not-met"),
     ],
 )
-def test_a_code_that_names_two_things_is_found_for_both(ask: Asked, concept: str, code: str, says: str) -> None:
+def test_a_code_that_names_two_things_is_found_for_both(ask: Asked, concept: str, icd: str, says: str) -> None:
     asks = condition(concept, excepting=["systemic-lupus-erythematosus"], absent="presume")
     if concept != "autoimmune-disease":
         asks = condition(concept, absent="presume")
-    assert ask(asks, a_condition(code, id="c9"), kind="exclude").says == says
+    assert ask(asks, a_condition(icd, id="c9"), kind="exclude").says == says
+
+
+@pytest.mark.parametrize("country", ["cm", "gm", "uk", "nl", "am", "ca"])
+def test_icd_10_is_known_in_the_edition_of_every_country(ask: Asked, country: str) -> None:
+    address = f"http://hl7.org/fhir/sid/icd-10-{country}"
+    entry = a_condition("G40.9", id="c9", code={"coding": [{"system": address, "code": "G40.9"}]})
+    assert ask(condition("epilepsy", absent="presume"), entry, kind="exclude").says == "not-met"
+
+
+@pytest.mark.parametrize("address", ["https://loinc.org", "http://www.loinc.org", "http://loinc.org/"])
+def test_a_system_is_known_though_its_address_is_written_with_a_liberty(ask: Asked, address: str) -> None:
+    count = an_observation(code={"coding": [{"system": address, "code": "777-3"}]})
+    assert ask(value("platelets", ">= 100 10*9/L"), count).says == "met"
+
+
+def test_a_vaccine_is_known_though_its_number_lost_a_zero(ask: Asked) -> None:
+    asks = treatment("live-vaccine", when="within 6 wk", absent="presume")
+    shot = {
+        "resourceType": "Immunization",
+        "id": "v1",
+        "status": "completed",
+        "patient": {"reference": "Patient/p1"},
+        "vaccineCode": code("http://hl7.org/fhir/sid/cvx", "3"),
+        "occurrenceDateTime": "2026-10-10",
+    }
+    assert ask(asks, shot, kind="exclude").says == "not-met"

@@ -69,6 +69,9 @@ def test_the_longest_pattern_wins(tmp_path: Path) -> None:
     [
         "http://snomed.info/sct",
         "http://snomed.info/sct/",
+        "https://snomed.info/sct",
+        "http://www.snomed.info/sct",
+        "http://snomed.info/sct|http://snomed.info/sct/731000124108",
         "http://snomed.info/sct/731000124108/version/20240901",
         "urn:oid:2.16.840.1.113883.6.96",
     ],
