@@ -146,10 +146,9 @@ class _Resource(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel
     modifier_extension: tuple[Extension, ...] = ()
 
 
-class _Valued(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
-    """What an Observation and its components share."""
+class Value(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
+    """What an Observation says, or one of its components."""
 
-    code: CodeableConcept | None = None
     value_quantity: Quantity | None = None
     value_codeable_concept: CodeableConcept | None = None
     value_string: str | None = None
@@ -162,25 +161,46 @@ class _Valued(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel")
     reference_range: tuple[ReferenceRange, ...] = ()
 
 
-class Component(_Valued, frozen=True):
+class Component(Value, frozen=True):
+    code: CodeableConcept | None = None
     modifier_extension: tuple[Extension, ...] = ()
 
 
-class Observation(_Valued, tag=True, tag_field="resourceType", frozen=True):
-    id: str | None = None
-    meta: Meta | None = None
-    implicit_rules: str | None = None
-    modifier_extension: tuple[Extension, ...] = ()
+class Content(Value, frozen=True):
+    """Those parts of an Observation of which most are never looked at; see `content_of`."""
+
+    component: tuple[Component, ...] = ()
+    method: CodeableConcept | None = None
+    note: tuple[Annotation, ...] = ()
+
+
+_ABSENT = Raw()
+
+
+class Observation(_Resource, frozen=True):
+    """With its `Content` as it was sent: a chart holds a thousand of them, of which a hundred are read."""
+
     status: str | None = None
+    code: CodeableConcept | None = None
     subject: Reference | None = None
     effective_date_time: str | None = None
     effective_period: Span | None = None
     effective_instant: str | None = None
     effective_timing: Timing | None = None
     issued: str | None = None
-    component: tuple[Component, ...] = ()
-    method: CodeableConcept | None = None
-    note: tuple[Annotation, ...] = ()
+    value_quantity: Raw = _ABSENT
+    value_codeable_concept: Raw = _ABSENT
+    value_string: Raw = _ABSENT
+    value_boolean: Raw = _ABSENT
+    value_integer: Raw = _ABSENT
+    value_range: Raw = _ABSENT
+    value_ratio: Raw = _ABSENT
+    data_absent_reason: Raw = _ABSENT
+    interpretation: Raw = _ABSENT
+    reference_range: Raw = _ABSENT
+    component: Raw = _ABSENT
+    method: Raw = _ABSENT
+    note: Raw = _ABSENT
 
 
 class Condition(_Resource, frozen=True):
@@ -445,6 +465,7 @@ class NotJson(ValueError):
 
 _typed: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_AnyResource | _TypedBundle)
 _untyped = msgspec.json.Decoder(float_hook=Decimal)
+_as_sent = msgspec.json.Encoder(decimal_format="number")
 
 
 def decode(raw: bytes | Raw) -> Any:
@@ -458,6 +479,38 @@ def decode(raw: bytes | Raw) -> Any:
         return _decode_loosely(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson("is not readable JSON") from error
+
+
+_content: msgspec.json.Decoder[Content] = msgspec.json.Decoder(Content)
+
+
+def content_of(observation: Observation) -> Content | None:
+    """What the Observation says; None where it does not fit its form."""
+    written = msgspec.json.encode(observation)
+    try:
+        return _content.decode(written)
+    except msgspec.ValidationError:
+        return _shaped(_untyped.decode(written), Content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def parts_of(observation: Observation) -> tuple[Component, ...] | None:
+    """Its components; None where what it says does not fit its form."""
+    if not is_given(observation.component):
+        return ()
+    content = content_of(observation)
+    return content.component if content else None
+
+
+def is_given(member: object) -> bool:
+    """Whether a member holds anything, as sent or as read; null and an empty list are nothing."""
+    if type(member) is Raw:
+        return member is not _ABSENT and member not in _NOTHING
+    return member is not None and member != ()
+
+
+_NOTHING = (Raw(b""), Raw(b"null"), Raw(b"[]"), Raw(b"[null]"))
 
 
 class _LooseEntry(_Part, frozen=True):
@@ -528,7 +581,7 @@ def _reshaped_bundle(content: dict[str, Any]) -> Bundle:
             entries.append(Entry(None, Unreadable(None, None)))
             continue
         resource = item.get("resource")
-        decoded = _decode_entry(Raw(msgspec.json.encode(resource))) if resource is not None else None
+        decoded = _decode_entry(Raw(_as_sent.encode(resource))) if resource is not None else None
         entries.append(Entry(_text(item.get("fullUrl")), decoded, _shaped(item.get("search"), Search)))
     return _bundle(content.get("id"), content.get("type"), content.get("total"), content.get("link"), tuple(entries))
 
@@ -587,6 +640,8 @@ def _forms(kind: type[Struct]) -> Mapping[str, _Form]:
 
 
 def _form(name: str, hint: Any) -> _Form:
+    if hint is Raw:
+        return _Form(name, Raw, False)
     if get_origin(hint) is tuple:
         return _Form(name, get_args(hint)[0], True)
     return _Form(name, next(part for part in get_args(hint) if part is not type(None)), False)
@@ -637,6 +692,8 @@ def _wrapped(value: Any, kind: type[Struct]) -> Any:
 
 
 def _field(value: Any, form: _Form) -> Any:
+    if form.kind is Raw:
+        return Raw(_as_sent.encode(value))
     if form.many:
         return tuple(_one(item, form.kind) for item in _listed(value))
     if isinstance(value, list):

@@ -47,6 +47,7 @@ class Index:
     allergies: Sightings = field(default_factory=dict)
     named: dict[str, list[observations.Found]] = field(default_factory=dict)  # results by their words alone
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
+    unreadable: list[str] = field(default_factory=list)  # sources of Observations with parts that do not fit their form
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
     _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
     _doses: Doses = field(default_factory=Doses)
@@ -113,19 +114,25 @@ class Index:
         self.excluded["Observation"][reason] += 1
 
     def _add_values(self, source: str, observation: fhir.Observation, is_final: bool) -> None:
+        parts = fhir.parts_of(observation)
+        if parts is None:
+            # Any of them may be what somebody asks for.
+            self.unsure.add("Observation")
+            self.unreadable.append(source)
+            return
         chains = self._chains_of(observation.code)
         if chains and observations.says_something(observation):
-            self._note(self.results, chains, observations.Found(source, observation, observation, is_final))
-        elif chains and not observation.component:
+            self._note(self.results, chains, observations.Found(source, observation, is_final))
+        elif chains and not parts:
             self.excluded["Observation"]["no-value"] += 1
         elif not chains and (concept := result_named_by(observation.code, self.catalogue)):
-            self.named.setdefault(concept, []).append(observations.Found(source, observation, observation, is_final))
-        for component in observation.component:
+            self.named.setdefault(concept, []).append(observations.Found(source, observation, is_final))
+        for component in parts:
             chains = self._chains_of(component.code)
             if not chains or not observations.says_something(component):
                 continue
             if self._not_understood("Observation", component) is None:
-                self._note(self.results, chains, observations.Found(source, observation, component, is_final))
+                self._note(self.results, chains, observations.Found(source, observation, is_final, component))
 
     # Drugs
 

@@ -13,7 +13,7 @@ from mappings.catalogue import Concept
 from mappings.clock import Clock
 from mappings.facts import Interval, Person, Polarity, Reason, Result
 from mappings.qualitative import polarity_of_code, polarity_of_text
-from mappings.recorded_values import Said, Valued, in_unit, is_plausible, said_in
+from mappings.recorded_values import Said, in_unit, is_plausible, said_in
 from mappings.reference_ranges import NONE, Own, own_range, site_range
 from mappings.times import Moment
 
@@ -49,29 +49,28 @@ def date_text(observation: fhir.Observation) -> str | None:
     return observation.effective_instant or observation.issued
 
 
-def says_something(valued: Valued) -> bool:
+def says_something(valued: fhir.Observation | fhir.Component) -> bool:
     """Whether there is a value of a kind that can be read, and nothing says that it is absent."""
-    if valued.data_absent_reason is not None:
-        return False
-    return (
-        valued.value_quantity is not None
-        or valued.value_codeable_concept is not None
-        or valued.value_string is not None
-        or valued.value_boolean is not None
-        or valued.value_integer is not None
-        or valued.value_range is not None
-        or valued.value_ratio is not None
-        or bool(valued.interpretation)
+    given = fhir.is_given
+    return not given(valued.data_absent_reason) and (
+        given(valued.value_quantity)
+        or given(valued.value_codeable_concept)
+        or given(valued.value_string)
+        or given(valued.value_boolean)
+        or given(valued.value_integer)
+        or given(valued.value_range)
+        or given(valued.value_ratio)
+        or given(valued.interpretation)
     )
 
 
 class Found(NamedTuple):
-    """Where a concept was found: an Observation itself, or one of its components."""
+    """Where a concept was found: an Observation itself, or one of its components (with what it is a part of)."""
 
     source: str
     observation: fhir.Observation
-    valued: Valued
     is_final: bool
+    component: fhir.Component | None = None
 
 
 @dataclass
@@ -84,16 +83,19 @@ class ResultReader:
     # Laboratories send the same range and the same interpretation again and again.
     _ranges: dict[object, Own] = field(default_factory=dict)
     _interpretations: dict[tuple[fhir.CodeableConcept, ...], Polarity | None] = field(default_factory=dict)
+    _contents: dict[str, fhir.Content | None] = field(default_factory=dict)  # by source
 
     def result_of(self, found: Found, name: str, concept: Concept) -> Result:
         """The Result, with the first reason why it cannot be used in `problem`, and everything else that it says."""
-        valued = found.valued
         taken = self.clock.moment(date_text(found.observation))
-        said = said_in(valued, concept)
+        value = found.component or self._content(found)
+        if value is None:
+            return Result(name, found.source, taken, None, concept.unit or "", "", problem=Reason.NOT_READABLE)
+        said = said_in(value, concept)
         number = in_unit(said, concept)
-        own = self._own_range(valued, said, name, concept, found) if valued.reference_range else NONE
-        polarity, contradicts = _polarity(self._spoken(valued.interpretation), said, number, own, concept)
-        note, remark = self._remark(name, found.observation, taken)
+        own = self._own_range(value, said, name, concept, found) if value.reference_range else NONE
+        polarity, contradicts = _polarity(self._spoken(value.interpretation), said, number, own, concept)
+        note, remark = self._remark(name, found, taken)
         problem = (
             (None if found.is_final else Reason.NOT_FINAL)
             or (Reason.IMPRECISE if taken is None else None)
@@ -115,15 +117,19 @@ class ResultReader:
             note=note or (own.note if own.canonical is None else None),
         )
 
-    def _remark(
-        self, name: str, observation: fhir.Observation, taken: Moment | None
-    ) -> tuple[str | None, Reason | None]:
+    def _content(self, found: Found) -> fhir.Content | None:
+        if found.source not in self._contents:
+            self._contents[found.source] = fhir.content_of(found.observation)
+        return self._contents[found.source]
+
+    def _remark(self, name: str, found: Found, taken: Moment | None) -> tuple[str | None, Reason | None]:
         """What a reader must know of the result, and the reason for which it then decides nothing."""
+        observation = found.observation
         if name == "oxygen-saturation":
-            said = _says_oxygen(observation)
+            said = _says_oxygen(self._content(found))
             if said or (said is None and taken is not None and self.on_oxygen(taken)):
                 return "on oxygen", Reason.IMPRECISE
-        if name == "qtc" and observation.method is None and observation.code:
+        if name == "qtc" and not fhir.is_given(observation.method) and observation.code:
             codes = {coding.code for coding in observation.code.coding if coding.system == "http://loinc.org"}
             if codes == {_QTC_WITHOUT_FORMULA}:
                 return "formula not stated", None
@@ -134,8 +140,8 @@ class ResultReader:
             self._interpretations[interpretation] = _interpreted(interpretation)
         return self._interpretations[interpretation]
 
-    def _own_range(self, valued: Valued, said: Said, name: str, concept: Concept, found: Found) -> Own:
-        ranges = valued.reference_range
+    def _own_range(self, value: fhir.Value, said: Said, name: str, concept: Concept, found: Found) -> Own:
+        ranges = value.reference_range
         key = (name, ranges, said.units)
         own = self._ranges.get(key)
         if own is None:
@@ -218,17 +224,19 @@ _AIR: Mapping[str | None, int] = {"3151-8": 0, "3150-0": 21}  # flow in L/min an
 _QTC_WITHOUT_FORMULA = "8636-3"
 
 
-def _says_oxygen(observation: fhir.Observation) -> bool | None:
+def _says_oxygen(content: fhir.Content | None) -> bool | None:
     """Whether a saturation says that oxygen was given: a flow above zero, more than in air, or a note; or that not."""
     said: bool | None = None
-    for component in observation.component:
+    if content is None:
+        return said
+    for component in content.component:
         codes = {coding.code for coding in component.code.coding} if component.code else set()
         value = component.value_quantity.value if component.value_quantity else None
         if value is not None and not codes.isdisjoint(_AIR):
             if any(value > _AIR[code] for code in codes if code in _AIR):
                 return True
             said = False
-    text = " ".join(note.text or "" for note in observation.note)
+    text = " ".join(note.text or "" for note in content.note)
     if _NO_SUPPLEMENT.search(text):
         return False
     return True if _SUPPLEMENT.search(text) else said

@@ -477,6 +477,9 @@ def only_about(chart: Chart, concepts: Collection[str], catalogue: Catalogue) ->
                 return True
         return False
 
-    found = chart.records.get("Observation", ())
-    kept = tuple(pair for pair in found if is_about(pair[1].code) or any(is_about(c.code) for c in pair[1].component))
+    def may_be_about(observation: fhir.Observation) -> bool:
+        parts = fhir.parts_of(observation)
+        return is_about(observation.code) or parts is None or any(is_about(part.code) for part in parts)
+
+    kept = tuple(pair for pair in chart.of(fhir.Observation) if may_be_about(pair[1]))
     return replace(chart, records={**chart.records, "Observation": kept})

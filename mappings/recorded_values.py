@@ -15,7 +15,6 @@ from mappings.qualitative import number_in_text, polarity_of_code, polarity_of_t
 from mappings.units import canonical_unit, convert
 
 UCUM = ("http://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8")
-Valued = fhir.Observation | fhir.Component
 
 
 class Said(Struct, frozen=True, gc=False):
@@ -29,23 +28,23 @@ class Said(Struct, frozen=True, gc=False):
     problem: Reason | None = None
 
 
-def said_in(valued: Valued, concept: Concept) -> Said:
-    if valued.value_quantity is not None:
-        return _said_quantity(valued.value_quantity)
-    if valued.value_codeable_concept is not None:
-        return _said_code(valued.value_codeable_concept, concept)
-    if valued.value_string is not None:
-        return _said_text(fhir.clean(valued.value_string), concept)
-    if valued.value_boolean is not None:
-        positive = valued.value_boolean
+def said_in(value: fhir.Value, concept: Concept) -> Said:
+    if value.value_quantity is not None:
+        return _said_quantity(value.value_quantity)
+    if value.value_codeable_concept is not None:
+        return _said_code(value.value_codeable_concept, concept)
+    if value.value_string is not None:
+        return _said_text(fhir.clean(value.value_string), concept)
+    if value.value_boolean is not None:
+        positive = value.value_boolean
         return Said("yes" if positive else "no", polarity=Polarity.POSITIVE if positive else Polarity.NEGATIVE)
-    if valued.value_integer is not None:
-        return _bounded(Said(_plain(valued.value_integer), Interval.exactly(valued.value_integer)))
-    if valued.value_range is not None:
-        return _said_range(valued.value_range)
-    if valued.value_ratio is not None:
-        return _said_ratio(valued.value_ratio)
-    return Said(", ".join(filter(None, map(fhir.words_of, valued.interpretation))))
+    if value.value_integer is not None:
+        return _bounded(Said(_plain(value.value_integer), Interval.exactly(value.value_integer)))
+    if value.value_range is not None:
+        return _said_range(value.value_range)
+    if value.value_ratio is not None:
+        return _said_ratio(value.value_ratio)
+    return Said(", ".join(filter(None, map(fhir.words_of, value.interpretation))))
 
 
 def _said_quantity(quantity: fhir.Quantity) -> Said:

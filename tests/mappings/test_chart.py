@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mappings.chart import Chart, ChartBuilder, ChartError, Page
+from mappings.facts import Reason
 from mappings.fhir import Observation
 from tests.mappings.charts import (
     LOINC,
@@ -321,8 +322,7 @@ def test_a_shape_that_is_off_but_clear_is_read(changes: dict[str, Any]) -> None:
         {"status": {"code": "final"}},
         {"code": 7},
         {"subject": ["Patient/p1", "Patient/p2"]},
-        {"valueQuantity": {"value": "lots", "unit": "10*9/L"}},
-        {"valueQuantity": [1, 2]},
+        {"component": [{"code": 7}]},
     ],
 )
 def test_one_record_that_cannot_be_read_is_named_and_the_others_are_read(changes: dict[str, Any]) -> None:
@@ -332,6 +332,23 @@ def test_one_record_that_cannot_be_read_is_named_and_the_others_are_read(changes
     assert source.unreadable == ("Observation/bad",)
     assert source.excluded == (("unreadable", 1),)
     assert (source.state, source.count) == ("incomplete", 2)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"valueQuantity": {"value": "lots", "unit": "10*9/L"}},
+        {"valueQuantity": [1, 2]},
+        {"referenceRange": [{"high": {"value": "some"}}]},
+        {"interpretation": [{"coding": [[]]}]},
+    ],
+)
+def test_a_result_of_which_the_content_cannot_be_read_says_so_of_itself_alone(changes: dict[str, Any]) -> None:
+    facts = facts_from(an_observation(id="x") | changes, an_observation())
+    newest, other = facts.results("platelets")
+    assert (newest.source, newest.problem, newest.value) == ("Observation/x", Reason.NOT_READABLE, None)
+    assert (other.source, other.problem) == ("Observation/o1", None)
+    assert source_of(facts, "Observation").state == "complete"
 
 
 def test_a_record_without_id_that_cannot_be_read_is_named_by_its_place() -> None:
