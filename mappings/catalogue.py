@@ -34,6 +34,8 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
         "http://hl7.org/fhir/sid/icd-10-de",
         "http://fhir.de/CodeSystem/bfarm/icd-10-gm",
         "http://fhir.de/CodeSystem/dimdi/icd-10-gm",
+        "http://fhir.hl7.org.uk/Id/icd-10",
+        "http://id.who.int/icd/release/10",
         "urn:oid:2.16.840.1.113883.6.90",
         "urn:oid:2.16.840.1.113883.6.3",
     ),

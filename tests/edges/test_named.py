@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.edges.asking import Asked, condition, treatment, value
-from tests.mappings.charts import SNOMED, SUBJECT, a_condition, code
+from tests.mappings.charts import SNOMED, SUBJECT, a_condition, an_administration, code
 
 NO_EPILEPSY = condition("epilepsy", when="ever", absent="presume")
 NO_DIALYSIS = treatment("dialysis", when="within 8 wk", absent="presume")
@@ -147,6 +147,11 @@ def a_shot(words: dict[str, Any], **more: Any) -> dict[str, Any]:
         ({"text": "MMR vaccination"}, "needs-human"),
         ({"text": "Yellow fever immunization (travel clinic)"}, "needs-human"),
         ({"text": "Varivax"}, "needs-human"),
+        ({"text": "Zoster, live"}, "needs-human"),
+        ({"text": "Imojev"}, "needs-human"),
+        ({"text": "Influenza, intranasal"}, "needs-human"),
+        ({"text": "Gelbfieber"}, "needs-human"),
+        ({"text": "Shingrix"}, "met"),
         # SNOMED CT names the product, and none of its codes is listed.
         (
             displayed(SNOMED, "1", "Vaccine product containing only live attenuated Measles morbillivirus"),
@@ -174,3 +179,40 @@ def test_a_disease_is_not_the_vaccine_against_it(ask: Asked, disease: str) -> No
 def test_a_vaccination_against_a_disease_is_not_the_disease(ask: Asked) -> None:
     against = a_shot({"text": "Pneumonia vaccine (pneumococcal)"})
     assert ask(condition("active-infection"), against, kind="exclude").says == "unknown: missing"
+
+
+@pytest.mark.parametrize(
+    ("concept", "words"),
+    [
+        ("car-t-therapy", "Kymriah"),
+        ("car-t-therapy", "Carvykti (CAR-T)"),
+        ("b-cell-depleting-therapy", "Rixathon 500 mg"),
+        ("b-cell-depleting-therapy", "BRIUMVI 150 mg/6 mL"),
+        ("ivig", "Immune globulin (human) IV 10 %"),
+        ("ivig", "Kiovig"),
+        ("immunosuppressant", "Methotrexat 15 mg s.c."),
+        ("growth-factor", "tbo-filgrastim 300 mcg"),
+    ],
+)
+def test_a_drug_that_is_only_called_by_a_brand_or_in_german_is_asked_about(
+    ask: Asked, concept: str, words: str
+) -> None:
+    given = an_administration(medicationCodeableConcept={"text": words}, effectiveDateTime="2026-10-20")
+    asks = treatment(concept, when="within 1 mo", absent="presume")
+    assert ask(asks, given, kind="exclude").says == "needs-human"
+
+
+@pytest.mark.parametrize(
+    ("concept", "words"),
+    [
+        ("organ-transplant", "Transplantation of kidney"),
+        ("organ-transplant", "Simultaneous pancreas-kidney transplantation"),
+        ("organ-transplant", "Nierentransplantation"),
+        ("stem-cell-transplant", "Autologous hematopoietic cell transplantation"),
+        ("car-t-therapy", "CAR-T-Zelltherapie"),
+    ],
+)
+def test_a_transplant_is_asked_about_however_it_is_worded(ask: Asked, concept: str, words: str) -> None:
+    done = {"resourceType": "Procedure", "id": "x1", "status": "completed", "subject": SUBJECT}
+    answered = ask(treatment(concept, when="ever", absent="presume"), done | {"code": {"text": words}}, kind="exclude")
+    assert answered.says == "needs-human"
