@@ -167,16 +167,23 @@ def _doubt(said: Said, number: Interval | None, polarity: Polarity | None, conce
 def _polarity(
     spoken: Polarity | None, said: Said, number: Interval | None, own: Own, concept: Concept
 ) -> tuple[Polarity | None, bool]:
-    """What the result says, given what its interpretation does, and whether value and interpretation contradict."""
-    if said.polarity:
-        return said.polarity, {said.polarity, spoken} == {Polarity.POSITIVE, Polarity.NEGATIVE}
-    if spoken or said.number is None:
-        return spoken, False
+    """What the result says, and whether its voices contradict: its words, its number, its interpretation.
+
+    A word decides over what a number leaves open; a number that says the opposite of a word is no answer.
+    """
+    counted = _by_number(said, number, own, concept)
+    polarity = said.polarity or spoken or counted
+    return polarity, {Polarity.POSITIVE, Polarity.NEGATIVE} <= {said.polarity, spoken, counted}
+
+
+def _by_number(said: Said, number: Interval | None, own: Own, concept: Concept) -> Polarity | None:
+    if said.number is None:
+        return None
     if concept.detection:
-        return _detected(said.number), False
+        return _detected(said.number)
     if concept.positive_from is not None and number is not None:
-        return _counted(number, concept.positive_from, concept.negative_below), False
-    return _beside_range(said.number, own.recorded), False
+        return _counted(number, concept.positive_from, concept.negative_below)
+    return _beside_range(said.number, own.recorded)
 
 
 def _interpreted(interpretation: tuple[fhir.CodeableConcept, ...]) -> Polarity | None:

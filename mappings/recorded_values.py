@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from functools import lru_cache
 
@@ -171,11 +172,19 @@ def _said_text(text: str, concept: Concept) -> Said:
     return _bounded(Said(text, number[0], (number[1],) if number[1] else (), polarity))
 
 
+# "NYHA functional class III", "Stadium III": what may stand before the rank.
+_BEFORE_A_RANK = re.compile(
+    r"^(?:(?:nyha|new york heart association|acr|steinbrocker|functional|class(?:ification)?|klasse|grade|stage|"
+    r"stadium)[\s:.,-]*)+(?=\S)"
+)
+
+
 def _ordinal(spoken: tuple[str, ...], concept: Concept) -> Decimal | None:
     if not concept.ordinal:
         return None
     known = {text.lower(): number for text, number in concept.ordinal.items()}
-    numbers = {known[text.lower()] for text in spoken if text.lower() in known}
+    ranks = {_BEFORE_A_RANK.sub("", text.lower()) or text.lower() for text in spoken}
+    numbers = {known[rank] for rank in ranks if rank in known}
     return Decimal(numbers.pop()) if len(numbers) == 1 else None
 
 

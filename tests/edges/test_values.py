@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.edges.asking import ALT, BILIRUBIN, CREATININE, HEMOGLOBIN, PLATELETS, Asked, a_result, value
 from tests.mappings.charts import LOINC, SNOMED, code
 
 AT_LEAST_100 = value("platelets", ">= 100 10*9/L")
+INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 RATIO = value("urine-protein-creatinine-ratio", "<= 1 g/g")
 
 # analyte, limit, then number and unit that are exactly the limit, and the smallest step beyond it
@@ -247,6 +250,45 @@ def test_negative_words_that_hold_positive_ones_are_negative_and_doubtful_ones_d
 
 
 def test_a_value_and_an_interpretation_that_disagree_are_a_conflict(ask: Asked) -> None:
-    system = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
-    result = a_result("5196-1", valueString="Negative", interpretation=[code(system, "POS")])
+    result = a_result("5196-1", valueString="Negative", interpretation=[code(INTERPRETATION, "POS")])
     assert ask(value("hbsag", "positive"), result, kind="exclude").says == "unknown: conflicting"
+
+
+@pytest.mark.parametrize(
+    ("concept", "result"),
+    [
+        ("hbv-dna", a_result("42595-9", 50000, "[IU]/mL", interpretation=[code(INTERPRETATION, "NEG")])),
+        ("hbv-dna", a_result("42595-9", 0, "[IU]/mL", interpretation=[code(INTERPRETATION, "POS")])),
+        ("ana", a_result("5048-4", valueString="Positive 1:40")),
+        ("ana", a_result("5048-4", 640, "{titer}", interpretation=[code(INTERPRETATION, "NEG")])),
+        ("hcg", a_result("21198-7", 2, "m[IU]/mL", interpretation=[code(INTERPRETATION, "POS")])),
+        (
+            "anti-dsdna",
+            a_result(
+                "5130-0",
+                120,
+                "[IU]/mL",
+                referenceRange=[{"high": {"value": 30}}],
+                interpretation=[code(INTERPRETATION, "NEG")],
+            ),
+        ),
+    ],
+)
+def test_a_number_and_a_word_that_disagree_are_a_conflict(ask: Asked, concept: str, result: dict[str, Any]) -> None:
+    assert ask(value(concept, "positive"), result).says == "unknown: conflicting"
+
+
+def test_a_word_decides_what_a_number_leaves_open(ask: Asked) -> None:
+    below = {"value": 20, "comparator": "<", "unit": "IU/mL"}
+    found = a_result("42595-9", valueQuantity=below, interpretation=[code(INTERPRETATION, "DET")])
+    assert ask(value("hbv-dna", "positive"), found).says == "met"
+
+
+@pytest.mark.parametrize("text", ["NYHA class III", "New York Heart Association Class 3", "Stadium III", "Grade III"])
+def test_a_rank_is_read_behind_the_name_of_its_scale(ask: Asked, text: str) -> None:
+    assert ask(value("nyha-class", "<= 2 {class}"), a_result("88020-3", valueString=text)).says == "not-met"
+
+
+def test_a_rank_between_two_is_none(ask: Asked) -> None:
+    asks = value("nyha-class", "<= 2 {class}")
+    assert ask(asks, a_result("88020-3", valueString="NYHA II-III")).says == "unknown: imprecise"
