@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field, SQLModel
 
+from app.database import Write, all_of, doing, if_any
 from app.login import Person
-from app.records import Records, Shown, by_trial
+from app.records import DISMISSALS, Records, Shown, by_trial
 from app.signing import Keys
 from app.tables import instant
 from trial_defs.attestation import Attestation, Attestations, newest
@@ -81,38 +81,34 @@ class Answers:
 
     async def known(self, shown: Shown, now: datetime) -> Known:
         """Dismissals for this user and answers for this patient, asked for at once."""
-        hashes = self._records.patient_hashes(shown)
-        dismissals = self._records.dismissals(shown, now).add_columns(sa.literal("").label("id"))
-        answers = sa.select(ROWS.c.trial, ROWS.c.sealed, ROWS.c.patient, ROWS.c.id).where(
-            *_of(shown, hashes), ROWS.c.ended_at.is_(None), ROWS.c.until >= (now - _A_DAY).date()
-        )
-        async with self._records.transaction() as connection:
-            rows = (await connection.execute(sa.union_all(dismissals, answers))).all()
-            if any(row.patient != hashes[0] for row in rows):
-                await self._records.rewrite(connection, shown)
-                await self._rewrite(connection, hashes)
+        asked = self._records.whose(shown, now) | {"day": (now - _A_DAY).date()}
+        rows = await self._records.read(lambda connection: connection.execute(_KNOWN, asked).all())
+        if any(row.patient != asked["patients"][0] for row in rows):
+            await self._records.write(lambda connection: self._rewrite(connection, shown))
         given = [self._opened(row.said) for row in rows if row.id]
         attestations = newest(each.answer for each in given if each)
         return Known(by_trial(row for row in rows if not row.id), attestations)
 
-    async def _rewrite(self, connection: AsyncConnection, hashes: Sequence[str]) -> None:
+    def _rewrite(self, connection: sa.Connection, shown: Shown) -> None:
         """What was kept under an older secret is kept under the current one, so that it can be retired."""
+        self._records.rewrite(connection, shown)
+        hashes = self._records.patient_hashes(shown)
         query = sa.select(ROWS.c.id, ROWS.c.sealed).where(ROWS.c.patient.in_(hashes[1:]))
-        for row in (await connection.execute(query)).all():
+        for row in connection.execute(query).all():
             opened = self._opened(row.sealed)
             again = {} if opened is None else {"sealed": self._seal(opened)}
             moved = sa.update(ROWS).where(ROWS.c.id == row.id).values(patient=hashes[0], **again)
-            await connection.execute(moved)
+            connection.execute(moved)
 
     async def of(self, shown: Shown, trial: str) -> list[Given]:
         """Every answer that is kept of this patient and trial, newest first; those that cannot be opened are not."""
         query = sa.select(ROWS).where(*_of(shown, self._records.patient_hashes(shown)), ROWS.c.trial == trial)
-        async with self._records.transaction() as connection:
-            rows = (await connection.execute(query.order_by(ROWS.c.given_at.desc(), ROWS.c.id))).mappings().all()
+        query = query.order_by(ROWS.c.given_at.desc(), ROWS.c.id)
+        rows = await self._records.read(lambda connection: connection.execute(query).mappings().all())
         opened = [(row, self._opened(row["sealed"])) for row in rows]
         return [Given(row["id"], each.answer, _utc(row["ended_at"])) for row, each in opened if each]
 
-    async def give(self, shown: Shown, answer: Attestation, person: Person, also: Sequence[sa.Executable] = ()) -> str:
+    async def give(self, shown: Shown, answer: Attestation, person: Person, also: Sequence[Write] = ()) -> str:
         """Keep an answer, in place of an earlier one to the same criterion; its id."""
         hashes = self._records.patient_hashes(shown)
         row: dict[str, Any] = {
@@ -127,40 +123,37 @@ class Answers:
             "until": answer.until,
         }
         mine = (*_of(shown, hashes), ROWS.c.trial == answer.trial, ROWS.c.criterion == answer.criterion)
-        async with self._records.transaction() as connection:
-            ended = sa.update(ROWS).where(*mine, ROWS.c.ended_at.is_(None)).values(ended_at=answer.at)
-            for statement in (ended, sa.insert(ROWS).values(row), *also):
-                await connection.execute(statement)
+        ended = sa.update(ROWS).where(*mine, ROWS.c.ended_at.is_(None)).values(ended_at=answer.at)
+        await self._records.write(all_of(doing(ended), doing(sa.insert(ROWS).values(row)), *also))
         return str(row["id"])
 
-    async def take_back(self, shown: Shown, answer_id: str, now: datetime, also: Sequence[sa.Executable] = ()) -> bool:
+    async def take_back(self, shown: Shown, answer_id: str, now: datetime, also: Sequence[Write] = ()) -> bool:
         """End an answer of this patient; False where there is none of this id that still holds.
 
         Two that were given at the same moment by two workers both hold, and the later counts: both end.
         """
         mine = (*_of(shown, self._records.patient_hashes(shown)), ROWS.c.ended_at.is_(None))
         question = sa.select(ROWS.c.trial, ROWS.c.criterion).where(*mine, ROWS.c.id == answer_id)
-        async with self._records.transaction() as connection:
-            asked = (await connection.execute(question)).first()
+
+        def work(connection: sa.Connection) -> bool:
+            asked = connection.execute(question).first()
             if asked is None:
                 return False
             same = (ROWS.c.trial == asked.trial, ROWS.c.criterion == asked.criterion)
-            done = await connection.execute(sa.update(ROWS).where(*mine, *same).values(ended_at=now))
-            for statement in also if done.rowcount else ():
-                await connection.execute(statement)
-        return done.rowcount > 0
+            return if_any(sa.update(ROWS).where(*mine, *same).values(ended_at=now), *also)(connection)
+
+        return await self._records.write(work)
 
     async def purge(self, now: datetime) -> None:
         """Delete what has ended for as long as facts are kept."""
         then = now - self._retention
         over = sa.or_(ROWS.c.ended_at <= then, ROWS.c.until < (then - _A_DAY).date())
-        async with self._records.transaction() as connection:
-            await connection.execute(sa.delete(ROWS).where(over))
+        await self._records.write(doing(sa.delete(ROWS).where(over)), None)
 
     async def forget(self, whose: Shown) -> None:
         """Delete the answers of one patient."""
-        async with self._records.transaction() as connection:
-            await connection.execute(sa.delete(ROWS).where(*_of(whose, self._records.patient_hashes(whose))))
+        mine = _of(whose, self._records.patient_hashes(whose))
+        await self._records.write(doing(sa.delete(ROWS).where(*mine)), None)
 
     def _seal(self, content: _Sealed) -> str:
         return base64.b64encode(self._keys.seal(msgspec.json.encode(content))).decode()
@@ -168,6 +161,19 @@ class Answers:
     def _opened(self, sealed: str) -> _Sealed | None:
         content = self._keys.unseal(base64.b64decode(sealed))
         return None if content is None else msgspec.json.decode(content, type=_Sealed)
+
+
+# What is known of a patient, in one statement that is put together once.
+_KNOWN = sa.union_all(
+    DISMISSALS.add_columns(sa.literal("").label("id")),
+    sa.select(ROWS.c.trial, ROWS.c.sealed, ROWS.c.patient, ROWS.c.id).where(
+        ROWS.c.ehr == sa.bindparam("ehr"),
+        ROWS.c.tenant == sa.bindparam("tenant"),
+        ROWS.c.patient.in_(sa.bindparam("patients", expanding=True)),
+        ROWS.c.ended_at.is_(None),
+        ROWS.c.until >= sa.bindparam("day"),
+    ),
+)
 
 
 def _of(shown: Shown, hashes: Sequence[str]) -> tuple[sa.ColumnElement[bool], ...]:

@@ -17,13 +17,15 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import col
 
-from app.database import Write, write
+from app.database import Write, all_of, doing
 from app.records import Records, Shown
 from app.tables import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport
 from trial_defs.expressions import Trial
 from trial_defs.gates import MANY
 
 CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
+_NEW_CALL = sa.insert(CALLS)
+_Found = Sequence[Mapping[Any, Any]]
 _WITH_REPORT = ("cards", "launched")  # outcomes behind which a report is kept
 READ = "read"  # the action of one who opens a kept report
 LOGIN = "login"  # of people, and their logging out
@@ -118,24 +120,23 @@ class Audit:
 
     async def note(self, call: AuditedCall, now: datetime, also: Sequence[Write] = ()) -> None:
         """Write one call down, with `also`; committed when this returns."""
-        async with self._records.transaction() as connection:
-            for statement in (*self.statements(call, now), *also):
-                await write(connection, statement)
+        await self._records.write(all_of(*self.writes(call, now), *also))
 
     async def note_all(self, calls: Sequence[AuditedCall], now: datetime) -> None:
         """Write several calls down, of as many patients, all or none."""
         if not calls:
             return
         rows = await asyncio.to_thread(lambda: [self._row(call, now) for call in calls])
-        async with self._records.transaction() as connection:
-            await connection.execute(sa.insert(CallRow), rows)
+        await self._records.write(doing(_NEW_CALL, rows))
 
-    def statements(self, call: AuditedCall, now: datetime) -> list[sa.Executable]:
+    def writes(self, call: AuditedCall, now: datetime) -> list[Write]:
         """What writes one call down; while secrets rotate, the patient's earlier lines move under the current one."""
         row = self._row(call, now)
         current, *older = self._records.patient_hashes(call.shown)
+        if not older or not call.shown.patient:
+            return [doing(_NEW_CALL, [row])]
         moved = sa.update(CallRow).where(col(CallRow.patient).in_(older)).values(patient=current)
-        return [*([moved] if older and call.shown.patient else []), sa.insert(CallRow).values(row)]
+        return [doing(moved), doing(_NEW_CALL, [row])]
 
     def _row(self, call: AuditedCall, now: datetime) -> dict[str, object]:
         shown = call.shown
@@ -163,18 +164,20 @@ class Audit:
         columns = [source.get(column.name, column).label(column.name) for column in CALLS.c]
         answered = sa.select(*columns).where(col(CallRow.report) == report, col(CallRow.outcome).in_(_WITH_REPORT))
         noted = sa.insert(CALLS).from_select(list(CALLS.c.keys()), answered).returning(CALLS.c.ehr)
-        async with self._records.transaction() as connection:
-            ehr: str | None = (await connection.execute(noted)).scalar_one_or_none()
+        ehr: str | None = await self._records.write(lambda connection: connection.execute(noted).scalar_one_or_none())
         return ehr
 
     async def entries(self, question: Question) -> list[Entry]:
         """What was asked for, oldest first."""
         query = sa.select(CALLS).where(*self._conditions(question))
         query = query.order_by(col(CallRow.at), col(CallRow.id)).limit(question.most)
-        async with self._records.transaction() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+
+        def work(connection: sa.Connection) -> tuple[_Found, _Found]:
+            rows = connection.execute(query).mappings().all()
             reports = [row["report"] for row in rows if row["outcome"] == "cards"]
-            cards = (await connection.execute(_cards_of(reports))).mappings().all() if reports else ()
+            return rows, connection.execute(_cards_of(reports)).mappings().all() if reports else ()
+
+        rows, cards = await self._records.read(work, None)
         by_report: dict[str, list[Mapping[str, str]]] = {}
         for card in cards:
             shown = {"card": card["id"], "trial": card["trial"], "verdict": card["verdict"]}
@@ -196,11 +199,14 @@ class Audit:
     async def purge(self, now: datetime, keep: timedelta) -> int:
         """Delete the trail older than `keep`, with the cards and the feedback of that time; how many calls."""
         before = now - keep
-        async with self._records.transaction() as connection:
-            done = await connection.execute(sa.delete(CallRow).where(col(CallRow.at) < before))
-            await connection.execute(sa.delete(IssuedCard).where(col(IssuedCard.shown_at) < before))
-            await connection.execute(sa.delete(KeptFeedback).where(col(KeptFeedback.received_at) < before))
-        return int(done.rowcount)
+
+        def work(connection: sa.Connection) -> int:
+            done = connection.execute(sa.delete(CallRow).where(col(CallRow.at) < before))
+            connection.execute(sa.delete(IssuedCard).where(col(IssuedCard.shown_at) < before))
+            connection.execute(sa.delete(KeptFeedback).where(col(KeptFeedback.received_at) < before))
+            return done.rowcount
+
+        return await self._records.write(work, None)
 
     async def forget(self, whose: Shown) -> int:
         """Delete the facts kept of one patient: reports, dismissals, comments. The trail itself stays.
@@ -213,13 +219,14 @@ class Audit:
             sa.select(col(CallRow.report)).where(col(CallRow.patient).in_(hashes)),
         )
         cards = sa.select(col(IssuedCard.id)).where(col(IssuedCard.patient).in_(hashes))
-        async with self._records.transaction() as connection:
-            done = await connection.execute(sa.delete(KeptReport).where(col(KeptReport.id).in_(reports)))
-            await connection.execute(sa.delete(Dismissal).where(col(Dismissal.patient).in_(hashes)))
-            await connection.execute(
-                sa.update(KeptFeedback).where(col(KeptFeedback.card).in_(cards)).values(comment=None)
-            )
-        return int(done.rowcount)
+
+        def work(connection: sa.Connection) -> int:
+            done = connection.execute(sa.delete(KeptReport).where(col(KeptReport.id).in_(reports)))
+            connection.execute(sa.delete(Dismissal).where(col(Dismissal.patient).in_(hashes)))
+            connection.execute(sa.update(KeptFeedback).where(col(KeptFeedback.card).in_(cards)).values(comment=None))
+            return done.rowcount
+
+        return await self._records.write(work, None)
 
 
 def _cards_of(reports: Sequence[str]) -> sa.Select[str, str, str, str]:

@@ -152,6 +152,6 @@ async def write_down(
         used = {kept.concepts_hash, *(trial.trial.hash for trial in kept.trials)}
         await services.records.remember(call.served.texts, now, used)
     listed = call.listed(judged.reading, call.report_id if content else "")
-    also = [*services.audit.statements(call.audited(outcome, kept), now), *listed]
+    also = [*services.audit.writes(call.audited(outcome, kept), now), *listed]
     await services.records.keep(call.shown, call.action, call.report_id, content, cards, now, also)
     return KeptAnswer(report, chart, str(call.zone), given)

@@ -1,39 +1,67 @@
-"""The database: connected, brought to its newest form, asked in transactions that tell in one way that it is gone."""
+"""The database: connected, brought to its newest form, asked in transactions that tell in one way that it is gone.
+
+A transaction is a function of a connection. It runs as a whole in a thread: one way there and one back, however many
+statements it has, and whole or not at all whatever becomes of its caller.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 
 from app.errors import Unusable
 from app.logs import log
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-_NOT_TEXT = "22021"  # of PostgreSQL: a NUL, which no text of it holds
+LONGEST = 8.0  # seconds that a caller waits for a transaction, its turn included
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+_NOT_TEXT = (None, "22021")  # a NUL, which no text of PostgreSQL holds: as the driver tells it, and as the server does
+_CONNECTIONS = 10  # to PostgreSQL
+_READERS = 2  # of SQLite
 
-# What a transaction writes besides its own: a statement, or what has to look before it writes.
-Write = sa.Executable | Callable[[AsyncConnection], Awaitable[None]]
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]  # a whole transaction
+Write = Callable[[sa.Connection], object]  # a part of one
 
 
-async def write(connection: AsyncConnection, what: Write) -> None:
-    if callable(what):
-        await what(connection)
-    else:
-        await connection.execute(what)
+def doing(statement: sa.Executable, rows: Sequence[Mapping[str, Any]] | None = None) -> Write:
+    """This statement as a part of a transaction; once, or for each of these rows."""
+    return lambda connection: connection.execute(statement, rows)
+
+
+def all_of(*parts: Write) -> Write:
+    """These parts, one after the other."""
+
+    def work(connection: sa.Connection) -> None:
+        for part in parts:
+            part(connection)
+
+    return work
+
+
+def if_any(statement: sa.Executable, *parts: Write) -> Work[bool]:
+    """Whether this statement changed a row; these parts only then."""
+
+    def work(connection: sa.Connection) -> bool:
+        if connection.execute(statement).rowcount < 1:
+            return False
+        all_of(*parts)(connection)
+        return True
+
+    return work
 
 
 class RecordsUnavailable(Exception):
@@ -41,35 +69,43 @@ class RecordsUnavailable(Exception):
 
 
 class Database:
-    """Its engine and its transactions; RecordsUnavailable when it is gone."""
+    """Its transactions; RecordsUnavailable when it is gone, or keeps a caller waiting.
+
+    `on_wait` is told how many seconds each transaction waited for its turn, a connection and SQLite's lock together.
+    """
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url)
-        self._engine = _engine(self._url)
+        self._url = url_of(url)
         self._ready = False
+        self.on_wait: Callable[[float], None] = lambda seconds: None
+        if self._url.get_backend_name() != "sqlite":
+            self._writing = self._reading = _Lane(_postgresql(self._url), _CONNECTIONS)
+            return
         # SQLite lets one writer in at a time and the others poll, so that one may starve; within a worker they queue.
-        is_sqlite = self._url.drivername.startswith("sqlite")
-        self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if is_sqlite else nullcontext()
+        self._writing = _Lane(_sqlite(self._url), 1)
+        # What is in memory is there for one connection only.
+        self._reading = _Lane(_sqlite(self._url, reads=True), _READERS) if _file_of(self._url) else self._writing
 
     async def prepare(self) -> None:
         """Bring the tables to the newest form; safe to call from several workers at once."""
-        if self._url.drivername.startswith("sqlite") and self._url.database not in (None, "", ":memory:"):
-            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+        if file := _file_of(self._url):
+            file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            async with self._engine.begin() as connection:
-                # One worker migrates, the others wait and find nothing left to do.
-                is_sqlite = self._url.drivername.startswith("sqlite")
-                lock = "BEGIN IMMEDIATE" if is_sqlite else "SELECT pg_advisory_xact_lock(8273645)"
-                await connection.exec_driver_sql(lock)
-                await connection.run_sync(migrate)
+            await self._writing.run(self._prepare)
         except (DBAPIError, OSError) as error:
             raise RecordsUnavailable from error
         self._ready = True
 
+    def _prepare(self, connection: sa.Connection) -> None:
+        """One worker migrates, the others wait and find nothing left to do. In SQLite every writer is alone."""
+        if self.dialect == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(8273645)")
+        migrate(connection)
+
     @property
     def dialect(self) -> str:
         """The kind of the database, as SQLAlchemy names it."""
-        return self._engine.dialect.name
+        return self._writing.engine.dialect.name
 
     @property
     def is_ready(self) -> bool:
@@ -77,55 +113,140 @@ class Database:
         return self._ready
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        """Let every connection go, once what runs has ended; the next transaction connects again."""
+        self._reading.close()
+        self._writing.close()
 
     async def is_reachable(self) -> bool:
         """Whether the tables answer, and not only the server."""
         try:
-            async with self.transaction() as connection:
-                for table in SQLModel.metadata.sorted_tables:
-                    await connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1))
+            await self.read(_look)
         except RecordsUnavailable:
             return False
         return True
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction; the ways in which a database can be gone told as one. Unusable for what no text holds."""
+    async def read(self, work: Work[T], within: float | None = LONGEST) -> T:
+        """What this transaction finds; it changes nothing. `within` as below."""
+        return await self._run(self._reading, work, within)
+
+    async def write(self, work: Work[T], within: float | None = LONGEST) -> T:
+        """What this transaction gives back, once it is committed. Unusable for what no text holds.
+
+        `within`: seconds that the caller waits; None where a lot is asked for.
+        """
+        return await self._run(self._writing, work, within)
+
+    async def _run(self, lane: _Lane, work: Work[T], within: float | None) -> T:
         if not self._ready:
             raise RecordsUnavailable
         try:
-            async with self._turn, self._engine.begin() as connection:
-                yield connection
-        except (DBAPIError, PoolTimeout, OSError) as error:
+            async with asyncio.timeout(within):
+                found, waited = await lane.run(work)
+        except (DBAPIError, OSError) as error:
             # The kind only: the message of a database quotes rows.
             cause = getattr(error, "orig", None) or error
             kind = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
-            if kind == _NOT_TEXT:
+            if isinstance(error, sa.exc.DataError) and kind in _NOT_TEXT:
                 raise Unusable("A character that is sent stands in no text.") from None
             log.warning("database failed", error=type(cause).__name__, kind=kind)
             raise RecordsUnavailable from error
+        self.on_wait(waited)
+        return found
 
 
-def _engine(url: sa.URL) -> AsyncEngine:
-    if not url.drivername.startswith("sqlite"):
-        return create_async_engine(url, pool_pre_ping=True, pool_size=10, connect_args={"timeout": 3})
-    engine = create_async_engine(url, connect_args={"timeout": 5})
+class _Lane:
+    """An engine, and as many threads as it has connections, in which transactions take their turns."""
 
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=5000")
-        write_ahead(cursor)
+    def __init__(self, engine: sa.Engine, threads: int) -> None:
+        self.engine = engine
+        self._new_threads = partial(ThreadPoolExecutor, threads, "database")  # started when they are needed
+        self._threads = self._new_threads()
+
+    async def run(self, work: Work[T]) -> tuple[T, float]:
+        """What `work` gives back, and how many seconds it waited before it had its connection and its lock."""
+        loop, asked = asyncio.get_running_loop(), time.perf_counter()
+        return await loop.run_in_executor(self._threads, self._transact, work, asked)
+
+    def _transact(self, work: Work[T], asked: float) -> tuple[T, float]:
+        with self.engine.begin() as connection:
+            waited = time.perf_counter() - asked
+            return work(connection), waited
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        self._threads = self._new_threads()
+        self.engine.dispose()
+
+
+def _look(connection: sa.Connection) -> None:
+    for table in SQLModel.metadata.sorted_tables:
+        connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1))
+
+
+# -- how it is connected
+
+
+def url_of(text: str) -> sa.URL:
+    """The URL with the driver that we use, whichever it names; ValueError for a database of another kind.
+
+    asyncpg, which earlier versions used, calls `sslmode` `ssl`.
+    """
+    try:
+        url = make_url(text)
+        url = url.set(drivername=DRIVERS[url.get_backend_name()])
+    except (KeyError, sa.exc.ArgumentError):
+        raise ValueError("starts with sqlite:// or postgresql://") from None
+    if mode := url.query.get("ssl"):
+        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": mode})
+    return url
+
+
+def _file_of(url: sa.URL) -> Path | None:
+    """Where SQLite keeps it; None for a server, and for what is only in memory."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database))
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    given = {
+        "connect_timeout": 3,
+        # A host that has vanished is noticed after some seconds, and not after two hours.
+        "tcp_user_timeout": 5000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+        "options": f"{url.query.get('options', '')} -c timezone=UTC",
+    }
+    return sa.create_engine(url, pool_pre_ping=True, pool_size=_CONNECTIONS, connect_args=given)
+
+
+def _sqlite(url: sa.URL, *, reads: bool = False) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": 5})
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA busy_timeout=5000")
+        if reads:
+            connection.execute("PRAGMA query_only=ON")
+            return
+        write_ahead(connection.cursor())
         # FULL makes an answered write survive a loss of power.
         for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+            connection.execute(f"PRAGMA {pragma}")
+        connection.isolation_level = None  # `_begin` begins
+
+    if not reads:
+
+        @sa.event.listens_for(engine, "begin")
+        def _begin(connection: sa.Connection) -> None:
+            # A writer takes the lock before it looks, so that nobody writes between its looking and its writing.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
-def write_ahead(cursor: Any) -> None:
+def write_ahead(cursor: sqlite3.Cursor) -> None:
     """Switch the file to WAL, so that workers read while one writes.
 
     SQLite refuses the switch at once, whatever the busy timeout, while another worker makes it; then it is there.

@@ -25,7 +25,7 @@ def configure_logs(stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     # An address of a FHIR query holds a patient id; SQL echoes hold rows.
-    for name in ("httpx", "httpcore", "uvicorn.access", "sqlalchemy.engine", "aiosqlite"):
+    for name in ("httpx", "httpcore", "uvicorn.access", "sqlalchemy.engine"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, col
 
+from app.database import doing
 from app.records import Records
 from app.signing import Keys
 from app.tables import instant
@@ -60,9 +61,8 @@ class Pending:
         away = (col(PendingRow.purpose) == purpose, col(PendingRow.expires_at) > now)
         full = sa.select(sa.func.count()).select_from(PENDING).where(*away).scalar_subquery()
         insert = sa.insert(PENDING).from_select(list(row), sa.select(*values).where(full < self._most))
-        async with self._records.transaction() as connection:
-            done = await connection.execute(insert)
-        if done.rowcount != 1:
+        kept = insert.returning(PENDING.c.state)
+        if await self._records.write(lambda connection: connection.execute(kept).first()) is None:
             raise TooMany
         return state
 
@@ -70,14 +70,12 @@ class Pending:
         """What was kept under this state, and is no more; None where it ended, was taken, or never was."""
         ours = (col(PendingRow.state) == _hashed(state), col(PendingRow.purpose) == purpose)
         taken = sa.delete(PENDING).where(*ours).returning(PENDING.c.sealed, PENDING.c.expires_at > now)
-        async with self._records.transaction() as connection:
-            row = (await connection.execute(taken)).first()
+        row = await self._records.write(lambda connection: connection.execute(taken).first())
         return self._keys.unseal(row[0]) if row and row[1] else None
 
     async def purge(self, now: datetime) -> None:
         """Delete what has ended."""
-        async with self._records.transaction() as connection:
-            await connection.execute(sa.delete(PENDING).where(col(PendingRow.expires_at) <= now))
+        await self._records.write(doing(sa.delete(PENDING).where(col(PendingRow.expires_at) <= now)), None)
 
 
 def _hashed(state: str) -> str:

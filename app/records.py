@@ -19,10 +19,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
-from app.database import Database, Write, write
+from app.database import Database, Write, doing
 from app.ehrs import Caller
 from app.signing import Keys
 from app.tables import CallRow, DefinitionText, Dismissal, IssuedCard, KeptFeedback, KeptReport, UsedToken
@@ -76,30 +75,28 @@ class Records(Database):
         self, shown: Shown, now: datetime, *, for_everyone: bool = False
     ) -> Mapping[str, tuple[str, ...]]:
         """For each trial that was dismissed here: what its cards had said; or only what holds for all users."""
-        current = self.patient_hashes(shown)[0]
-        async with self.transaction() as connection:
-            rows = (await connection.execute(self.dismissals(shown, now, for_everyone=for_everyone))).all()
-            if any(row.patient != current for row in rows):
-                await self.rewrite(connection, shown)
+        asked = self.whose(shown, now, for_everyone=for_everyone)
+        rows = await self.read(lambda connection: connection.execute(DISMISSALS, asked).all())
+        if any(row.patient != asked["patients"][0] for row in rows):
+            await self.write(lambda connection: self.rewrite(connection, shown))
         return by_trial(rows)
 
-    def dismissals(self, shown: Shown, now: datetime, *, for_everyone: bool = False) -> sa.Select[str, str, str]:
-        """Asks for trial, what was said, and the patient's hash."""
-        users = () if for_everyone else self.user_hashes(shown)
-        return sa.select(col(Dismissal.trial), col(Dismissal.said), col(Dismissal.patient)).where(
-            col(Dismissal.ehr) == shown.ehr,
-            col(Dismissal.tenant) == shown.tenant,
-            col(Dismissal.patient).in_(self.patient_hashes(shown)),
-            col(Dismissal.until) > now,
-            sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(users)),
-        )
+    def whose(self, shown: Shown, now: datetime, *, for_everyone: bool = False) -> dict[str, Any]:
+        """What DISMISSALS is asked with; the hashes that are current come first."""
+        return {
+            "ehr": shown.ehr,
+            "tenant": shown.tenant,
+            "patients": self.patient_hashes(shown),
+            "users": () if for_everyone else self.user_hashes(shown),
+            "now": now,
+        }
 
-    async def rewrite(self, connection: AsyncConnection, shown: Shown) -> None:
+    def rewrite(self, connection: sa.Connection, shown: Shown) -> None:
         """Hashes under an older secret are rewritten under the current one, so that it can be retired."""
         patients, users = self.patient_hashes(shown), self.user_hashes(shown)
         for table in (Dismissal, IssuedCard):
             for column, hashes in ((col(table.patient), patients), (col(table.user), users)):
-                await connection.execute(sa.update(table).where(column.in_(hashes[1:])).values({column: hashes[0]}))
+                connection.execute(sa.update(table).where(column.in_(hashes[1:])).values({column: hashes[0]}))
 
     async def keep(
         self,
@@ -122,14 +119,18 @@ class Records(Database):
             "shown_at": now,
         }
         rows = [common | self._row(card) for card in cards]
-        async with self.transaction() as connection:
+        sealed = self._keys.seal(content) if self._retention else b""
+
+        def work(connection: sa.Connection) -> None:
             if rows:
-                await connection.execute(sa.insert(IssuedCard), rows)
-            for statement in also:
-                await write(connection, statement)
-            if self._retention:
-                kept = {"id": report, "sealed": self._keys.seal(content), "expires_at": now + self._retention}
-                await connection.execute(sa.insert(KeptReport), [kept])
+                connection.execute(_NEW_CARD, rows)
+            for each in also:
+                each(connection)
+            if sealed:
+                kept = {"id": report, "sealed": sealed, "expires_at": now + self._retention}
+                connection.execute(_NEW_REPORT, kept)
+
+        await self.write(work)
 
     async def remember(self, texts: Mapping[str, bytes], now: datetime, used: Iterable[str] | None = None) -> None:
         """Keep the texts of definitions under their hashes, each once; those known already cost nothing.
@@ -140,9 +141,8 @@ class Records(Database):
         if not new:
             return
         rows = [_text_row(digest, texts[digest], now) for digest in sorted(new)]
-        insert = sqlite.insert if self._url.drivername.startswith("sqlite") else postgresql.insert
-        async with self.transaction() as connection:
-            await connection.execute(insert(DefinitionText).on_conflict_do_nothing(), rows)
+        new_text = _INSERTS[self.dialect](DefinitionText).on_conflict_do_nothing()
+        await self.write(doing(new_text, rows))
         self._remembered |= new
 
     async def definition_texts(self, hashes: Sequence[str]) -> dict[str, bytes]:
@@ -150,8 +150,7 @@ class Records(Database):
         query = sa.select(col(DefinitionText.hash), col(DefinitionText.content)).where(
             col(DefinitionText.hash).in_(hashes)
         )
-        async with self.transaction() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self.read(lambda connection: connection.execute(query).all())
         return {row.hash: zlib.decompress(row.content) for row in rows}
 
     async def earlier_texts(self, trial: str, version: int) -> dict[int, bytes]:
@@ -159,8 +158,8 @@ class Records(Database):
         query = sa.select(col(DefinitionText.version), col(DefinitionText.content)).where(
             col(DefinitionText.trial) == trial, col(DefinitionText.version) < version
         )
-        async with self.transaction() as connection:
-            rows = (await connection.execute(query.order_by(col(DefinitionText.first_used_at)))).all()
+        query = query.order_by(col(DefinitionText.first_used_at))
+        rows = await self.read(lambda connection: connection.execute(query).all())
         return {row.version: zlib.decompress(row.content) for row in rows if row.version is not None}
 
     async def shown_at(self, report: str) -> datetime | None:
@@ -169,15 +168,14 @@ class Records(Database):
             sa.select(col(IssuedCard.shown_at).label("at")).where(col(IssuedCard.report) == report),
             sa.select(col(CallRow.at)).where(col(CallRow.report) == report, col(CallRow.outcome) == "launched"),
         ).subquery()
-        async with self.transaction() as connection:
-            found: datetime | None = (await connection.execute(sa.select(sa.func.min(times.c.at)))).scalar_one_or_none()
+        query = sa.select(sa.func.min(times.c.at))
+        found: datetime | None = await self.read(lambda connection: connection.execute(query).scalar_one_or_none())
         return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
     async def is_sealed(self, report: str, now: datetime) -> bool:
         """Whether something is kept under this id, readable or not."""
         query = sa.select(col(KeptReport.id)).where(col(KeptReport.id) == report, col(KeptReport.expires_at) > now)
-        async with self.transaction() as connection:
-            return (await connection.execute(query)).first() is not None
+        return await self.read(lambda connection: connection.execute(query).first()) is not None
 
     def keeps_facts_of(self, shown_at: datetime, now: datetime) -> bool:
         """Whether what was shown then would still be kept by today's setting."""
@@ -186,25 +184,23 @@ class Records(Database):
     async def report(self, report: str, now: datetime) -> bytes | None:
         """What was kept under this id (see `kept.py`), if it still is."""
         query = sa.select(col(KeptReport.sealed)).where(col(KeptReport.id) == report, col(KeptReport.expires_at) > now)
-        async with self.transaction() as connection:
-            sealed = (await connection.execute(query)).scalar_one_or_none()
+        sealed = await self.read(lambda connection: connection.execute(query).scalar_one_or_none())
         return self._keys.unseal(sealed) if sealed is not None else None
 
     # -- feedback
 
     async def add_feedback(self, caller: Caller, service: str, items: Sequence[Feedback], now: datetime) -> int:
         """Store these items, all or none; how many were new. A repeated item changes nothing."""
-        async with self.transaction() as connection:
-            return sum([await self._add_item(connection, caller, service, item, now) for item in items])
+        return await self.write(
+            lambda connection: sum([self._add_item(connection, caller, service, item, now) for item in items])
+        )
 
-    async def _add_item(
-        self, connection: AsyncConnection, caller: Caller, service: str, item: Feedback, now: datetime
-    ) -> bool:
+    def _add_item(self, connection: sa.Connection, caller: Caller, service: str, item: Feedback, now: datetime) -> bool:
         at = item.at.astimezone(UTC)
         identity = _hashed(
             caller.ehr.issuer, caller.tenant, service, item.card, item.outcome, *sorted(item.accepted), at.isoformat()
         )
-        card = await self._own_card(connection, caller, service, item.card)
+        card = self._own_card(connection, caller, service, item.card)
         reason = item.reason.code if item.reason else None
         comment = item.reason.comment if item.reason else None
         row = {
@@ -221,15 +217,13 @@ class Records(Database):
             "happened_at": at,
             "received_at": now,
         }
-        if not await self._insert_once(connection, KeptFeedback, row):
+        if not self._insert_once(connection, KeptFeedback, row):
             return False
         if card and item.outcome == "overridden":
-            await connection.execute(sa.insert(Dismissal), [self.dismissal(identity, card, reason, min(at, now))])
+            connection.execute(sa.insert(Dismissal), [self.dismissal(identity, card, reason, min(at, now))])
         return True
 
-    async def _own_card(
-        self, connection: AsyncConnection, caller: Caller, service: str, card: str
-    ) -> Mapping[Any, Any] | None:
+    def _own_card(self, connection: sa.Connection, caller: Caller, service: str, card: str) -> Mapping[Any, Any] | None:
         """The card, where it was shown in this EHR and tenant. Anyone else's word about it is kept, but unmatched."""
         query = sa.select(IssuedCard.__table__).where(  # type: ignore[attr-defined]
             col(IssuedCard.id) == card,
@@ -237,7 +231,7 @@ class Records(Database):
             col(IssuedCard.tenant) == caller.tenant,
             col(IssuedCard.service) == service,
         )
-        found: Mapping[Any, Any] | None = (await connection.execute(query)).mappings().first()
+        found: Mapping[Any, Any] | None = connection.execute(query).mappings().first()
         return found
 
     def dismissal(
@@ -262,12 +256,11 @@ class Records(Database):
         Unmatched feedback has no trial. A week is an ISO week ("2026-W44") of the day, in UTC, on which it happened.
         """
         moment = col(KeptFeedback.happened_at)
-        in_utc = moment if self._url.drivername.startswith("sqlite") else sa.func.timezone("UTC", moment)
+        in_utc = moment if self.dialect == "sqlite" else sa.func.timezone("UTC", moment)
         columns = (col(KeptFeedback.trial), col(KeptFeedback.outcome), col(KeptFeedback.reason))
         day = sa.func.date(in_utc, type_=sa.Date).label("day")
         query = sa.select(*columns, day, sa.func.count().label("count")).group_by(*columns, "day")
-        async with self.transaction() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows = await self.read(lambda connection: connection.execute(query).mappings().all(), None)
         weekly = [dict(row) | {"week": _week(row["day"])} for row in rows]
         by_reason = ("trial", "outcome", "reason")
         return {"feedback": _counted(rows, by_reason), "byWeek": _counted(weekly, ("week", *by_reason))}
@@ -277,20 +270,21 @@ class Records(Database):
     async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool:
         """Remember a token; False when it was used before, by whichever worker."""
         row = {"id": _hashed(issuer, jti), "expires_at": expires_at}
-        async with self.transaction() as connection:
-            return await self._insert_once(connection, UsedToken, row)
+        return await self.write(lambda connection: self._insert_once(connection, UsedToken, row))
 
     async def forget_dismissals(self, ehr: str) -> None:
         """Every card that was dismissed in this EHR may come back; for the demo."""
-        async with self.transaction() as connection:
-            await connection.execute(sa.delete(Dismissal).where(col(Dismissal.ehr) == ehr))
+        await self.write(doing(sa.delete(Dismissal).where(col(Dismissal.ehr) == ehr)))
 
     async def purge(self, now: datetime) -> None:
         """Delete what has reached its end."""
-        async with self.transaction() as connection:
-            await connection.execute(sa.delete(UsedToken).where(col(UsedToken.expires_at) <= now))
-            await connection.execute(sa.delete(KeptReport).where(col(KeptReport.expires_at) <= now))
-            await connection.execute(sa.delete(Dismissal).where(col(Dismissal.until) <= now))
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(UsedToken).where(col(UsedToken.expires_at) <= now))
+            connection.execute(sa.delete(KeptReport).where(col(KeptReport.expires_at) <= now))
+            connection.execute(sa.delete(Dismissal).where(col(Dismissal.until) <= now))
+
+        await self.write(work, None)
 
     # -- plumbing
 
@@ -317,11 +311,26 @@ class Records(Database):
     def user_hashes(self, shown: Shown) -> tuple[str, ...]:
         return self._keys.keyed_hashes("user", shown.ehr, shown.tenant, shown.user)
 
-    async def _insert_once(self, connection: AsyncConnection, table: type[SQLModel], row: Mapping[str, object]) -> bool:
+    def _insert_once(self, connection: sa.Connection, table: type[SQLModel], row: Mapping[str, object]) -> bool:
         """Insert a row unless one of its id is there, or is being written by another worker; whether it was."""
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        done = await connection.execute(insert(table).values(row).on_conflict_do_nothing(index_elements=["id"]))
-        return done.rowcount == 1
+        new = _INSERTS[self.dialect](table).values(row).on_conflict_do_nothing(index_elements=["id"])
+        return connection.execute(new.returning(sa.literal(1))).first() is not None
+
+
+# -- statements
+
+
+# Put together once: they are the same for every patient.
+DISMISSALS = sa.select(col(Dismissal.trial), col(Dismissal.said), col(Dismissal.patient)).where(
+    col(Dismissal.ehr) == sa.bindparam("ehr"),
+    col(Dismissal.tenant) == sa.bindparam("tenant"),
+    col(Dismissal.patient).in_(sa.bindparam("patients", expanding=True)),
+    col(Dismissal.until) > sa.bindparam("now"),
+    sa.or_(col(Dismissal.user).is_(None), col(Dismissal.user).in_(sa.bindparam("users", expanding=True))),
+)
+_NEW_CARD = sa.insert(IssuedCard.__table__)  # type: ignore[attr-defined]
+_NEW_REPORT = sa.insert(KeptReport.__table__)  # type: ignore[attr-defined]
+_INSERTS: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def _text_row(digest: str, text: bytes, now: datetime) -> dict[str, object]:

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, col
 
+from app.database import Write, all_of, doing
 from app.records import Records
 from app.signing import Keys
 from app.tables import instant
@@ -47,14 +48,12 @@ class Sessions:
         self._records = records
         self._keys = keys
 
-    async def begin(self, person: Person, now: datetime, also: Sequence[sa.Executable] = ()) -> str:
+    async def begin(self, person: Person, now: datetime, also: Sequence[Write] = ()) -> str:
         """A new session, with `also`; the value of its cookie."""
         value = secrets.token_urlsafe(32)
         sealed = self._keys.seal(msgspec.json.encode([person.name, person.subject]))
         row = {"id": _hashed(value), "person": sealed, "seen_at": now, "ends_at": now + LONGEST}
-        async with self._records.transaction() as connection:
-            for statement in (sa.insert(LoginSession).values(row), *also):
-                await connection.execute(statement)
+        await self._records.write(all_of(doing(sa.insert(LoginSession).values(row)), *also))
         return value
 
     async def person(self, value: str, now: datetime) -> Person | None:
@@ -63,23 +62,20 @@ class Sessions:
         query = sa.select(col(LoginSession.person), col(LoginSession.seen_at)).where(
             mine, col(LoginSession.ends_at) > now, col(LoginSession.seen_at) > now - IDLE
         )
-        async with self._records.transaction() as connection:
-            row = (await connection.execute(query)).first()
-            if row is not None and now - _utc(row.seen_at) >= _NOTED_EVERY:
-                await connection.execute(sa.update(LoginSession).where(mine).values(seen_at=now))
+        row = await self._records.read(lambda connection: connection.execute(query).first())
+        if row is not None and now - _utc(row.seen_at) >= _NOTED_EVERY:
+            await self._records.write(doing(sa.update(LoginSession).where(mine).values(seen_at=now)))
         content = self._keys.unseal(row.person) if row else None
         return Person(*msgspec.json.decode(content)) if content else None
 
-    async def end(self, value: str, also: Sequence[sa.Executable] = ()) -> None:
-        async with self._records.transaction() as connection:
-            for statement in (sa.delete(LoginSession).where(col(LoginSession.id) == _hashed(value)), *also):
-                await connection.execute(statement)
+    async def end(self, value: str, also: Sequence[Write] = ()) -> None:
+        ended = sa.delete(LoginSession).where(col(LoginSession.id) == _hashed(value))
+        await self._records.write(all_of(doing(ended), *also))
 
     async def purge(self, now: datetime) -> None:
         """Delete the sessions that are over."""
         over = sa.or_(col(LoginSession.ends_at) <= now, col(LoginSession.seen_at) <= now - IDLE)
-        async with self._records.transaction() as connection:
-            await connection.execute(sa.delete(LoginSession).where(over))
+        await self._records.write(doing(sa.delete(LoginSession).where(over)), None)
 
 
 def _hashed(value: str) -> str:

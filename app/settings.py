@@ -71,8 +71,8 @@ class Settings(BaseSettings):
         description="The address under which EHRs reach the service; a token's aud is held against the URLs under it.",
     )
     database_url: str = Field(
-        default="sqlite+aiosqlite:///var/trialcards.db",
-        description="SQLAlchemy URL of the database; in production postgresql+asyncpg://...",
+        default="sqlite:///var/trialcards.db",
+        description="SQLAlchemy URL of the database; in production postgresql://...",
     )
     secret_key: CommaSeparated = Field(
         default=(),
@@ -190,9 +190,10 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _async_database(cls, value: str) -> str:
-        if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
-            raise ValueError("starts with sqlite+aiosqlite:// or postgresql+asyncpg://")
+    def _known_database(cls, value: str) -> str:
+        # Whichever driver it names; `database.py` has its own.
+        if not re.match(r"(sqlite|postgresql)(\+\w+)?://", value):
+            raise ValueError("starts with sqlite:// or postgresql://")
         return value
 
     @model_validator(mode="after")

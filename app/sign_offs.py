@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
+from app.database import Write, all_of, doing, if_any
 from app.login import Person
 from app.records import Records
 from app.tables import instant
@@ -72,20 +73,19 @@ class SignOffs:
         stamp = sa.select(*counts, sa.func.max(ROWS.c.signed_at), sa.func.max(ROWS.c.withdrawn_at))
         columns = (ROWS.c.trial, ROWS.c.hash, ROWS.c.person, ROWS.c.on)
         standing = sa.select(*columns).where(ROWS.c.withdrawn_at.is_(None)).order_by(ROWS.c.signed_at.desc())
-        async with self.records.transaction() as connection:
-            seen = tuple((await connection.execute(stamp)).one())
-            if seen != self._stamp:
-                rows = (await connection.execute(standing)).all()
-                # Of several the first counts: it has been true since then.
-                self._known = {(row.trial, row.hash): SignOff(row.person, row.on.isoformat()) for row in rows}
-                self._stamp = seen
+        seen = tuple(await self.records.read(lambda connection: connection.execute(stamp).one()))
+        if seen != self._stamp:
+            # Asked for after the stamp: what is signed in between is found again at the next look.
+            rows = await self.records.read(lambda connection: connection.execute(standing).all())
+            # Of several the first counts: it has been true since then.
+            self._known = {(row.trial, row.hash): SignOff(row.person, row.on.isoformat()) for row in rows}
+            self._stamp = seen
         return self._known
 
     async def of(self, trial: str) -> list[Signed]:
         """Every signature under any text of a trial, newest first."""
         query = sa.select(ROWS).where(ROWS.c.trial == trial).order_by(ROWS.c.signed_at.desc(), ROWS.c.id)
-        async with self.records.transaction() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows = await self.records.read(lambda connection: connection.execute(query).mappings().all())
         return [
             Signed(
                 row["id"], row["hash"], row["version"], row["person"], _utc(row["signed_at"]),
@@ -94,9 +94,7 @@ class SignOffs:
             for row in rows
         ]  # fmt: skip
 
-    async def sign(
-        self, trial: Trial, person: Person, now: datetime, on: date, also: Sequence[sa.Executable] = ()
-    ) -> None:
+    async def sign(self, trial: Trial, person: Person, now: datetime, on: date, also: Sequence[Write] = ()) -> None:
         """Sign exactly this text of the trial."""
         row = {
             "id": str(uuid.uuid4()),
@@ -108,18 +106,13 @@ class SignOffs:
             "signed_at": now,
             "on": on,
         }
-        async with self.records.transaction() as connection:
-            for statement in (sa.insert(ROWS).values(row), *also):
-                await connection.execute(statement)
+        await self.records.write(all_of(doing(sa.insert(ROWS).values(row)), *also))
 
-    async def withdraw(self, trial: str, digest: str, now: datetime, also: Sequence[sa.Executable] = ()) -> bool:
+    async def withdraw(self, trial: str, digest: str, now: datetime, also: Sequence[Write] = ()) -> bool:
         """Take every signature under this text back; False where there is none."""
         mine = (ROWS.c.trial == trial, ROWS.c.hash == digest, ROWS.c.withdrawn_at.is_(None))
-        async with self.records.transaction() as connection:
-            done = await connection.execute(sa.update(ROWS).where(*mine).values(withdrawn_at=now))
-            for statement in also if done.rowcount else ():
-                await connection.execute(statement)
-        return done.rowcount > 0
+        taken_back = sa.update(ROWS).where(*mine).values(withdrawn_at=now)
+        return await self.records.write(if_any(taken_back, *also))
 
 
 def _utc(moment: datetime) -> datetime:

@@ -6,11 +6,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from starlette.requests import Request
 
 from app.audit import AuditedCall, Outcome, definitions_of
-from app.database import RecordsUnavailable
+from app.database import RecordsUnavailable, Write
 from app.login import OPERATOR, LoginNeeded, Person
 from app.records import Shown
 from app.sign_offs import Signed
@@ -78,7 +77,7 @@ async def _do(action: str, trial: Trial, person: Person, services: Services) -> 
         await services.sign_offs.withdraw(trial.id, trial.hash, now, _audited("withdrawn", trial, person, services))
 
 
-def _audited(outcome: Outcome, trial: Trial, person: Person, services: Services) -> list[sa.Executable]:
+def _audited(outcome: Outcome, trial: Trial, person: Person, services: Services) -> list[Write]:
     nobody = Shown("", "", "", person.subject)
     call = AuditedCall(str(uuid.uuid4()), "sign-off", nobody, outcome, definitions_of([trial]))
-    return services.audit.statements(call, services.clock())
+    return services.audit.writes(call, services.clock())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import pwd
 import shutil
@@ -16,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
+import psycopg
+from psycopg.sql import SQL, Identifier
 
 from tests.server import free_port
 
@@ -40,15 +40,10 @@ class Cluster:
     def new_database(self) -> str:
         """The SQLAlchemy URL of an empty database."""
         name = f"t{uuid.uuid4().hex}"
-        asyncio.run(self._run(f"CREATE DATABASE {name}"))
-        return f"postgresql+asyncpg://owner@127.0.0.1:{self.port}/{name}"
-
-    async def _run(self, command: str) -> None:
-        connection = await asyncpg.connect(host="127.0.0.1", port=self.port, user="owner", database="postgres")
-        try:
-            await connection.execute(command)
-        finally:
-            await connection.close()
+        where = f"host=127.0.0.1 port={self.port} user=owner dbname=postgres"
+        with psycopg.connect(where, autocommit=True) as connection:
+            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        return f"postgresql://owner@127.0.0.1:{self.port}/{name}"
 
 
 @contextmanager

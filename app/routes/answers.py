@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import sqlalchemy as sa
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.database import Write
 from app.forms import read_form
 from app.login import OPERATOR, Person
 from app.routes.worklist import back_to, change_audited, detail_page, gone_page
@@ -65,8 +65,6 @@ async def take_back(request: Request, row_id: str, answer_id: str) -> Response:
     return back_to(row_id, "taken-back")
 
 
-def _written_down(
-    row: Row, kind: str, said: str, person: Person, services: Services, now: datetime
-) -> list[sa.Executable]:
+def _written_down(row: Row, kind: str, said: str, person: Person, services: Services, now: datetime) -> list[Write]:
     """The line of the audit trail, and that of the row's history."""
     return [*change_audited(services, row, person), *services.worklist.noted(row, kind, said, person, now)]

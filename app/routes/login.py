@@ -6,12 +6,12 @@ import uuid
 from typing import Literal
 from urllib.parse import quote
 
-import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.audit import LOGIN, AuditedCall, Outcome
+from app.database import Write
 from app.errors import NotAuthenticated, error_response
 from app.forms import check_same_origin
 from app.html import page
@@ -97,10 +97,10 @@ async def log_out(request: Request) -> Response:
     return answer
 
 
-def _audited(services: Services, person: Person, outcome: Outcome) -> list[sa.Executable]:
+def _audited(services: Services, person: Person, outcome: Outcome) -> list[Write]:
     """What writes into the audit trail that this person came or went."""
     call = AuditedCall(str(uuid.uuid4()), LOGIN, Shown("", "", "", person.subject), outcome, {})
-    return services.audit.statements(call, services.clock())
+    return services.audit.writes(call, services.clock())
 
 
 def _set_cookie(answer: Response, name: str, value: str, seconds: int) -> None:

@@ -13,11 +13,11 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import msgspec
-import sqlalchemy as sa
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.database import Write
 from app.errors import Unusable
 from app.forms import read_form
 from app.html import page
@@ -274,10 +274,10 @@ def back_to(row_id: str, saved: str) -> Response:
 # -- parts
 
 
-def change_audited(services: Services, row: Row, person: Person) -> list[sa.Executable]:
+def change_audited(services: Services, row: Row, person: Person) -> list[Write]:
     """What writes into the audit trail that this person changed this row, in the transaction of the change."""
     call = services.worklist.audited(row, "worklist-change", person)
-    return services.audit.statements(call, services.clock()) if call else []
+    return services.audit.writes(call, services.clock()) if call else []
 
 
 async def _note(services: Services, rows: Sequence[Row], action: str, person: Person) -> None:

@@ -17,11 +17,10 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from app.audit import AuditedCall
-from app.database import Write, write
+from app.database import Write, all_of, doing, if_any
 from app.login import Person
 from app.records import Records, Shown
 from app.signing import Keys
@@ -149,9 +148,9 @@ class Worklist:
         patients = self._records.patient_hashes(whose)
         rows = [self._row(whose, patients[0], each, source, now, report) for each in reading.candidates]
 
-        async def bring_up_to_date(connection: AsyncConnection) -> None:
-            if await _note_changes(connection, patients, reading, now) and rows:
-                await connection.execute(_UPSERTS[self._records.dialect], sorted(rows, key=itemgetter("trial")))
+        def bring_up_to_date(connection: sa.Connection) -> None:
+            if _note_changes(connection, patients, reading, now) and rows:
+                connection.execute(_UPSERTS[self._records.dialect], sorted(rows, key=itemgetter("trial")))
 
         return [bring_up_to_date]
 
@@ -187,10 +186,8 @@ class Worklist:
 
     async def take(self, readings: Sequence[tuple[Shown, Reading]], source: Source, now: datetime) -> None:
         """Write several readings down, all or none."""
-        async with self._records.transaction() as connection:
-            for whose, reading in readings:
-                for each in self.writes(whose, reading, source, now):
-                    await write(connection, each)
+        writes = [each for whose, reading in readings for each in self.writes(whose, reading, source, now)]
+        await self._records.write(all_of(*writes), None)
 
     async def patients_of(self, ehr: str, tenant: str, seen_until: datetime) -> dict[str, set[str]]:
         """For every patient (keyed hash) of an EHR the trials on the list, of rows that are not newer than this."""
@@ -201,15 +198,14 @@ class Worklist:
             col(WorklistRow.last_seen) <= seen_until,
         )
         found: dict[str, set[str]] = {}
-        async with self._records.transaction() as connection:
-            for row in (await connection.execute(query)).all():
-                found.setdefault(row.patient, set()).add(row.trial)
+        for row in await self._records.read(lambda connection: connection.execute(query).all(), None):
+            found.setdefault(row.patient, set()).add(row.trial)
         return found
 
     async def leave(self, patient: str, trials: Sequence[str], why: Left, now: datetime) -> None:
         """Take these trials of a patient (keyed hash) off the list."""
-        async with self._records.transaction() as connection:
-            await _note_changes(connection, [patient], Reading(gone=dict.fromkeys(trials, why)), now)
+        reading = Reading(gone=dict.fromkeys(trials, why))
+        await self._records.write(lambda connection: _note_changes(connection, [patient], reading, now))
 
     # -- what a person reads
 
@@ -219,17 +215,18 @@ class Worklist:
         if asked.patient:
             return await self._page_of_patient(chosen, asked.patient, number, size)
         counted = sa.select(sa.func.count()).select_from(ROWS).where(*_conditions(asked))
-        async with self._records.transaction() as connection:
-            total = (await connection.execute(counted)).scalar_one()
-            some = chosen.offset((number - 1) * size).limit(size)
-            rows = (await connection.execute(some)).mappings().all()
+        some = chosen.offset((number - 1) * size).limit(size)
+
+        def work(connection: sa.Connection) -> tuple[int, Sequence[Mapping[Any, Any]]]:
+            return connection.execute(counted).scalar_one(), connection.execute(some).mappings().all()
+
+        total, rows = await self._records.read(work, None)
         # Opening ten thousand ids takes half a second, in which hooks are answered.
         return Page(await asyncio.to_thread(lambda: [self._as_row(row) for row in rows]), total)
 
     async def _page_of_patient(self, chosen: sa.Select[Any], patient: str, number: int, size: int) -> Page:
         """Ids are encrypted, so a part of one is looked for in all of them, beside the event loop."""
-        async with self._records.transaction() as connection:
-            rows = (await connection.execute(chosen)).mappings().all()
+        rows = await self._records.read(lambda connection: connection.execute(chosen).mappings().all(), None)
 
         def search() -> list[Row]:
             wanted = patient.casefold()
@@ -245,13 +242,15 @@ class Worklist:
 
     async def detail(self, row_id: str) -> Detail | None:
         """One row with its history, newest last; None where there is none of this id."""
-        async with self._records.transaction() as connection:
-            found = (await connection.execute(sa.select(ROWS).where(ROWS.c.id == row_id))).mappings().first()
-            if found is None:
-                return None
-            row = self._as_row(found)
-            events = (await connection.execute(_events_of(row_id))).mappings().all()
-            answers = (await connection.execute(_answers_of(self._hashes_of(row, found), row.trial))).mappings().all()
+        return await self._records.read(lambda connection: self._detail(connection, row_id))
+
+    def _detail(self, connection: sa.Connection, row_id: str) -> Detail | None:
+        found = connection.execute(sa.select(ROWS).where(ROWS.c.id == row_id)).mappings().first()
+        if found is None:
+            return None
+        row = self._as_row(found)
+        events = connection.execute(_events_of(row_id)).mappings().all()
+        answers = connection.execute(_answers_of(self._hashes_of(row, found), row.trial)).mappings().all()
         if row.is_hidden:
             return Detail(row, None, [self._as_event({**event, "note": None}) for event in events], [])
         findings = self._opened(found["findings"])
@@ -266,63 +265,46 @@ class Worklist:
         """How many rows of each trial have each status; those that are hidden count nowhere."""
         query = sa.select(col(WorklistRow.trial), col(WorklistRow.status), sa.func.count())
         query = query.where(_is_shown()).group_by(col(WorklistRow.trial), col(WorklistRow.status))
-        async with self._records.transaction() as connection:
-            return [(trial, status, count) for trial, status, count in (await connection.execute(query)).all()]
+        rows = await self._records.read(lambda connection: connection.execute(query).all(), None)
+        return [(trial, status, count) for trial, status, count in rows]
 
     # -- what a person says
 
     async def set_status(
-        self, row: Row, status: str, person: Person, now: datetime, also: Sequence[sa.Executable] = ()
+        self, row: Row, status: str, person: Person, now: datetime, also: Sequence[Write] = ()
     ) -> bool:
         """Give the row a status, with `also`; False where somebody else has given it another one meanwhile."""
         changed = sa.update(ROWS).where(ROWS.c.id == row.id, ROWS.c.status == row.status)
-        async with self._records.transaction() as connection:
-            done = await connection.execute(changed.values(status=status, changed_at=now))
-            if done.rowcount != 1:
-                return False
-            await self._add_event(connection, row.id, "status", status, None, person, now)
-            await self._set_aside(connection, row.id, status, now)
-            for statement in also:
-                await connection.execute(statement)
-        return True
+        event = self._event(row.id, "status", status, None, person, now)
 
-    async def _set_aside(self, connection: AsyncConnection, row_id: str, status: str, now: datetime) -> None:
+        def set_aside(connection: sa.Connection) -> None:
+            self._set_aside(connection, row.id, status, now)
+
+        return await self._records.write(if_any(changed.values(status=status, changed_at=now), event, set_aside, *also))
+
+    def _set_aside(self, connection: sa.Connection, row_id: str, status: str, now: datetime) -> None:
         """Let the cards follow: the same rule as for a clinician's answer, under an id of our own."""
         identity = f"worklist-{row_id}"
-        await connection.execute(sa.delete(Dismissal).where(col(Dismissal.id) == identity))
+        connection.execute(sa.delete(Dismissal).where(col(Dismissal.id) == identity))
         if reason := SETS_ASIDE.get(status):
-            row = (await connection.execute(sa.select(ROWS).where(ROWS.c.id == row_id))).mappings().one()
-            await connection.execute(
-                sa.insert(Dismissal).values(self._records.dismissal(identity, row, reason, since=now))
-            )
+            row = connection.execute(sa.select(ROWS).where(ROWS.c.id == row_id)).mappings().one()
+            connection.execute(sa.insert(Dismissal).values(self._records.dismissal(identity, row, reason, since=now)))
 
-    async def add_note(
-        self, row: Row, text: str, person: Person, now: datetime, also: Sequence[sa.Executable] = ()
-    ) -> None:
-        async with self._records.transaction() as connection:
-            for statement in (*self.noted(row, "note", text, person, now), *also):
-                await connection.execute(statement)
+    async def add_note(self, row: Row, text: str, person: Person, now: datetime, also: Sequence[Write] = ()) -> None:
+        await self._records.write(all_of(*self.noted(row, "note", text, person, now), *also))
 
-    def noted(self, row: Row, kind: str, note: str, person: Person, now: datetime) -> list[sa.Executable]:
+    def noted(self, row: Row, kind: str, note: str, person: Person, now: datetime) -> list[Write]:
         """What writes into the history of a row that a person did something that is kept elsewhere."""
         changed = sa.update(ROWS).where(ROWS.c.id == row.id).values(changed_at=now)
-        return [changed, self._event(row.id, kind, "", note, person, now)]
+        return [doing(changed), self._event(row.id, kind, "", note, person, now)]
 
-    async def _add_event(
-        self, connection: AsyncConnection, row_id: str, kind: str, said: str, note: str | None, person: Person,
-        now: datetime,
-    ) -> None:  # fmt: skip
-        await connection.execute(self._event(row_id, kind, said, note, person, now))
-
-    def _event(
-        self, row_id: str, kind: str, said: str, note: str | None, person: Person, now: datetime
-    ) -> sa.Executable:
+    def _event(self, row_id: str, kind: str, said: str, note: str | None, person: Person, now: datetime) -> Write:
         sealed = self._keys.seal(note.encode("utf-8", "replace")) if note is not None else None
         event = {
             "row": row_id, "at": now, "kind": kind, "said": said, "note": sealed,
             "person": person.name, "subject": person.subject,
         }  # fmt: skip
-        return sa.insert(WorklistEvent).values(event)
+        return doing(_EVENT, [event])
 
     # -- the end of it
 
@@ -330,15 +312,18 @@ class Worklist:
         """Delete rows that nobody saw or changed for `keep`, and findings whose time is over; how many rows."""
         ended = sa.select(ROWS.c.id).where(ROWS.c.last_seen < now - keep, ROWS.c.changed_at < now - keep)
         aged = sa.update(ROWS).where(ROWS.c.findings.is_not(None), ROWS.c.last_seen <= now - self._retention)
-        async with self._records.transaction() as connection:
-            await connection.execute(aged.values(findings=None))
-            return await _delete(connection, ended)
+
+        def work(connection: sa.Connection) -> int:
+            connection.execute(aged.values(findings=None))
+            return _delete(connection, ended)
+
+        return await self._records.write(work, None)
 
     async def forget(self, whose: Shown) -> int:
         """Delete the rows of one patient with their history; how many rows."""
         hashes = self._records.patient_hashes(whose)
-        async with self._records.transaction() as connection:
-            return await _delete(connection, sa.select(ROWS.c.id).where(ROWS.c.patient.in_(hashes)))
+        mine = sa.select(ROWS.c.id).where(ROWS.c.patient.in_(hashes))
+        return await self._records.write(lambda connection: _delete(connection, mine), None)
 
     # -- plumbing
 
@@ -396,7 +381,7 @@ _FORGET_REPORTS = (
     .where(ROWS.c.patient == sa.bindparam("of"), ROWS.c.last_seen <= sa.bindparam("now"))
     .values(report="")
 )
-_EVENT = sa.insert(WorklistEvent)
+_EVENT = sa.insert(WorklistEvent.__table__)  # type: ignore[attr-defined]
 
 
 def _upsert(insert: Any) -> sa.Executable:
@@ -415,18 +400,18 @@ def _upsert(insert: Any) -> sa.Executable:
 _UPSERTS = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
 
 
-async def _note_changes(connection: AsyncConnection, patients: Sequence[str], reading: Reading, now: datetime) -> bool:
+def _note_changes(connection: sa.Connection, patients: Sequence[str], reading: Reading, now: datetime) -> bool:
     """Note which rows of a patient leave or come back, and let those go that leave; the first hash is current.
 
     False where the patient is not to be approached and the reading does not know better: then it counts for nothing.
     """
-    known = (await connection.execute(_KNOWN, {"patients": list(patients)})).all()
+    known = connection.execute(_KNOWN, {"patients": list(patients)}).all()
     if not reading.knows_refusals and any(row.left == Left.NOT_APPROACHABLE for row in known):
         return False
     if any(row.patient != patients[0] for row in known):
-        await connection.execute(_moved(patients[0], patients[1:]))
+        connection.execute(_moved(patients[0], patients[1:]))
     if any(why in HIDDEN for why in reading.gone.values()):
-        await connection.execute(_FORGET_REPORTS, {"of": patients[0], "now": now})
+        connection.execute(_FORGET_REPORTS, {"of": patients[0], "now": now})
     left = reading.left()
     older = [(row, left(row.trial)) for row in known if _utc(row.last_seen) <= now]
     changed = [(row.id, why) for row, why in older if why is not None and why != row.left]
@@ -436,9 +421,9 @@ async def _note_changes(connection: AsyncConnection, patients: Sequence[str], re
         {"row": row, "at": now, "kind": "list", "said": str(why), "note": None, "person": "", "subject": ""}
         for row, why in changed
     ]
-    await connection.execute(_EVENT, events)
+    connection.execute(_EVENT, events)
     if gone := [{"gone": row, "why": str(why), "now": now} for row, why in changed if why]:
-        await connection.execute(_LET_GO, gone)
+        connection.execute(_LET_GO, gone)
     return True
 
 
@@ -493,10 +478,10 @@ def _answers_of(patients: Sequence[str], trial: str) -> sa.Select[datetime, str,
     return sa.select(*columns).select_from(joined).where(mine).order_by(col(KeptFeedback.happened_at))
 
 
-async def _delete(connection: AsyncConnection, chosen: sa.Select[str]) -> int:
-    ids = list((await connection.execute(chosen)).scalars())
+def _delete(connection: sa.Connection, chosen: sa.Select[str]) -> int:
+    ids = list(connection.execute(chosen).scalars())
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
-        await connection.execute(sa.delete(WorklistEvent).where(col(WorklistEvent.row).in_(some)))
-        await connection.execute(sa.delete(WorklistRow).where(col(WorklistRow.id).in_(some)))
+        connection.execute(sa.delete(WorklistEvent).where(col(WorklistEvent.row).in_(some)))
+        connection.execute(sa.delete(WorklistRow).where(col(WorklistRow.id).in_(some)))
     return len(ids)

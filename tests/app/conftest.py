@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def demo_settings(folder: Path, **given: object) -> Settings:
-    database = f"sqlite+aiosqlite:///{folder}/records.db"
+    database = f"sqlite:///{folder}/records.db"
     return read_settings("demo", **({"database_url": database, "secret_key": (SECRET,)} | given))
 
 
@@ -83,7 +83,7 @@ def postgres() -> Iterator[Cluster]:
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database, of each kind that the service runs on."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/records.db"
+        return f"sqlite:///{tmp_path}/records.db"
     found: Cluster = request.getfixturevalue("postgres")
     return found.new_database()
 

@@ -209,7 +209,7 @@ async def test_a_patient_can_be_forgotten_but_not_that_someone_asked(records: Re
     assert await records.report("report-1", NOW) is None
     assert await records.dismissed(shown, NOW) == {}
     assert len(await Audit(records).entries(Question(shown.patient, "demo"))) == 1
-    assert b"canary" not in await everything_in(database)
+    assert b"canary" not in everything_in(database)
 
 
 # -- the commands

@@ -70,7 +70,7 @@ def production(folder: Path, jwks: str, more: str = "") -> Settings:
         public_url=BASE,
         secret_key=(SECRET,),
         operator_tokens=(hashlib.sha256(OPERATOR.encode()).hexdigest(),),
-        database_url=f"sqlite+aiosqlite:///{folder}/records.db",
+        database_url=f"sqlite:///{folder}/records.db",
     )
 
 

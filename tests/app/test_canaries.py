@@ -136,7 +136,7 @@ async def test_nothing_of_a_patient_and_no_token_leaves_the_process(tmp_path: Pa
         "logs": logs,
         "metrics": metrics,
         "traces": b"".join(traces.received),
-        "database": await everything_in(database),
+        "database": everything_in(database),
         "temporary files": temporary,
     }
     for name, content in written.items():

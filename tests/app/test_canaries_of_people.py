@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
-from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import create_engine, text
 
+from app.database import url_of
 from tests.app.test_canaries import CHART, PATIENT_ID, SECRETS, C, hook
 from tests.app.test_launch import CLIENT as APP
 from tests.app.test_login import CLIENT, GROUP
@@ -51,7 +51,7 @@ async def test_nothing_of_a_patient_and_no_secret_of_a_login_or_launch_is_writte
             await asyncio.to_thread(manager.__exit__, None, None, None)
         tokens = [*ehr._access, *provider._access, CLIENT.secret or "", *(each["state"] for each in ehr.authorized)]
     logs = server.output.read_bytes()
-    for name, content in {"logs": logs, "metrics": metrics, "database": await everything_in(database)}.items():
+    for name, content in {"logs": logs, "metrics": metrics, "database": everything_in(database)}.items():
         found = SECRETS.search(content)
         assert not found, (name, content[max(0, found.start() - 80) : found.end() + 40] if found else "")
         assert not [secret for secret in [*tokens, *used] if secret.encode() in content], name
@@ -161,10 +161,10 @@ async def _faults(
     me = await _session(client)
     shown = (await client.post("/worklist/search", data={"patient": C, "trial": TRIAL}, headers=me)).text
     row = re.findall(r'href="(/worklist/[0-9a-f-]{36})"', shown)[0]
-    engine = create_async_engine(make_url(database))
+    engine = create_engine(url_of(database))
     for table in FAULTS:
-        async with engine.begin() as connection:
-            await connection.execute(text(f"ALTER TABLE {table} RENAME TO elsewhere"))
+        with engine.begin() as connection:
+            connection.execute(text(f"ALTER TABLE {table} RENAME TO elsewhere"))
         statuses = [
             (await client.post(path, data=data, headers=me)).status_code
             for path, data in (("/worklist/search", {"patient": C}), (f"{row}/notes", {"note": C}))
@@ -173,7 +173,7 @@ async def _faults(
         statuses.append((await client.get(f"/launch/callback?state={C}&code={C}")).status_code)
         statuses.append((await _log_in(client)).status_code)
         assert set(statuses) <= {200, 302, 303, 400, 403, 503}, (table, statuses)
-        async with engine.begin() as connection:
-            await connection.execute(text(f"ALTER TABLE elsewhere RENAME TO {table}"))
-    await engine.dispose()
+        with engine.begin() as connection:
+            connection.execute(text(f"ALTER TABLE elsewhere RENAME TO {table}"))
+    engine.dispose()
     return [me["cookie"].partition("=")[2]]

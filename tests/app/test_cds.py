@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import create_engine
 
+from app.database import url_of
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from tests.app.conftest import demo_settings, services_with, serving
@@ -308,7 +308,7 @@ async def test_feedback_is_counted_by_trial_and_reason(client: httpx.AsyncClient
 async def test_feedback_is_counted_by_the_week_in_utc_on_either_database(
     tmp_path: Path, database: str, definitions: Definitions
 ) -> None:
-    await _far_east_of_utc(database)
+    _far_east_of_utc(database)
     async with serving(services_with(demo_settings(tmp_path, database_url=database), definitions)) as client:
         card = (await topics(client))["NCT06711146"]
         sunday = ["2026-11-01T23:59:59.999Z", "2026-11-02T00:30:00+01:00", "2026-10-26T00:00:00Z"]
@@ -330,14 +330,14 @@ async def test_feedback_is_counted_by_the_week_in_utc_on_either_database(
     assert [(row["outcome"], row["count"]) for row in summary["feedback"]] == [("accepted", 1), ("overridden", 7)]
 
 
-async def _far_east_of_utc(database: str) -> None:
+def _far_east_of_utc(database: str) -> None:
     """The days of a PostgreSQL database begin hours before those of UTC; SQLite has none of its own."""
     if not database.startswith("sqlite"):
-        engine = create_async_engine(database)
-        async with engine.begin() as connection:
-            name = make_url(database).database
-            await connection.exec_driver_sql(f"ALTER DATABASE {name} SET timezone = 'Pacific/Kiritimati'")
-        await engine.dispose()
+        engine = create_engine(url_of(database))
+        with engine.begin() as connection:
+            name = engine.url.database
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET timezone = 'Pacific/Kiritimati'")
+        engine.dispose()
 
 
 async def test_one_bad_item_stores_nothing_of_the_batch(client: httpx.AsyncClient) -> None:

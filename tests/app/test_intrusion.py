@@ -16,13 +16,12 @@ import pytest
 import sqlalchemy as sa
 from fastapi.routing import APIRoute
 from fhir.resources.R4B.auditevent import AuditEvent
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from app.audit import Question, audit_event
 from app.audit_commands import forgotten, purged
 from app.audit_commands import opened as opened_records
-from app.database import migrate, write
+from app.database import all_of, doing, migrate, url_of
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from app.pending import Pending, TooMany
@@ -56,13 +55,12 @@ async def test_nothing_on_the_worklist_changes_that_the_audit_trail_cannot_say(
 ) -> None:
     await opened(client)
     row = await row_of(client)
-    async with services.records.transaction() as connection:
-        await connection.execute(sa.text("ALTER TABLE audited_call RENAME TO elsewhere"))
+    await services.records.write(doing(sa.text("ALTER TABLE audited_call RENAME TO elsewhere")))
     assert (await client.post(f"{row}/{what}", data=sent)).status_code == 503
     url = services.settings.database_url
-    assert not [kept for kept in await rows_of(url, "worklist_row") if "declined" in repr(kept)]
-    assert not await rows_of(url, "worklist_event")
-    assert not await rows_of(url, "dismissal")
+    assert not [kept for kept in rows_of(url, "worklist_row") if "declined" in repr(kept)]
+    assert not rows_of(url, "worklist_event")
+    assert not rows_of(url, "dismissal")
 
 
 # -- the launch
@@ -151,10 +149,9 @@ async def test_nobody_is_logged_in_whom_the_audit_trail_cannot_name(tmp_path: Pa
     with AuthorizationServer(CLIENT, claims={"groups": [GROUP], "name": "N. N."}) as provider:
         services = services_with(production_settings(tmp_path, **oidc(provider)), definitions)
         async with serving(services, BASE) as client:
-            async with services.records.transaction() as connection:
-                await connection.execute(sa.text("ALTER TABLE audited_call RENAME TO elsewhere"))
+            await services.records.write(doing(sa.text("ALTER TABLE audited_call RENAME TO elsewhere")))
             assert (await log_in(client)).status_code == 503
-    assert not await rows_of(services.settings.database_url, "login_session")
+    assert not rows_of(services.settings.database_url, "login_session")
 
 
 async def test_a_login_that_another_release_began_is_begun_again(tmp_path: Path, definitions: Definitions) -> None:
@@ -266,9 +263,7 @@ async def test_what_was_withheld_is_not_found_in_the_explanation_of_another_tria
     """An earlier report holds every trial of its day, also the one that may not be shown any more."""
     worklist = Worklist(records, Keys([SECRET]), timedelta(30))
     both, one = ([a_candidate(trial) for trial in trials] for trials in ("AB", "A"))
-    async with records.transaction() as connection:
-        for each in worklist.writes(ANNA, Reading(both), "hook", NOW, "report-1"):
-            await write(connection, each)
+    await records.write(all_of(*worklist.writes(ANNA, Reading(both), "hook", NOW, "report-1")))
     await worklist.take([(ANNA, Reading(one, {"B": why}))], "screen", NOW + timedelta(1))
     (row,) = await worklist.every(Filter())
     assert (row.trial, row.report) == ("A", "")
@@ -288,8 +283,8 @@ async def test_the_purge_of_the_command_line_leaves_no_login_or_launch_that_is_o
         await Sessions(records, keys).begin(Person("N. N.", "issuer|1"), long_ago)
         await Pending(records, keys).keep("login", b"", long_ago)
     await purged(settings, timedelta(2192))
-    assert not await rows_of(database, "login_session")
-    assert not await rows_of(database, "pending_authorization")
+    assert not rows_of(database, "login_session")
+    assert not rows_of(database, "pending_authorization")
 
 
 async def test_after_a_patient_is_erased_only_the_trail_of_shown_cards_names_the_hash(
@@ -304,10 +299,10 @@ async def test_after_a_patient_is_erased_only_the_trail_of_shown_cards_names_the
     whose = Shown("demo", "", PATIENT, "")
     hashes = services.records.patient_hashes(whose)
     await forgotten(services.settings, whose)
-    named = {table for table in SQLModel.metadata.tables if hashes[0] in repr(await rows_of(database, table))}
+    named = {table for table in SQLModel.metadata.tables if hashes[0] in repr(rows_of(database, table))}
     assert named == {"audited_call", "issued_card"}
-    assert not await rows_of(database, "kept_report")
-    assert not await rows_of(database, "worklist_event")
+    assert not rows_of(database, "kept_report")
+    assert not rows_of(database, "worklist_event")
 
 
 # -- every route, whoever adds one
@@ -388,14 +383,14 @@ async def test_of_many_workers_that_take_one_state_one_has_it(records: Records, 
 async def test_rows_of_the_release_before_outlive_the_upgrade(records: Records, database: str) -> None:
     await show(records)
     await records.remember({"sha256:1": b"id: NCT1\nversion: 3\n"}, NOW)
-    before = [await rows_of(database, table) for table in ("issued_card", "kept_report", "used_token")]
+    before = [rows_of(database, table) for table in ("issued_card", "kept_report", "used_token")]
     await records.close()
-    engine = create_async_engine(database)
-    async with engine.begin() as connection:
-        await connection.run_sync(lambda c: migrate(c, "0003"))
-    await engine.dispose()
+    engine = sa.create_engine(url_of(database))
+    with engine.begin() as connection:
+        migrate(connection, "0003")
+    engine.dispose()
     after = records_at(database)
     await after.prepare()
-    assert [await rows_of(database, table) for table in ("issued_card", "kept_report", "used_token")] == before
+    assert [rows_of(database, table) for table in ("issued_card", "kept_report", "used_token")] == before
     assert await after.definition_texts(["sha256:1"]) == {"sha256:1": b"id: NCT1\nversion: 3\n"}
     await after.close()

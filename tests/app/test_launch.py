@@ -16,9 +16,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from joserfc.jwk import ECKey
 
 from app.audit import Question
+from app.database import doing
 from app.definitions import Definitions
 from app.demo.charts import demo_patients
 from app.ehrs import EhrsError
@@ -64,7 +66,7 @@ def registered(folder: Path, ehr: AuthorizationServer, smart: str = "", more: st
         f'fhir_servers = ["{ehr.fhir}"]\nallow_http = true\nprivate_network = true\n{more}\n'
         f'[ehr.smart]\nclient_id = "trialcards"\nframe_ancestors = [{origins}]\n{smart}\n'
     )
-    database = f"sqlite+aiosqlite:///{folder}/records.db"
+    database = f"sqlite:///{folder}/records.db"
     needed = {"public_url": BASE, "secret_key": (SECRET,), "database_url": database}
     return read_settings("production", ehrs=folder / "ehrs.toml", **(needed | given))
 
@@ -403,8 +405,7 @@ async def test_without_its_database_a_launch_ends_in_a_page(
     client: httpx.AsyncClient, services: Services, ehr: AuthorizationServer
 ) -> None:
     back = await authorize(await begin(client, ehr))
-    async with services.records.transaction() as connection:
-        await connection.exec_driver_sql("DROP TABLE pending_authorization")
+    await services.records.write(doing(sa.text("DROP TABLE pending_authorization")))
     assert is_stopped(await client.get(back), "no-database")
     answer = await client.get("/launch", params={"iss": ehr.fhir, "launch": "chart"})
     assert is_stopped(answer, "no-database")

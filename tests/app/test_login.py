@@ -384,7 +384,7 @@ async def test_what_is_over_is_deleted_and_nobody_is_named_in_the_file(
     client: httpx.AsyncClient, services: Services
 ) -> None:
     await log_in(client)
-    content = await everything_in(services.settings.database_url)
+    content = everything_in(services.settings.database_url)
     assert client.cookies[COOKIE].encode() not in content
     assert b"N. N." not in content
     await services.sessions.purge(NOW + timedelta(minutes=31))

@@ -360,8 +360,7 @@ async def test_another_worker_gives_back_what_one_kept(kept: Pending, records: R
 
 async def test_neither_the_state_nor_the_content_can_be_read_in_the_table(kept: Pending, records: Records) -> None:
     state = await kept.keep("launch", b"canary", NOW)
-    async with records.transaction() as connection:
-        rows = (await connection.execute(pending.PENDING.select())).all()
+    rows = await records.read(lambda connection: connection.execute(pending.PENDING.select()).all())
     assert len(rows) == 1
     assert state not in str(rows)
     assert "canary" not in str(rows)
@@ -371,8 +370,7 @@ async def test_what_has_ended_is_deleted(kept: Pending, records: Records) -> Non
     await kept.keep("launch", b"old", NOW)
     state = await kept.keep("launch", b"new", NOW + timedelta(minutes=5))
     await kept.purge(NOW + LIVES)
-    async with records.transaction() as connection:
-        assert len((await connection.execute(pending.PENDING.select())).all()) == 1
+    assert len(await records.read(lambda connection: connection.execute(pending.PENDING.select()).all())) == 1
     assert await kept.take("launch", state, NOW + LIVES) == b"new"
 
 

@@ -37,7 +37,7 @@ def production_settings(folder: Path, more: str = "", **given: object) -> Settin
         "public_url": BASE,
         "secret_key": (SECRET,),
         "operator_tokens": (hashlib.sha256(OPERATOR.encode()).hexdigest(),),
-        "database_url": f"sqlite+aiosqlite:///{folder}/records.db",
+        "database_url": f"sqlite:///{folder}/records.db",
     }
     return read_settings("production", **(needed | given))
 

@@ -13,10 +13,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
-from app.database import RecordsUnavailable, migrate, write_ahead
+from app.database import RecordsUnavailable, migrate, url_of, write_ahead
 from app.ehrs import Caller, demo_ehr
 from app.records import NewCard, Records, Shown
 from cds_hooks.models import Feedback, OverrideReason
@@ -29,20 +28,20 @@ SERVICE = "trial-match-patient-view"
 CARD = NewCard("card-1", "NCT1", 1, "sha256:1", "possibly-eligible", '{"said":1}', ("Observation/1",))
 
 
-async def rows_of(database: str, table: str) -> list[object]:
-    engine = create_async_engine(database)
-    async with engine.connect() as connection:
-        found: list[object] = list((await connection.exec_driver_sql(f"SELECT * FROM {table}")).all())
-    await engine.dispose()
+def rows_of(database: str, table: str) -> list[object]:
+    engine = sa.create_engine(url_of(database))
+    with engine.connect() as connection:
+        found: list[object] = list(connection.exec_driver_sql(f"SELECT * FROM {table}").all())
+    engine.dispose()
     return found
 
 
-async def everything_in(database: str) -> bytes:
+def everything_in(database: str) -> bytes:
     """Every byte of the SQLite files; of PostgreSQL, every row as text."""
     path = make_url(database).database
     if database.startswith("sqlite") and path:
         return b"".join(file.read_bytes() for file in Path(path).parent.glob(Path(path).name + "*"))
-    rows = [await rows_of(database, table) for table in SQLModel.metadata.tables]
+    rows = [rows_of(database, table) for table in SQLModel.metadata.tables]
     return repr(rows).encode()
 
 
@@ -134,7 +133,7 @@ async def test_a_report_is_kept_for_its_time_and_nobody_can_read_it_in_the_file(
     assert await records.report("report-of-card-1", NOW) == b'{"canary": "facts"}'
     assert await records.report("report-of-card-1", NOW + timedelta(30)) is None
     await records.close()
-    stored = await everything_in(database)
+    stored = everything_in(database)
     assert b"card-1" in stored
     assert b"canary" not in stored
 
@@ -190,8 +189,7 @@ async def test_what_has_ended_is_deleted(records: Records, database: str) -> Non
     await records.use_token("issuer", "jti", NOW)
     await records.purge(NOW + timedelta(31))
     counts = [
-        len(await rows_of(database, table))
-        for table in ("used_token", "kept_report", "dismissal", "issued_card", "feedback")
+        len(rows_of(database, table)) for table in ("used_token", "kept_report", "dismissal", "issued_card", "feedback")
     ]
     assert counts == [0, 0, 0, 1, 1]
 
@@ -205,10 +203,10 @@ async def test_a_database_that_is_gone_is_told_as_such(database: str) -> None:
 
 
 async def test_the_migrations_make_the_tables_that_the_code_means(records: Records, database: str) -> None:
-    engine = create_async_engine(database)
-    async with engine.connect() as connection:
-        assert await connection.run_sync(_differences) == []
-    await engine.dispose()
+    engine = sa.create_engine(url_of(database))
+    with engine.connect() as connection:
+        assert _differences(connection) == []
+    engine.dispose()
 
 
 def _differences(connection: sa.Connection) -> list[object]:
@@ -219,11 +217,11 @@ def _differences(connection: sa.Connection) -> list[object]:
 async def test_the_migrations_run_down_and_up_again_and_at_once(database: str) -> None:
     workers = [records_at(database) for _ in range(4)]
     await asyncio.gather(*(worker.prepare() for worker in workers))
-    engine = create_async_engine(database)
-    async with engine.begin() as connection:
-        await connection.run_sync(migrate, "base")
-        assert await connection.run_sync(lambda c: sa.inspect(c).get_table_names()) == ["alembic_version"]
-    await engine.dispose()
+    engine = sa.create_engine(url_of(database))
+    with engine.begin() as connection:
+        migrate(connection, "base")
+        assert sa.inspect(connection).get_table_names() == ["alembic_version"]
+    engine.dispose()
     await workers[0].prepare()
     await show(workers[0])
     for worker in workers:

@@ -68,13 +68,13 @@ async def test_a_signature_of_nothing_is_none(hospital: httpx.AsyncClient, signa
 
 
 async def test_only_good_tokens_are_remembered(hospital: httpx.AsyncClient, tmp_path: Path) -> None:
-    database = f"sqlite+aiosqlite:///{tmp_path}/records.db"
+    database = f"sqlite:///{tmp_path}/records.db"
     for _ in range(5):
         assert await call(hospital, signed(key=OTHER)) == 401
         assert await call(hospital, signed(exp=1)) == 401
-    assert await rows_of(database, "used_token") == []
+    assert rows_of(database, "used_token") == []
     assert await call(hospital, signed()) == 200
-    assert len(await rows_of(database, "used_token")) == 1
+    assert len(rows_of(database, "used_token")) == 1
 
 
 async def test_the_token_for_a_fhir_server_is_no_key_to_our_door(hospital: httpx.AsyncClient) -> None:

@@ -21,7 +21,7 @@ from fhir.resources.R4B.researchsubject import ResearchSubject
 
 from app.audit_commands import forgotten, purged, worklist_of
 from app.audit_commands import opened as opened_records
-from app.database import write
+from app.database import all_of
 from app.definitions import Definitions
 from app.examples import PATIENT, hook_call
 from app.login import Person
@@ -437,7 +437,7 @@ async def test_nobody_can_read_a_patient_a_note_or_a_finding_in_the_file(worklis
     await worklist.take([(ANNA, Reading([a_candidate()]))], "hook", NOW)
     (row,) = await worklist.every(Filter())
     await worklist.add_note(row, "canary note", Person("N. N.", "1"), NOW)
-    assert b"canary" not in await everything_in(database)
+    assert b"canary" not in everything_in(database)
     found = await worklist.detail(row.id)
     assert found
     assert (found.row.patient_id, found.events[0].note, found.findings) == (
@@ -485,9 +485,7 @@ async def test_the_explanation_of_an_earlier_answer_stays_within_reach(worklist:
 
 
 async def _take_with_report(worklist: Worklist, report: str) -> None:
-    async with worklist._records.transaction() as connection:
-        for statement in worklist.writes(ANNA, Reading([a_candidate()]), "hook", NOW, report):
-            await write(connection, statement)
+    await worklist._records.write(all_of(*worklist.writes(ANNA, Reading([a_candidate()]), "hook", NOW, report)))
 
 
 async def test_rows_and_findings_end_when_their_time_is_over(worklist: Worklist, database: str) -> None:
@@ -498,7 +496,7 @@ async def test_rows_and_findings_end_when_their_time_is_over(worklist: Worklist,
     assert found
     assert found.findings is None
     assert await worklist.purge(NOW + timedelta(101), timedelta(100)) == 1
-    assert await rows_of(database, "worklist_row") == []
+    assert rows_of(database, "worklist_row") == []
 
 
 async def test_a_row_that_somebody_works_on_is_kept(worklist: Worklist) -> None:
@@ -515,7 +513,7 @@ async def test_a_patient_can_be_forgotten_with_the_history(worklist: Worklist, d
         await worklist.set_status(row, "contacted", Person("N. N.", "1"), NOW)
     assert await worklist.forget(ANNA) == 1
     assert [patient for patient, _ in await trials_on(worklist)] == ["canary-bert"]
-    assert len(await rows_of(database, "worklist_event")) == 1
+    assert len(rows_of(database, "worklist_event")) == 1
 
 
 async def test_of_two_statuses_at_the_same_moment_one_counts(worklist: Worklist) -> None:
@@ -535,9 +533,9 @@ async def test_the_purge_command_forgets_a_patients_rows(tmp_path: Path, databas
         both = [(ANNA, Reading([a_candidate()])), (BERT, Reading([a_candidate()]))]
         await worklist_of(records, settings).take(both, "hook", NOW - timedelta(days=3650))
     await forgotten(settings, ANNA)
-    assert len(await rows_of(database, "worklist_row")) == 1
+    assert len(rows_of(database, "worklist_row")) == 1
     await purged(settings, timedelta(days=1))
-    assert await rows_of(database, "worklist_row") == []
+    assert rows_of(database, "worklist_row") == []
 
 
 async def test_many_charts_of_one_patient_at_once_all_come_through(database: str) -> None:
@@ -554,7 +552,7 @@ async def test_many_charts_of_one_patient_at_once_all_come_through(database: str
     await asyncio.gather(*said)
     await lists[0].take([(ANNA, kinds[0])], "hook", NOW + timedelta(1))
     assert {trial for _, trial in await trials_on(lists[0])} == set("ABC")
-    assert len(await rows_of(database, "worklist_row")) == 3
+    assert len(rows_of(database, "worklist_row")) == 3
     for worker in workers:
         await worker.close()
 

@@ -50,7 +50,7 @@ def screened(folder: Path, resources: list[Json], trials: Mapping[str, Trial], c
 
 
 def add(folder: Path, out: Path, *more: str, ehr: str = "demo", **given: str) -> Result:
-    settings = {"TRIALCARDS_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/records.db", "TRIALCARDS_SECRET_KEY": SECRET}
+    settings = {"TRIALCARDS_DATABASE_URL": f"sqlite:///{folder}/records.db", "TRIALCARDS_SECRET_KEY": SECRET}
     settings |= {f"TRIALCARDS_{name}": value for name, value in given.items()}
     return CliRunner().invoke(cli, ["worklist", "add", str(out), "--ehr", ehr, "--demo", *more], env=settings)
 

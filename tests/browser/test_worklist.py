@@ -154,7 +154,7 @@ def hospital(tmp_path: Path) -> Iterator[str]:
     with AuthorizationServer(Registered("trialcards"), claims={"groups": ["trial-team"], "name": "N. N."}) as provider:
         port = free_port()
         settings = settings_of(
-            tmp_path, f"sqlite+aiosqlite:///{tmp_path}/records.db", PUBLIC_URL=f"http://127.0.0.1:{port}",
+            tmp_path, f"sqlite:///{tmp_path}/records.db", PUBLIC_URL=f"http://127.0.0.1:{port}",
             OIDC_ISSUER=provider.issuer, OIDC_CLIENT_ID="trialcards", OIDC_GROUPS="trial-team",
             OIDC_PRIVATE_NETWORK="true",
         )  # fmt: skip
