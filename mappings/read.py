@@ -50,6 +50,7 @@ class PatientFacts:
         self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
         self._said: dict[str, bool] = {}
+        self._newest: dict[str, tuple[Result | Episode, ...]] = {}
 
     @property
     def now(self) -> Moment:
@@ -99,11 +100,23 @@ class PatientFacts:
 
     def episodes(self, concept: str) -> tuple[Episode, ...]:
         """Everything on record for the concept that counts, whether over or not, latest start first."""
+        if concept not in self._spoken_of:
+            return ()
         if concept not in self._episodes:
             self._episodes[concept] = _episodes(
                 concept, self._index.episodes.get(concept, ()), self.catalogue, self._index.clock
             )
         return self._episodes[concept]
+
+    def newest_records(self, concept: str) -> tuple[Result | Episode, ...]:
+        """The newest few results and episodes, to help a person judge."""
+        if concept not in self._spoken_of:
+            return ()
+        found = self._newest.get(concept)
+        if found is None:
+            results = self.results(concept).where(lambda result: result.problem is not Reason.MISSING)
+            found = self._newest[concept] = (*results[:_NEWEST], *self.episodes(concept)[:_NEWEST])
+        return found
 
     def allergies(self, concept: str) -> tuple[Episode, ...]:
         """Allergies and intolerances to the concept; they are no exposures."""
@@ -127,6 +140,7 @@ class PatientFacts:
         return SourceReport(name, state, chart.counts.get(name, 0), tuple(sorted(excluded.items())), unreadable)
 
 
+_NEWEST = 3  # records of a concept that are shown beside a question for a person
 _NO_RESULTS: Lazily[Result] = Lazily(())
 
 

@@ -6,7 +6,7 @@ for enrolment. The verdict ladder is `_verdict`, first rung that applies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -46,7 +46,6 @@ _WORTH_LOOKING_AT = (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict
 _NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
 _SILENT = (Reason.MISSING, Reason.STALE)
 _UNREAD = ("failed", "not-requested")
-_SHOWN = 3  # records per concept beside a question for a person
 
 
 def match(
@@ -229,11 +228,11 @@ def _cohort(trial: x.Trial, cohort: x.Cohort, reading: _Reading) -> CohortMatch:
     if complete and not indicated and not facts.person.deceased:
         return CohortMatch(cohort, Verdict.NOT_INDICATED)
     asked = cohort.criteria if indicated or not facts.person.deceased else ()
-    findings = Lazily(reading.findings(trial, asked))
+    found = reading.findings(trial, asked)
+    findings: Sequence[Finding] = Lazily(found) if reading.is_shared else tuple(found)
     verdict = Verdict.NOT_ELIGIBLE if facts.person.deceased else _verdict(trial, cohort, reading, indicated, findings)
-    # Nobody may ever look at them.
-    is_late = reading.is_shared and verdict not in _WORTH_LOOKING_AT
-    return CohortMatch(cohort, verdict, findings if is_late else tuple(findings))
+    # Of the others nobody may ever look at them.
+    return CohortMatch(cohort, verdict, tuple(findings) if verdict in _WORTH_LOOKING_AT else findings)
 
 
 def _on_record(gate: x.Expression, facts: PatientFacts) -> bool:
@@ -322,7 +321,7 @@ def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
     guard = answer(criterion.only_if, facts) if criterion.only_if else None
     shown = _shown(criterion.shows, facts)
     if guard and guard.truth is False:
-        return Finding(criterion, Outcome.NOT_APPLICABLE, evidence=guard.evidence)
+        return Finding(criterion, Outcome.NOT_APPLICABLE, evidence=_each_once(guard.evidence))
     found = answer(criterion.asks, facts)
     if criterion.kind == "exclusion":
         found = negate(found)
@@ -330,7 +329,7 @@ def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
         # It may not apply: neither met nor missed until the guard is known.
         pieces = (*guard.still_open, *found.still_open)
         found = Answer(None, evidence=(*guard.evidence, *found.evidence), still_open=pieces)
-    evidence = tuple(dict.fromkeys((*found.evidence, *shown)))
+    evidence = _each_once((*found.evidence, *shown))
     if found.truth is None:
         reason = next((piece.reason for piece in found.still_open if piece.reason), None)
         outcome = Outcome.UNKNOWN if reason else Outcome.NEEDS_HUMAN
@@ -349,13 +348,23 @@ def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
     )
 
 
+def _each_once(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    return evidence if len(evidence) < 2 else tuple(dict.fromkeys(evidence))
+
+
 def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
     """What the chart says about an expression."""
-    match expression:
+    match expression:  # the most frequent first
+        case x.Condition():
+            return answer_condition(expression, facts)
+        case x.Value():
+            return answer_value(expression, facts)
         case x.All():
             return all_of([answer(part, facts) for part in expression.parts])
         case x.AnyOf():
             return any_of([answer(part, facts) for part in expression.parts])
+        case x.Treatment():
+            return answer_treatment(expression, facts)
         case x.Not():
             return negate(answer(expression.part, facts))
         case x.AtLeast():
@@ -364,14 +373,8 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
             return _answer_age(expression, facts)
         case x.SexIs():
             return _answer_sex(expression, facts)
-        case x.Value():
-            return answer_value(expression, facts)
         case x.Change():
             return answer_change(expression, facts)
-        case x.Condition():
-            return answer_condition(expression, facts)
-        case x.Treatment():
-            return answer_treatment(expression, facts)
         case x.Judgement():
             evidence = _shown(expression.evidence, facts)
             return Answer(None, evidence, still_open=(Open(expression, None, expression.question, evidence),))
@@ -383,11 +386,7 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
 
 def _shown(concepts: Iterable[str], facts: PatientFacts) -> tuple[Evidence, ...]:
     """The newest records of these concepts, to help a person judge."""
-    found: list[Evidence] = []
-    for concept in concepts:
-        results = facts.results(concept).where(lambda r: r.problem is not Reason.MISSING)
-        found += [*results[:_SHOWN], *facts.episodes(concept)[:_SHOWN]]
-    return tuple(found)
+    return tuple(record for concept in concepts for record in facts.newest_records(concept))
 
 
 def _answer_sex(leaf: x.SexIs, facts: PatientFacts) -> Answer:

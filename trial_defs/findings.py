@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from mappings.facts import Episode, Reason, Result, SourceReport
@@ -84,8 +85,7 @@ class Open(Struct, frozen=True, gc=False):
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What the chart says about one criterion."""
 
     criterion: Criterion
@@ -100,8 +100,8 @@ class Finding:
     turns_on: date | None = None  # the day on which time alone changes a settled outcome, if it does
     stale_on: date | None = None  # the day on which a met result stops speaking for today
     attested: Attestation | None = None  # the answer that settled it, where its basis is ATTESTED
-    # What was made of it (its JSON, its words), by whoever made it, so that it is made once; part of no comparison.
-    kept: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # What was made of it (its JSON, its words), by whoever made it, so that it is made once.
+    kept: dict[object, Any] = msgspec.field(default_factory=dict)
 
     def of(self, criterion: Criterion) -> Finding:
         """The same about a criterion that asks the same, with another id, place or wording."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from trial_defs.findings import Basis, Evidence, Margin, Open
 class Answer(Struct, frozen=True, gc=False):
     """`truth` True, False or None (open). A settled answer has a basis; an open one says what is open.
 
+    The same piece of evidence may stand in it twice, where two parts rest on it.
     `soft`: a settled truth that tolerance or time may turn; `turns_on`: the day on which time alone turns it.
     `stale_on`: the day on which its evidence stops speaking for today.
     """
@@ -100,7 +102,7 @@ def _all_false(answers: Sequence[Answer]) -> Answer:
     days = [a.turns_on for a in answers]
     return Answer(
         False,
-        evidence=_union(answers),
+        evidence=_all_evidence(answers),
         basis=_weakest(answers),
         margin=_tightest(answers),
         decided_by=_deciders(answers),
@@ -113,7 +115,7 @@ def _all_false(answers: Sequence[Answer]) -> Answer:
 def _all_true(answers: Sequence[Answer]) -> Answer:
     return Answer(
         True,
-        evidence=_union(answers),
+        evidence=_all_evidence(answers),
         basis=_weakest(answers),
         margin=_tightest(answers),
         decided_by=_deciders(answers),
@@ -124,12 +126,14 @@ def _all_true(answers: Sequence[Answer]) -> Answer:
 
 
 def _open(answers: Sequence[Answer]) -> Answer:
+    if len(answers) == 1:
+        return Answer(None, answers[0].evidence, still_open=answers[0].still_open)
     pieces = tuple(dict.fromkeys(piece for a in answers for piece in a.still_open))
-    return Answer(None, evidence=_union(answers), still_open=pieces)
+    return Answer(None, _all_evidence(answers), still_open=pieces)
 
 
-def _union(answers: Sequence[Answer]) -> tuple[Evidence, ...]:
-    return tuple(dict.fromkeys(piece for a in answers for piece in a.evidence))
+def _all_evidence(answers: Sequence[Answer]) -> tuple[Evidence, ...]:
+    return tuple(chain.from_iterable(a.evidence for a in answers))
 
 
 def _deciders(answers: Sequence[Answer]) -> tuple[Expression, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date
 from decimal import Decimal
 from typing import Any
@@ -157,7 +156,7 @@ def test_a_missed_limit_says_by_how_much_and_when_time_helps() -> None:
     found = (a_result("platelets", "20", "10*9/L"),)
     finding = Finding(a_criterion(leaf), Outcome.NOT_MET, Basis.RECORDED, None, found, margin, (), (leaf,))
     assert explanation(finding, TITLES) == "Platelets 20 × 10⁹/L on 2026-10-20, 5 below the limit of 25"
-    turning = replace(finding, turns_on=date(2027, 1, 2))
+    turning = structs.replace(finding, turns_on=date(2027, 1, 2))
     assert explanation(turning, TITLES).endswith("; passes with time on 2027-01-02")
 
 
