@@ -147,7 +147,7 @@ class _Maker:
             "summary": summary_of(trial, cohort, self.titles),
             "indicator": "info",
             "source": source_of(trial.trial),
-            "detail": detail_of(self.match, trial, self.catalogue, self.titles),
+            "detail": detail_of(self.match, trial, cohort, self.catalogue, self.titles),
             "suggestions": suggestions,
             "selectionBehavior": "any",
             "overrideReasons": OVERRIDES,
@@ -231,13 +231,12 @@ def summary_of(trial: TrialMatch, cohort: CohortMatch, titles: Titles) -> str:
 
 
 def _next(cohort: CohortMatch, titles: Titles) -> str:
-    outcomes = [finding.outcome for finding in cohort.findings]
-    unknown, judged = outcomes.count(Outcome.UNKNOWN), outcomes.count(Outcome.NEEDS_HUMAN)
+    unknown, judged = cohort.of(Outcome.UNKNOWN), len(cohort.of(Outcome.NEEDS_HUMAN))
     match cohort.verdict:
         case Verdict.NEAR_MISS:
             return _gap(cohort, titles)
         case Verdict.POSSIBLY_ELIGIBLE:
-            return _count_open([f for f in cohort.findings if f.outcome is Outcome.UNKNOWN])
+            return _count_open(unknown)
         case _ if unknown or judged:
             return f"nothing missing, {counted(judged, 'point')} for you to judge"
         case _:
@@ -253,7 +252,7 @@ def _count_open(unknown: Sequence[Finding]) -> str:
 
 
 def _gap(cohort: CohortMatch, titles: Titles) -> str:
-    missed = [f for f in cohort.findings if f.outcome is Outcome.NOT_MET]
+    missed = cohort.of(Outcome.NOT_MET)
     names = dict.fromkeys(short_title(subject_words(leaf, titles)) for f in missed for leaf in f.decided_by[:1])
     what = " and ".join(names) or counted(len(missed), "criterion")
     return f"{what}, may fit from {cohort.recheck_on}" if cohort.recheck_on else f"{what} just outside the limit"

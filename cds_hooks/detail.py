@@ -57,16 +57,20 @@ class Section:
 
 def best_cohort(trial: TrialMatch, catalogue: Catalogue) -> CohortMatch:
     """The cohort that the card is about: best verdict, then least work left, then the order of the text."""
-    return min(trial.cohorts, key=lambda c: (RANK[c.verdict], effort_of(c, catalogue)))
+    rank = min(RANK[cohort.verdict] for cohort in trial.cohorts)
+    best = [cohort for cohort in trial.cohorts if RANK[cohort.verdict] == rank]
+    return best[0] if len(best) == 1 else min(best, key=lambda cohort: effort_of(cohort, catalogue))
 
 
-def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Titles) -> str:
-    """The detail of one trial's card. Concepts go by their abbreviations here; the explanation page spells them out."""
+def detail_of(match: Match, trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, titles: Titles) -> str:
+    """The detail of one trial's card, about that cohort.
+
+    Concepts go by their abbreviations here; the explanation page spells them out.
+    """
 
     def brief(concept: str) -> str:
         return short_title(titles(concept))
 
-    cohort = best_cohort(trial, catalogue)
     opening = [verdict_line(cohort), status_line(match, trial)]
     sections = [
         *_in_the_way(cohort, brief),
@@ -74,7 +78,7 @@ def detail_of(match: Match, trial: TrialMatch, catalogue: Catalogue, titles: Tit
         *_to_judge(cohort, brief),
         *_answered(cohort, brief),
         *_met(match, cohort, brief),
-        *_to_confirm(cohort, brief),
+        *_to_confirm(cohort, titles),
         *_steps(cohort, brief),
         *_other_cohorts(trial, cohort),
         *_reading(match, trial, cohort),
@@ -103,7 +107,7 @@ def more_detail(trials: Iterable[TrialMatch]) -> str:
 
 
 def verdict_line(cohort: CohortMatch) -> str:
-    counts = {outcome: sum(f.outcome is outcome for f in cohort.findings) for outcome in Outcome}
+    counts = {outcome: len(cohort.of(outcome)) for outcome in Outcome}
     asked = len(cohort.findings) - counts[Outcome.NOT_APPLICABLE]
     parts = [f"{counts[Outcome.MET]} of {counted(asked, 'criterion')} met"]
     if counts[Outcome.NOT_MET]:
@@ -123,7 +127,7 @@ def status_line(match: Match, trial: TrialMatch) -> str:
 
 
 def _in_the_way(cohort: CohortMatch, titles: Titles) -> list[Section]:
-    missed = [f for f in cohort.findings if f.outcome is Outcome.NOT_MET]
+    missed = cohort.of(Outcome.NOT_MET)
     lines = [_missed_line(finding, titles) for finding in missed]
     if cohort.recheck_on:
         lines.append(f"Look again on {cohort.recheck_on}: from then on these may be met")
@@ -140,12 +144,13 @@ def _missed_line(finding: Finding, titles: Titles) -> str:
 def _missing(trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, titles: Titles) -> list[Section]:
     """Tests that bring what is missing, then what only somebody can say."""
     needs = needs_of([TrialMatch(trial.trial, cohort.verdict, (cohort,))], catalogue)
-    pieces = _merged(p for f in _unknown(cohort) for p in f.still_open if p.reason)
+    unknown = cohort.of(Outcome.UNKNOWN)
+    pieces = _merged(p for f in unknown for p in f.still_open if p.reason)
     by_concept = {concept: piece for piece in reversed(pieces) for concept in concepts_of_open(piece)}
     lines = [_need_line(need, by_concept, titles) for need in needs]
     settled = {criterion for need in needs for _, _, criterion in need.settles}
     asked = _merged(
-        p for f in _unknown(cohort) for p in f.still_open if p.reason
+        p for f in unknown for p in f.still_open if p.reason
         if not (f.criterion.id in settled and any(orderable(c, catalogue) for c in concepts_of_open(p)))
     )  # fmt: skip
     lines += [markdown(open_words(p, titles), _LINE) for p in asked]
@@ -157,8 +162,9 @@ def _merged(pieces: Iterable[Open]) -> list[Open]:
     found: dict[tuple[object, ...], Open] = {}
     for piece in pieces:
         key = (type(piece.leaf), x.concepts_of(piece.leaf), piece.reason)
-        notes = dict.fromkeys(note for note in (found[key].note if key in found else None, piece.note) if note)
-        found[key] = replace(found.get(key, piece), note="; ".join(notes) or None)
+        first = found.setdefault(key, piece)
+        if piece.note and piece.note != first.note:
+            found[key] = replace(first, note=f"{first.note}; {piece.note}" if first.note else piece.note)
     return list(found.values())
 
 
@@ -171,20 +177,25 @@ def _need_line(need: Need, pieces: Mapping[str, Open], titles: Titles) -> str:
     return markdown(f"{what} – {need.order.how.replace('-', ' ')}", _LINE)
 
 
-def _unknown(cohort: CohortMatch) -> list[Finding]:
-    return [f for f in cohort.findings if f.outcome is Outcome.UNKNOWN]
-
-
 def _to_confirm(cohort: CohortMatch, titles: Titles) -> list[Section]:
-    presumed = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.PRESUMED]
-    names = [_absent_words(leaf, titles) for finding in presumed for leaf in _silent_leaves(finding)]
+    presumed = [f for f in cohort.of(Outcome.MET) if f.basis is Basis.PRESUMED]
+    names = [name for finding in presumed for name in _absent(finding, titles)]
     lines = [markdown_of_ours(name, 80) for name in dict.fromkeys(names)]
     return [Section("Please confirm: no record, taken as absent", lines, most=60, inline=True)]
 
 
+def _absent(finding: Finding, titles: Titles) -> Sequence[str]:
+    """What a presumed answer takes to be absent; said once for a finding, which is mostly one of silence."""
+    key = ("absent", titles)
+    names: Sequence[str] | None = finding.kept.get(key)
+    if names is None:
+        names = finding.kept[key] = [_absent_words(leaf, titles) for leaf in _silent_leaves(finding)]
+    return names
+
+
 def _absent_words(leaf: x.Expression, titles: Titles) -> str:
     """What is not on record; beside diagnoses that the text excepts, such as the trial's own, it is another one."""
-    name = subject_words(leaf, titles)
+    name = subject_words(leaf, lambda concept: short_title(titles(concept)))
     if not isinstance(leaf, x.Condition) or not leaf.excepting:
         return name
     return f"Other {name[0].lower()}{name[1:]}" if name[1:2].islower() else f"Other {name}"
@@ -199,7 +210,7 @@ def _silent_leaves(finding: Finding) -> list[x.Expression]:
 
 def _to_judge(cohort: CohortMatch, titles: Titles) -> list[Section]:
     """The questions first, then what the patient has to agree to."""
-    pieces = [p for f in cohort.findings if f.outcome is Outcome.NEEDS_HUMAN for p in f.still_open]
+    pieces = [p for f in cohort.of(Outcome.NEEDS_HUMAN) for p in f.still_open]
     questions = [p.leaf.question for p in pieces if isinstance(p.leaf, x.Judgement)]
     entries = [open_words(p, titles) for p in pieces if not isinstance(p.leaf, x.Judgement | x.Consent)]
     steps = [p.leaf.step for p in pieces if isinstance(p.leaf, x.Consent)]
@@ -211,7 +222,7 @@ def _to_judge(cohort: CohortMatch, titles: Titles) -> list[Section]:
 
 def _answered(cohort: CohortMatch, titles: Titles) -> list[Section]:
     """What a person has answered, each with its criterion."""
-    answered = [f for f in cohort.findings if f.outcome is Outcome.MET and f.basis is Basis.ATTESTED]
+    answered = [f for f in cohort.of(Outcome.MET) if f.basis is Basis.ATTESTED]
     lines = [f"{shortened(f.criterion.text, 130)}: {settled_words(f, titles)}" for f in answered]
     return [Section("Answered by a person", [markdown(line, _LINE) for line in lines], most=6)]
 
@@ -220,7 +231,7 @@ def _met(match: Match, cohort: CohortMatch, titles: Titles) -> list[Section]:
     """The evidence that carries the match: recorded, inclusion first; with a clock where it soon expires."""
     today = match.as_of.date()
     of_the_chart = (Basis.RECORDED, Basis.DERIVED)
-    met = [f for f in cohort.findings if f.outcome is Outcome.MET and f.evidence and f.basis in of_the_chart]
+    met = [f for f in cohort.of(Outcome.MET) if f.evidence and f.basis in of_the_chart]
     met.sort(key=lambda f: (f.criterion.kind != "inclusion", _weight(f)))
     lines = []
     told: set[tuple[str, str]] = set()
@@ -267,8 +278,7 @@ def _other_cohorts(trial: TrialMatch, best: CohortMatch) -> list[Section]:
 
 
 def _cohort_line(cohort: CohortMatch) -> str:
-    missed = sum(f.outcome is Outcome.NOT_MET for f in cohort.findings)
-    unknown = len(_unknown(cohort))
+    missed, unknown = len(cohort.of(Outcome.NOT_MET)), len(cohort.of(Outcome.UNKNOWN))
     counts = [f"{n} {word}" for n, word in ((missed, "not met"), (unknown, "open")) if n]
     said = f" ({', '.join(counts)})" if counts else ""
     return f"{markdown(cohort.cohort.title, 80)}: {VERDICTS[cohort.verdict]}{said}"

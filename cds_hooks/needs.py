@@ -88,9 +88,8 @@ def what_next(trials: Iterable[TrialMatch], catalogue: Catalogue) -> tuple[Need,
 def _waiting(trials: Iterable[TrialMatch]) -> Iterator[tuple[Place, Finding]]:
     for trial in trials:
         for cohort in worth_a_card(trial):
-            for finding in cohort.findings:
-                if finding.outcome is Outcome.UNKNOWN:
-                    yield (trial.trial.id, cohort.cohort.id, finding.criterion.id), finding
+            for finding in cohort.of(Outcome.UNKNOWN):
+                yield (trial.trial.id, cohort.cohort.id, finding.criterion.id), finding
 
 
 def _fewest(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> dict[Key, Need]:
@@ -101,7 +100,9 @@ def _fewest(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> d
     for place, question in asked:
         for key, (order, concept) in question.given(certain).items():
             certain.add(key)
-            need = needs.setdefault(key, Need(order))
+            need = needs.get(key)
+            if need is None:
+                need = needs[key] = Need(order)
             need.concepts[concept] = None
             need.settles.add(place)
     return needs
@@ -115,76 +116,91 @@ def _question(finding: Finding, catalogue: Catalogue) -> _Question:
     key = ("question", catalogue.hash)
     question: _Question | None = finding.kept.get(key)
     if question is None:
-        question = finding.kept[key] = _Question(finding.criterion, finding.still_open, catalogue)
+        question = finding.kept[key] = _Question.of(finding, catalogue)
     return question
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _OneOf:
+    """Alternatives, of which one is enough."""
+
+    parts: Sequence[_Tests]
+
+
+@dataclass(frozen=True, slots=True)
+class _Each:
+    parts: Sequence[_Tests]
+
+
+_Tests = Orders | _OneOf | _Each
+
+
+@dataclass(frozen=True, slots=True)
 class _Question:
-    """An unknown criterion, and the tests that would answer it."""
+    """An unknown criterion: the tests that would answer it."""
 
-    criterion: x.Criterion
-    still_open: Sequence[Open]
-    catalogue: Catalogue
-    open_leaves: dict[x.Expression, list[Open]] = field(init=False)
-    without_alternative: Orders = field(init=False)
-    _has_alternatives: bool = field(init=False, default=False)
+    tests: _Tests
+    without_alternative: Orders
 
-    def __post_init__(self) -> None:
-        self.open_leaves = {}
-        for piece in self.still_open:
-            self.open_leaves.setdefault(piece.leaf, []).append(piece)
-        self.without_alternative = self._orders(None)
+    @staticmethod
+    def of(finding: Finding, catalogue: Catalogue) -> _Question:
+        by_leaf: dict[x.Expression, Orders] = {}
+        for piece in finding.still_open:
+            if orders := _orders_of(piece, catalogue):
+                by_leaf[piece.leaf] = {**by_leaf.get(piece.leaf, {}), **orders}
+        tests = _tests_of_criterion(finding.criterion, by_leaf) if len(by_leaf) > 1 else _each(list(by_leaf.values()))
+        return _Question(tests, _chosen(tests, None))
 
     def given(self, planned: Collection[Key]) -> Orders:
         """The tests that answer it, given those that are planned."""
-        return self._orders(planned) if self._has_alternatives else self.without_alternative
+        return _chosen(self.tests, planned)
 
-    def _orders(self, planned: Collection[Key] | None) -> Orders:
-        """The tests that answer it, given those that are planned; with None only those without any alternative."""
-        criterion = self.criterion
-        found = dict(self._of(criterion.asks, criterion.kind == "inclusion", planned))
-        # A guard that is open must be known, whichever way it comes out.
-        for leaf in x.leaves_of(criterion.only_if) if criterion.only_if else ():
-            found |= self._of(leaf, True, planned)
-        return found
 
-    def _of(self, expression: x.Expression, wanted: bool, planned: Collection[Key] | None) -> Orders:
-        """What brings `expression` to the wanted truth, if it all comes out well."""
-        match expression:
-            case x.Not():
-                return self._of(expression.part, not wanted, planned)
-            case x.All() | x.AnyOf():
-                waiting = [part for part in expression.parts if self._is_open(part)]
-                parts = [self._of(part, wanted, planned) for part in waiting]
-                one_is_enough = isinstance(expression, x.AnyOf) is wanted
-                return self._one_of(parts, planned) if one_is_enough and len(parts) > 1 else _union(parts)
-            case x.AtLeast():
-                return _union([self._of(part, wanted, planned) for part in expression.parts])
-            case _:
-                return self._of_leaf(expression)
+def _orders_of(piece: Open, catalogue: Catalogue) -> Orders:
+    orders = [(orderable(concept, catalogue), concept) for concept in concepts_of_open(piece)]
+    return {_key(order): (order, concept) for order, concept in orders if order}
 
-    def _of_leaf(self, leaf: x.Expression) -> Orders:
-        pieces = self.open_leaves.get(leaf, ())
-        found: dict[Key, tuple[Orderable, str]] = {}
-        for concept in (c for piece in pieces for c in concepts_of_open(piece)):
-            if order := orderable(concept, self.catalogue):
-                found[_key(order)] = (order, concept)
-        return found
 
-    def _is_open(self, expression: x.Expression) -> bool:
-        return any(leaf in self.open_leaves for leaf in x.leaves_of(expression))
+def _tests_of_criterion(criterion: x.Criterion, by_leaf: Mapping[x.Expression, Orders]) -> _Tests:
+    # A guard that is open must be known, whichever way it comes out.
+    guard = x.leaves_of(criterion.only_if) if criterion.only_if else ()
+    asked = _tests(criterion.asks, criterion.kind == "inclusion", by_leaf)
+    return _each([asked, *(by_leaf.get(leaf, {}) for leaf in guard)])
 
-    def _one_of(self, parts: list[Orders], planned: Collection[Key] | None) -> Orders:
-        self._has_alternatives = True
-        able = [part for part in parts if part]
-        if planned is None:
+
+def _tests(expression: x.Expression, wanted: bool, by_leaf: Mapping[x.Expression, Orders]) -> _Tests:
+    """What brings `expression` to the wanted truth, if it all comes out well."""
+    match expression:
+        case x.Not():
+            return _tests(expression.part, not wanted, by_leaf)
+        case x.All() | x.AnyOf():
+            parts = [tests for part in expression.parts if (tests := _tests(part, wanted, by_leaf))]
+            one_is_enough = isinstance(expression, x.AnyOf) is wanted
+            return _OneOf(parts) if one_is_enough and len(parts) > 1 else _each(parts)
+        case x.AtLeast():
+            return _each([_tests(part, wanted, by_leaf) for part in expression.parts])
+        case _:
+            return by_leaf.get(expression, {})
+
+
+def _each(parts: Sequence[_Tests]) -> _Tests:
+    if all(isinstance(part, dict) for part in parts):
+        return _chosen(_Each(parts), None)
+    return parts[0] if len(parts) == 1 else _Each(parts)
+
+
+def _chosen(tests: _Tests, planned: Collection[Key] | None) -> Orders:
+    """Of alternatives those that add the least to what is planned; with None only what is needed in any case."""
+    match tests:
+        case _Each():
+            return {key: order for part in tests.parts for key, order in _chosen(part, planned).items()}
+        case _OneOf():
+            able = [orders for part in tests.parts if (orders := _chosen(part, planned))]
+            if planned is not None:
+                return min(able, key=lambda orders: _added_effort(orders, planned), default={})
             return {key: able[0][key] for key in able[0] if all(key in part for part in able)} if able else {}
-        return min(able, key=lambda part: _added_effort(part, planned), default={})
-
-
-def _union(parts: Iterable[Orders]) -> Orders:
-    return {key: order for part in parts for key, order in part.items()}
+        case _:
+            return tests
 
 
 def _added_effort(orders: Orders, planned: Collection[Key]) -> tuple[int, int]:
@@ -234,16 +250,13 @@ def worth_a_card(trial: TrialMatch) -> list[CohortMatch]:
 
 def effort_of(cohort: CohortMatch, catalogue: Catalogue) -> int:
     """What it costs to settle everything open in a cohort: each test once, each question once."""
-    total = 0
+    asked = len(cohort.of(Outcome.NEEDS_HUMAN))
     tests: dict[str, int] = {}
-    for finding in cohort.findings:
-        if finding.outcome is Outcome.NEEDS_HUMAN:
-            total += EFFORT["ask"]
-        elif finding.outcome is Outcome.UNKNOWN:
-            known = _tests_of(finding, catalogue)
-            tests |= known
-            total += 0 if known else EFFORT["ask"]
-    return total + sum(tests.values())
+    for finding in cohort.of(Outcome.UNKNOWN):
+        known = _tests_of(finding, catalogue)
+        tests |= known
+        asked += not known
+    return asked * EFFORT["ask"] + sum(tests.values())
 
 
 def _tests_of(finding: Finding, catalogue: Catalogue) -> Mapping[str, int]:

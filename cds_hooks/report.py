@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -65,67 +64,78 @@ def _source(source: SourceReport) -> Json:
 def trial_entry(match: TrialMatch, titles: Titles, *, indicated_only: bool = False) -> Json:
     """One entry of `trials[]`; with `indicated_only` without the cohorts whose disease is not on record."""
     cohorts = [c for c in match.cohorts if not (indicated_only and c.verdict is Verdict.NOT_INDICATED)]
+    entries = _Entries(titles)
     return {
         "trial": match.trial.id,
         "title": match.trial.title,
         "definition": {"version": match.trial.version, "hash": match.trial.hash},
         "verdict": match.verdict.value,
-        "cohorts": [_cohort(cohort, titles) for cohort in cohorts],
+        "cohorts": [_cohort(cohort, entries) for cohort in cohorts],
     }
 
 
-def _cohort(match: CohortMatch, titles: Titles) -> Json:
-    found = Counter(finding.outcome for finding in match.findings)
+def _cohort(match: CohortMatch, entries: _Entries) -> Json:
     return {
         "cohort": match.cohort.id,
         "verdict": match.verdict.value,
         "counts": {
-            "met": found[Outcome.MET],
-            "notMet": found[Outcome.NOT_MET],
-            "unknown": found[Outcome.UNKNOWN],
-            "needsHuman": found[Outcome.NEEDS_HUMAN],
-            "notApplicable": found[Outcome.NOT_APPLICABLE],
+            "met": len(match.of(Outcome.MET)),
+            "notMet": len(match.of(Outcome.NOT_MET)),
+            "unknown": len(match.of(Outcome.UNKNOWN)),
+            "needsHuman": len(match.of(Outcome.NEEDS_HUMAN)),
+            "notApplicable": len(match.of(Outcome.NOT_APPLICABLE)),
         },
         "recheckOn": match.recheck_on.isoformat() if match.recheck_on else None,
-        "criteria": [_kept_criterion(finding, titles) for finding in match.findings],
+        "criteria": [entries.of(finding) for finding in match.findings],
     }
 
 
-def _kept_criterion(finding: Finding, titles: Titles) -> Json:
-    """The entry of one finding, made once: cohorts share findings, and card and report say the same. Never changed."""
-    key = ("entry", titles)
-    entry: Json | None = finding.kept.get(key)
-    if entry is None:
-        entry = finding.kept[key] = _of_another(finding, titles) or _criterion(finding, titles)
-    return entry
+class _Entries:
+    """The entries of findings, each made once: cohorts share findings, and card and report say the same."""
 
+    def __init__(self, titles: Titles) -> None:
+        self._titles = titles
+        self._key = ("entry", titles)
+        self._evidence: dict[int, Json] = {}  # by identity: one record speaks for many criteria
 
-def _of_another(finding: Finding, titles: Titles) -> Json | None:
-    """The entry of a finding that was made from one about another criterion, where its words do not stand in it."""
-    alike: Finding | None = finding.kept.get(ALIKE)
-    criterion = finding.criterion
-    if alike is None or alike.criterion.step != criterion.step or finding.outcome is Outcome.NEEDS_HUMAN:
-        return None
-    own = {"id": criterion.id, "source": criterion.source, "text": criterion.text}
-    return _kept_criterion(alike, titles) | own
+    def of(self, finding: Finding) -> Json:
+        """Never to be changed."""
+        entry: Json | None = finding.kept.get(self._key)
+        if entry is None:
+            entry = finding.kept[self._key] = self._of_another(finding) or self._criterion(finding)
+        return entry
 
+    def _of_another(self, finding: Finding) -> Json | None:
+        """The entry of a finding that was made from one about another criterion, where its words do not stand in it."""
+        alike: Finding | None = finding.kept.get(ALIKE)
+        criterion = finding.criterion
+        if alike is None or alike.criterion.step != criterion.step or finding.outcome is Outcome.NEEDS_HUMAN:
+            return None
+        own = {"id": criterion.id, "source": criterion.source, "text": criterion.text}
+        return self.of(alike) | own
 
-def _criterion(finding: Finding, titles: Titles) -> Json:
-    criterion = finding.criterion
-    settled = finding.outcome in (Outcome.MET, Outcome.NOT_MET)
-    return {
-        "id": criterion.id,
-        "kind": criterion.kind,
-        "source": criterion.source,
-        "text": criterion.text,
-        "concepts": list(criterion.concepts),
-        "outcome": finding.outcome.value,
-        "basis": finding.basis.value if finding.basis and settled else None,
-        "reason": finding.reason.value if finding.reason and finding.outcome is Outcome.UNKNOWN else None,
-        "explanation": explanation(finding, titles),
-        "margin": _margin(finding.margin) if finding.margin and settled else None,
-        "evidence": [_evidence(each) for each in _with_inputs(finding.evidence)],
-    }
+    def _criterion(self, finding: Finding) -> Json:
+        criterion = finding.criterion
+        settled = finding.outcome in (Outcome.MET, Outcome.NOT_MET)
+        return {
+            "id": criterion.id,
+            "kind": criterion.kind,
+            "source": criterion.source,
+            "text": criterion.text,
+            "concepts": list(criterion.concepts),
+            "outcome": finding.outcome.value,
+            "basis": finding.basis.value if finding.basis and settled else None,
+            "reason": finding.reason.value if finding.reason and finding.outcome is Outcome.UNKNOWN else None,
+            "explanation": explanation(finding, self._titles),
+            "margin": _margin(finding.margin) if finding.margin and settled else None,
+            "evidence": [self._piece(each) for each in _with_inputs(finding.evidence)],
+        }
+
+    def _piece(self, evidence: Evidence) -> Json:
+        said = self._evidence.get(id(evidence))
+        if said is None:
+            said = self._evidence[id(evidence)] = _evidence(evidence)
+        return said
 
 
 def _margin(margin: Margin) -> Json:

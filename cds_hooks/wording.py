@@ -16,7 +16,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from cds_hooks.safe_text import plain
-from mappings.catalogue import Catalogue, Concept
+from mappings.catalogue import Catalogue, id_in_words
 from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Result
 from mappings.times import Moment, Period
 from trial_defs import expressions as x
@@ -30,30 +30,11 @@ _MOST_EXCEPTIONS = 3  # exceptions of a diagnosis that are named
 
 
 def titles_of(catalogue: Catalogue | None) -> Titles:
-    """The catalogue's titles; for a concept that it does not have, its id in words."""
-    return _Titles(catalogue.concepts if catalogue else {})
+    """The catalogue's titles; for a concept that it does not have, its id in words.
 
-
-class _Titles:
-    """Equal for the same catalogue, so that what was said with them can be kept under them."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self, known: Mapping[str, Concept]) -> None:
-        self._known = known
-
-    def __call__(self, concept: str) -> str:
-        entry = self._known.get(concept)
-        if entry is not None:
-            return entry.title
-        words = concept.replace("-", " ")
-        return words[:1].upper() + words[1:]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Titles) and self._known is other._known
-
-    def __hash__(self) -> int:
-        return id(self._known)
+    Equal for the same catalogue, so that what was said with them can be kept under them.
+    """
+    return catalogue.title if catalogue else id_in_words
 
 
 @lru_cache(maxsize=4096)

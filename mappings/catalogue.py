@@ -193,6 +193,11 @@ class Catalogue:
     def _systems(self) -> frozenset[str]:
         return frozenset(system for system, _ in (*self.by_code, *self.by_prefix))
 
+    def title(self, concept: str) -> str:
+        """The name that a clinician knows it by; of a concept that stands nowhere its id in words."""
+        entry = self.concepts.get(concept)
+        return entry.title if entry else id_in_words(concept)
+
     def where(self, concept: str) -> tuple[ResourceType, ...]:
         """The resource types that must have been read completely before silence says anything."""
         found = self._where.get(concept)
@@ -206,6 +211,11 @@ class Catalogue:
     def ancestors(self, concept: str) -> tuple[str, ...]:
         """The concept itself and every concept that includes it."""
         return _ancestors(concept, _parents(self.concepts))
+
+
+def id_in_words(concept: str) -> str:
+    words = concept.replace("-", " ")
+    return words[:1].upper() + words[1:]
 
 
 @lru_cache(maxsize=512)

@@ -191,6 +191,8 @@ def concepts_of(expression: Expression) -> tuple[str, ...]:
     match expression:
         case Value() | Change():
             return (expression.concept,)
+        case Condition(excepting=()):
+            return (expression.concept,)
         case Condition():
             found: Iterable[str] = (expression.concept, *expression.excepting)
         case Treatment():

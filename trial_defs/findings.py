@@ -132,6 +132,14 @@ class CohortMatch:
     verdict: Verdict
     findings: Sequence[Finding] = ()
     recheck_on: date | None = None
+    _sorted: dict[Outcome, list[Finding]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def of(self, outcome: Outcome) -> Sequence[Finding]:
+        """The findings with that outcome."""
+        if not self._sorted:
+            for finding in self.findings:
+                self._sorted.setdefault(finding.outcome, []).append(finding)
+        return self._sorted.get(outcome, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,15 +120,15 @@ def _withheld(whole: Match, found: Match) -> dict[str, Left]:
 
 
 def _candidate(found: TrialMatch, titles: Titles) -> Candidate:
-    best = min((cohort for cohort in found.cohorts if cohort.verdict is found.verdict), key=_least_left)
-    counts = _counts(best)
+    best = min((cohort for cohort in found.cohorts if cohort.verdict is found.verdict), key=_left)
+    not_met, unknown, needs_human = _left(best)
     return Candidate(
         trial=found.trial.id,
         verdict=found.verdict,
         cohort=best.cohort.id,
-        not_met=counts[Outcome.NOT_MET],
-        unknown=counts[Outcome.UNKNOWN],
-        needs_human=counts[Outcome.NEEDS_HUMAN],
+        not_met=not_met,
+        unknown=unknown,
+        needs_human=needs_human,
         recheck_on=best.recheck_on,
         definition_version=found.trial.version,
         definition_hash=found.trial.hash,
@@ -137,14 +137,9 @@ def _candidate(found: TrialMatch, titles: Titles) -> Candidate:
     )
 
 
-def _counts(cohort: CohortMatch) -> dict[Outcome, int]:
-    outcomes = [finding.outcome for finding in cohort.findings]
-    return {outcome: outcomes.count(outcome) for outcome in Outcome}
-
-
-def _least_left(cohort: CohortMatch) -> tuple[int, int, int]:
-    counts = _counts(cohort)
-    return counts[Outcome.NOT_MET], counts[Outcome.UNKNOWN], counts[Outcome.NEEDS_HUMAN]
+def _left(cohort: CohortMatch) -> tuple[int, int, int]:
+    """What is not met, unknown, and for a person to judge."""
+    return len(cohort.of(Outcome.NOT_MET)), len(cohort.of(Outcome.UNKNOWN)), len(cohort.of(Outcome.NEEDS_HUMAN))
 
 
 def _not_settled(cohorts: Iterable[Json]) -> list[Json]:
