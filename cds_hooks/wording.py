@@ -175,6 +175,8 @@ def _doubt(episode: Episode) -> str:
     match episode.certainty:
         case Certainty.CONFIRMED:
             return ", in remission" if episode.remission else ""
+        case Certainty.IN_REMISSION:
+            return ", in remission"
         case Certainty.PROVISIONAL:
             return ", provisional"
         case Certainty.TEXT_ONLY:

@@ -122,6 +122,10 @@ class Concept(_Entry):
     detection: bool = False  # a viral load: any number above zero is positive, "< n" decides nothing
     current_for: PeriodText | None = None  # how long a result speaks for today
     lasts_at_most: PeriodText | None = None  # an entry that began longer ago is over, though nobody wrote down its end
+    acute_for: PeriodText | None = None  # an entry without status that began longer ago may be over; an inactive one is
+    orders_stand_for: PeriodText | None = None  # of an infusion: an older order, still active, does not say it is given
+    in_remission: bool = False  # every record of it says that the disease is in remission
+    remission_asks: bool = False  # an entry in remission is put to a person
     tolerance: Tolerance | None = None  # near miss: "10 %" of the limit, an amount with unit, or "none"
     codes: Mapping[SystemName, Mapping[str, str]] = Field(default_factory=dict)  # system -> code -> what it is
     local_codes: tuple[LocalCode, ...] = ()

@@ -62,15 +62,21 @@ def episode_of(
         certainty=Certainty.PROVISIONAL if doubtful else Certainty.CONFIRMED,
         member=member,
         recorded=clock.moment(_written_down(condition)),
+        has_status=bool(clinical) or end is not None,
     )
 
 
 def _is_ongoing(condition: fhir.Condition, clinical: set[str], end: Moment | None, clock: Clock) -> bool | None:
     """A disease goes on until the chart says that it has ended, and an end to come has not come."""
-    if end is not None:
-        return True if clock.is_to_come(end) else False if clock.is_over(end) else None
     over = not clinical.isdisjoint(_OVER) or condition.abatement_boolean is True or condition.abatement_string
-    return not over and "Z" not in _letters(condition)
+    if end is None:
+        return not over and "Z" not in _letters(condition)
+    if clock.is_over(end):
+        return False
+    if clock.is_to_come(end) or end.is_one_day:
+        return True  # on its last day too
+    # An end "in 2026" may be still to come, unless the status says that it has come.
+    return False if over else None
 
 
 def _onset(condition: fhir.Condition, person: Person, clock: Clock) -> Moment | None:

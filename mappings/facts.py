@@ -102,6 +102,7 @@ class Certainty(StrEnum):
     CONFIRMED = "confirmed"
     PROVISIONAL = "provisional"  # verificationStatus provisional, differential or unconfirmed
     TEXT_ONLY = "text-only"  # no code that we know, but the entry's text names it
+    IN_REMISSION = "in-remission"  # a disease of which a person says whether it counts while it is quiet
 
 
 class Dose(Struct, frozen=True, gc=False):
@@ -135,6 +136,9 @@ class Episode(Struct, frozen=True, gc=False):
     dose: Dose | None = None
     recorded: Moment | None = None
     ended_because: Literal["ineffective", "intolerance", "other"] | None = None
+    has_status: bool = True  # a diagnosis without a clinical status is read as going on
+    is_old_order: bool = False  # of an infusion, still open after so long that it does not say when the last was given
+    was_over: bool = False  # it was over when it was written down: "history of"
 
 
 @dataclass(frozen=True, slots=True)

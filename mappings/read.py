@@ -18,7 +18,7 @@ from mappings.catalogue import Catalogue, Concept
 from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
 from mappings.consent import declines_research
-from mappings.facts import Episode, Polarity, Reason, Result, SourceReport, SourceState
+from mappings.facts import Certainty, Episode, Polarity, Reason, Result, SourceReport, SourceState
 from mappings.index import Index, Reader
 from mappings.lazily import Lazily
 from mappings.patient import person_of
@@ -169,21 +169,45 @@ def _named(concept: str, index: Index, reader: observations.ResultReader) -> Ite
 def _episodes(
     concept: str, found: Iterable[tuple[Reader, str]], catalogue: Catalogue, clock: Clock
 ) -> tuple[Episode, ...]:
-    read = []
-    for reader, member in found:
-        episode = reader(concept, member)
-        entry = catalogue.concepts.get(member)
-        over = entry and (entry.past or _outlasted(episode, entry, clock))
-        read.append(replace(episode, ongoing=False) if over else episode)
+    read = (_as_such(reader(concept, member), catalogue.concepts.get(member), clock) for reader, member in found)
     return tuple(sorted(read, key=_lateness, reverse=True))
 
 
-def _outlasted(episode: Episode, entry: Concept, clock: Clock) -> bool:
-    """Whether it began longer ago than such a thing can last, and nobody wrote down its end."""
-    began = episode.start or episode.recorded
-    if entry.lasts_at_most is None or began is None or episode.end is not None:
+def _as_such(episode: Episode, entry: Concept | None, clock: Clock) -> Episode:
+    """The episode with what its concept says of every record of it."""
+    if entry is None:
+        return episode
+    if entry.past:
+        return replace(episode, ongoing=False, was_over=True)
+    if episode.ongoing and episode.end is None:
+        if (goes_on := _goes_on(episode, entry, clock)) is not True:
+            return replace(episode, ongoing=goes_on)
+        if episode.source.startswith("MedicationRequest") and _is_older(episode, entry.orders_stand_for, clock):
+            return replace(episode, is_old_order=True)
+    quiet = episode.remission or entry.in_remission
+    if quiet and entry.remission_asks and episode.certainty is Certainty.CONFIRMED:
+        return replace(episode, remission=True, certainty=Certainty.IN_REMISSION)
+    return episode
+
+
+def _goes_on(episode: Episode, entry: Concept, clock: Clock) -> bool | None:
+    """Whether something of which nobody wrote down the end goes on, as far as such a thing can."""
+    if _is_older(episode, entry.lasts_at_most, clock):
         return False
-    return clock.is_over(clock.after(began, parse_period(entry.lasts_at_most)))
+    if entry.acute_for and episode.remission:
+        return False
+    if not episode.has_status and (_is_older(episode, entry.acute_for, clock) or _is_undated(episode, entry)):
+        return None
+    return True
+
+
+def _is_older(episode: Episode, length: str | None, clock: Clock) -> bool:
+    began = episode.start or episode.recorded
+    return length is not None and began is not None and clock.is_over(clock.after(began, parse_period(length)))
+
+
+def _is_undated(episode: Episode, entry: Concept) -> bool:
+    return entry.acute_for is not None and episode.start is None and episode.recorded is None
 
 
 def _in_unit_of(asked: Concept, entry: Concept) -> Concept:

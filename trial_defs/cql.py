@@ -16,7 +16,7 @@ from mappings.derived import DERIVATIONS
 from mappings.events import REPEATED
 from mappings.facts import Polarity
 from mappings.read import OXYGEN_THERAPIES
-from mappings.times import Period
+from mappings.times import Period, parse_period
 from trial_defs import expressions as x
 
 HEAD = """\
@@ -158,9 +158,20 @@ define function "Onset"(entry FHIR.Condition):
 define function "Ended"(entry FHIR.Condition):
   Coalesce("Day"(entry.abatement as FHIR.dateTime), "Day"((entry.abatement as FHIR.Period)."end"))
 
-define function "Goes on"(entry FHIR.Condition):
-  if "Ended"(entry) is not null then "Ended"(entry) on or after "Today"
-  else not exists ((entry.clinicalStatus.coding) C where C.code.value = 'resolved')
+define function "Is quiet"(entry FHIR.Condition):
+  exists ((entry.clinicalStatus.coding) C where C.code.value in { 'inactive', 'remission' })
+
+// What comes and goes is over when it is inactive, and may be over when it began longer ago and has no status.
+define function "Goes on"(entry FHIR.Condition, limit System.Quantity):
+  case
+    when "Ended"(entry) is not null then "Ended"(entry) on or after "Today"
+    when exists ((entry.clinicalStatus.coding) C where C.code.value = 'resolved') then false
+    when limit is null then true
+    when "Is quiet"(entry) then false
+    when exists (entry.clinicalStatus.coding) then true
+    when Coalesce("Onset"(entry), "Day"(entry.recordedDate)) + limit on or after "Today" then true
+    else null
+  end
 
 define function "Lasts"(entry FHIR.Condition, length System.Quantity):
   case
@@ -169,10 +180,10 @@ define function "Lasts"(entry FHIR.Condition, length System.Quantity):
     else null
   end
 
-define function "Present since"(entry FHIR.Condition, edge System.Date):
+define function "Present since"(entry FHIR.Condition, edge System.Date, limit System.Quantity):
   case
     when "Ended"(entry) is not null then "Ended"(entry) on or after edge
-    when "Goes on"(entry) then true
+    when "Goes on"(entry, limit) then true
     when "Onset"(entry) on or after edge then true
     else null
   end
@@ -249,6 +260,8 @@ _UNCLEAR = ("82334004", "42425007", "419984006", "LA11884-6")
 _FUNCTIONS = {">=": "At least", ">": "Above", "<=": "At most", "<": "Below"}
 _UNITS = {"d": "days", "wk": "weeks", "mo": "months", "a": "years", "h": "hours"}
 _NULL = "(null as System.Boolean)"
+_NULL_QUANTITY = "(null as System.Quantity)"
+_QUIET = '"Is quiet"(D)'
 
 
 class NotSaid(Exception):
@@ -487,7 +500,9 @@ class _Writer:
         """A diagnosis says positive where no result speaks, and leaves open what contradicts it."""
         says = "true" if leaf.test is Polarity.POSITIVE else "false"
         other = "false" if says == "true" else "true"
-        present = f'exists ({self._diagnoses(leaf.concept)} D where "Is confirmed"(D) and "Goes on"(D))'
+        present = (
+            f'exists ({self._diagnoses(leaf.concept)} D where "Is confirmed"(D) and "Goes on"(D, {_NULL_QUANTITY}))'
+        )
         return f"(if {present} then (if {answer} is {other} then null else {says}) else {answer})"
 
     # Diagnoses
@@ -501,15 +516,34 @@ class _Writer:
             self.shared[name] = f'define {_name(name)}: ("Entries") T where {" and ".join(codes)} return all T.entry'
         return _name(name)
 
+    def _limit(self, leaf: x.Condition) -> str:
+        """How long an entry without a status is believed to go on, by what it is an entry of."""
+        family = {each: self.catalogue.concepts[each].acute_for for each in _family(leaf.concept, self.catalogue)}
+        acute = [
+            f'when {self._is(each, alone=True)}("Codes"(D.code)) then {_length(parse_period(limit))}'
+            for each, limit in family.items()
+            if limit
+        ]
+        return f"(case {' '.join(acute)} else {_NULL_QUANTITY} end)" if acute else _NULL_QUANTITY
+
+    def _sure(self, leaf: x.Condition) -> str:
+        """Confirmed, and not a disease in remission of which a person says whether it counts."""
+        family = {each: self.catalogue.concepts[each] for each in _family(leaf.concept, self.catalogue)}
+        asking = [f'{self._is(n, alone=True)}("Codes"(D.code))' for n, each in family.items() if each.remission_asks]
+        quiet = [f'{self._is(n, alone=True)}("Codes"(D.code))' for n, each in family.items() if each.in_remission]
+        if not asking:
+            return '"Is confirmed"(D)'
+        return f'("Is confirmed"(D) and not (({" or ".join(asking)}) and ({" or ".join([*quiet, _QUIET])})))'
+
     def _condition(self, leaf: x.Condition) -> str:
-        found = self._diagnoses(leaf.concept, leaf.excepting)
-        tests = ['"Goes on"(D)'] if leaf.when == "active" else []
-        tests += [f'"Present since"(D, {_ago(leaf.within)})'] if leaf.within else []
+        found, limit, sure = self._diagnoses(leaf.concept, leaf.excepting), self._limit(leaf), self._sure(leaf)
+        tests = [f'"Goes on"(D, {limit})'] if leaf.when == "active" else []
+        tests += [f'"Present since"(D, {_ago(leaf.within)}, {limit})'] if leaf.within else []
         tests += [f'"Began since"(D, {_ago(leaf.began_within)})'] if leaf.began_within else []
         lasts = f'"Lasts"(D, {_length(leaf.lasting)})' if leaf.lasting else ""
         test = " and ".join([*tests, lasts] if lasts else tests) or "true"
-        fitting = f'Count({found} D where "Is confirmed"(D) and ({test}))'
-        doubtful = f'Count({found} D where (({test}) is null) or (not "Is confirmed"(D) and not (({test}) is false)))'
+        fitting = f"Count({found} D where {sure} and ({test}))"
+        doubtful = f"Count({found} D where (({test}) is null) or (not {sure} and not (({test}) is false)))"
         silence = _silence(leaf.absent)
         if lasts:
             # It is there, and not for so long yet.
@@ -533,6 +567,9 @@ class _Writer:
     def _treatment(self, leaf: x.Treatment) -> str:
         if leaf.lasting or leaf.different > 1:
             return self._of_each(leaf)
+        family = [self.catalogue.concepts[n] for concept in leaf.concepts for n in _family(concept, self.catalogue)]
+        if leaf.when != "ever" and any(each.orders_stand_for for each in family):
+            raise NotSaid(f"an open order of {leaf.concepts[0]} may say nothing of today")
         courses = [self._courses(concept) for concept in leaf.concepts]
         test = _in_time(leaf)
         fitting = " + ".join(f"Count({found} T where T.sure and ({test}))" for found in courses)
@@ -634,7 +671,7 @@ _COURSES: Mapping[str, str] = {
     "Condition": """\
 "Entries" T
       return all Tuple { codes: T.codes, first: "Onset"(T.entry), last: "Ended"(T.entry),
-        goesOn: "Goes on"(T.entry), sure: "Is confirmed"(T.entry) }""",
+        goesOn: "Goes on"(T.entry, null as System.Quantity), sure: "Is confirmed"(T.entry) }""",
     "ResearchSubject": """\
 [ResearchSubject] M
       let first: "Day"(M.period."start"), last: "Day"(M.period."end"),
@@ -669,7 +706,8 @@ _ON_OXYGEN = """\
 define "Oxygen": flatten {
   (("All Procedure") T where {GIVEN} return all Tuple { first: T.first, last: T.last, goesOn: T.goesOn }),
   (("Entries") T where {GIVEN}
-    return all Tuple { first: "Onset"(T.entry), last: "Ended"(T.entry), goesOn: "Goes on"(T.entry) })
+    return all Tuple { first: "Onset"(T.entry), last: "Ended"(T.entry),
+      goesOn: "Goes on"(T.entry, null as System.Quantity) })
 }
 
 define function "Part"(result FHIR.Observation, code System.String):

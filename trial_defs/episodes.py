@@ -6,7 +6,7 @@ of a record settle that it was not, and never where a source could not be read c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from msgspec import Struct
@@ -36,12 +36,14 @@ _NO = _Seen(False)
 def present_within(episode: Episode, period: Period, today: date) -> _Seen:
     """Whether the episode, from start to end, reaches into the look-back."""
     edge = period.before(today)
+    if episode.was_over and episode.recorded and episode.recorded.last_day < edge:
+        return _NO
     if episode.end:
         inside = in_window(episode.end, period, today)
         if inside is None and episode.start and episode.start.first_day >= edge:
             inside = True
         return _Seen(inside, day_after_window(episode.end, period, today) if inside else None, "end date is partial")
-    if episode.ongoing:
+    if episode.ongoing and not episode.is_old_order:
         return _YES
     if episode.start and episode.start.first_day >= edge:
         # Over, and begun inside: it ended inside as well.
@@ -97,6 +99,8 @@ def _fits(leaf: Condition, episode: Episode, today: date) -> _Seen:
     seen = _YES
     if leaf.when == "active" and episode.ongoing is False:
         return _NO
+    if leaf.when == "active" and episode.ongoing is None:
+        seen = _Seen(None, None, "whether it goes on is not recorded")
     if leaf.within:
         seen = _both(seen, present_within(episode, leaf.within, today))
     if leaf.began_within:
@@ -172,12 +176,16 @@ def _open(leaf: Condition | Treatment, reason: Reason, evidence: Sequence[Eviden
 
 
 def _to_confirm(leaf: Condition | Treatment, episodes: Sequence[Episode]) -> Answer:
-    """Provisional, or named only in text: a person is asked."""
+    """Provisional, named only in text, or quiet: a person is asked."""
     found = tuple(episodes)
-    ask = (
-        "Confirm the provisional entry" if found[0].certainty is Certainty.PROVISIONAL else "Confirm the uncoded entry"
-    )
-    return Answer(None, evidence=found, still_open=(Open(leaf, None, ask, found),))
+    return Answer(None, evidence=found, still_open=(Open(leaf, None, _TO_CONFIRM[found[0].certainty], found),))
+
+
+_TO_CONFIRM: Mapping[Certainty, str] = {
+    Certainty.PROVISIONAL: "Confirm the provisional entry",
+    Certainty.TEXT_ONLY: "Confirm the uncoded entry",
+    Certainty.IN_REMISSION: "Say whether it counts while it is in remission",
+}
 
 
 def _silence(
@@ -244,7 +252,8 @@ def _in_time(leaf: Treatment, episode: Episode, today: date) -> _Seen:
     if leaf.when == "ever":
         return _YES
     if leaf.when == "current":
-        return _Seen(episode.ongoing, None, "whether it goes on is not recorded")
+        goes_on = None if episode.is_old_order else episode.ongoing
+        return _Seen(goes_on, None, "whether it goes on is not recorded")
     assert leaf.within
     return present_within(episode, leaf.within, today)
 

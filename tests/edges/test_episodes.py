@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from tests.edges.asking import Asked, condition, treatment, value
-from tests.mappings.charts import RXNORM, SUBJECT, a_condition, a_dosage, a_patient, a_request, an_observation, code
+from tests.mappings.charts import (
+    RXNORM,
+    SUBJECT,
+    a_condition,
+    a_dosage,
+    a_patient,
+    a_request,
+    an_administration,
+    an_observation,
+    code,
+)
 
 ACTIVE_CANCER = condition("malignancy", absent="presume")
 ANY_CANCER = condition("malignancy", when="ever", absent="presume")
@@ -202,3 +212,89 @@ def test_the_certainty_that_germany_puts_beside_the_code_counts(
     entry = cancer(code={"coding": [coding]}, clinicalStatus=None, verificationStatus=None)
     assert ask(ACTIVE_CANCER, entry, kind="exclude").says == active
     assert ask(ANY_CANCER, entry, kind="exclude").says == ever
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"clinicalStatus": code("x", "resolved"), "abatementDateTime": "2026"}, "met"),
+        ({"abatementDateTime": "2026"}, "unknown: imprecise"),
+        ({"clinicalStatus": None, "abatementDateTime": "2026-11"}, "unknown: imprecise"),
+        ({"abatementDateTime": "2026-11-01"}, "not-met"),  # on its last day
+    ],
+)
+def test_an_end_known_to_the_year_alone_is_over_where_the_status_says_so(
+    ask: Asked, more: dict[str, Any], says: str
+) -> None:
+    assert ask(ACTIVE_CANCER, cancer(**more), kind="exclude").says == says
+
+
+INFECTION = condition("active-infection")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"clinicalStatus": None, "recordedDate": "2019-02-01"}, "unknown: imprecise"),
+        ({"clinicalStatus": None}, "unknown: imprecise"),
+        ({"clinicalStatus": None, "recordedDate": "2026-08-03"}, "not-met"),  # 90 days ago to the day
+        ({"clinicalStatus": None, "recordedDate": "2026-08-02"}, "unknown: imprecise"),
+        ({"recordedDate": "2019-02-01"}, "not-met"),  # a status that somebody gave is believed
+        ({"clinicalStatus": code("x", "inactive"), "recordedDate": "2026-10-20"}, "unknown: missing"),
+    ],
+)
+def test_an_infection_that_nobody_closed_is_not_believed_to_go_on_for_ever(
+    ask: Asked, more: dict[str, Any], says: str
+) -> None:
+    pneumonia = a_condition("J18.9", id="c9", verificationStatus=None, **more)
+    assert ask(INFECTION, pneumonia, kind="exclude").says == says
+
+
+def test_a_seizure_of_years_ago_without_a_status_is_asked_about(ask: Asked) -> None:
+    seizure = a_condition("R56.9", id="c9", clinicalStatus=None, recordedDate="2019-02-01")
+    asks = condition("seizure", when="within 6 mo", absent="presume")
+    assert ask(asks, seizure, kind="exclude").says == "unknown: imprecise"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "says"), [("2026-04-30", "met"), ("2026-05-01", "unknown: imprecise"), (None, "unknown: imprecise")]
+)
+def test_a_history_written_down_before_the_window_was_over_before_it(
+    ask: Asked, recorded: str | None, says: str
+) -> None:
+    history = a_condition("Z86.73", id="c9", recordedDate=recorded)
+    asks = condition("cerebrovascular-disease", when="within 6 mo", absent="presume")
+    assert ask(asks, history, kind="exclude").says == says
+
+
+@pytest.mark.parametrize(
+    ("icd", "more", "says"),
+    [
+        ("F32.5", {}, "needs-human"),  # in full remission
+        ("F33.42", {}, "needs-human"),
+        ("F33.41", {}, "not-met"),  # in partial remission
+        ("F33.1", {"clinicalStatus": code("x", "remission")}, "needs-human"),
+        ("F33.1", {"clinicalStatus": code("x", "resolved")}, "met"),
+        ("F33.1", {}, "not-met"),
+    ],
+)
+def test_a_depression_in_remission_is_put_to_a_person(ask: Asked, icd: str, more: dict[str, Any], says: str) -> None:
+    answered = ask(condition("depression", absent="presume"), a_condition(icd, id="c9", **more), kind="exclude")
+    assert answered.says == says
+    assert ("in remission" in answered.explanation) is (says == "needs-human")
+
+
+@pytest.mark.parametrize(
+    ("authored", "says"), [("2026-10-10", "not-met"), ("2026-05-01", "not-met"), ("2026-04-30", "unknown: imprecise")]
+)
+def test_an_order_of_an_infusion_that_is_open_for_long_does_not_say_when_the_last_one_was(
+    ask: Asked, authored: str, says: str
+) -> None:
+    asks = treatment("rituximab", when="within 1 mo", absent="presume")
+    assert ask(asks, rituximab(authoredOn=authored), kind="exclude").says == says
+
+
+def test_an_infusion_that_was_given_counts_beside_its_old_order(ask: Asked) -> None:
+    given = an_administration(effectiveDateTime="2026-10-20")
+    asks = treatment("rituximab", when="within 1 mo", absent="presume")
+    assert ask(asks, rituximab(authoredOn="2024-03-01"), given, kind="exclude").says == "not-met"
