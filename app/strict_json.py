@@ -26,7 +26,8 @@ _ABSENT = Raw()
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _NAME = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _JSON_TYPES = re.compile(r"^application/(?:json|fhir\+json)$")
-_NOT_BRACKETS = bytes(set(range(256)) - set(b'{}[]"'))
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+_NOT_BRACKETS_OR_QUOTES = bytes(set(_NOT_BRACKETS) - set(b'"'))
 _ONE_KIND = bytes.maketrans(b"[]", b"{}")
 _STRING = re.compile(rb'"[^"]*"')
 
@@ -124,7 +125,7 @@ def read_envelope(body: bytes) -> Raw | Envelope:
     """The members of a hook call, held to the same: a prefetched resource is read later, and stays as it was sent.
 
     Names are looked at on the top level, in `context`, in `fhirAuthorization` and in `prefetch`; the depth is that of
-    everything. A body that is JSON but no object comes back as it is.
+    everything, as far as no text hides it. A body that is JSON but no object comes back as it is.
     """
     if not body.isascii():
         _utf8(body)
@@ -136,7 +137,7 @@ def read_envelope(body: bytes) -> Raw | Envelope:
         raise BadJson(_TOO_DEEP) from None
     if isinstance(members, Mapping):
         _follow(body, 0, members)
-    if is_deeper_than(body, DEEPEST):
+    if looks_deeper_than(body, DEEPEST) and is_deeper_than(body, DEEPEST):
         raise BadJson(_TOO_DEEP)
     return members
 
@@ -194,15 +195,30 @@ def _skip_space(body: bytes, at: int) -> int:
     return match.end() if match else at
 
 
+def looks_deeper_than(body: bytes, levels: int) -> bool:
+    """Whether the brackets of valid JSON nest deeper than that, those in texts among them; half the work of being sure.
+
+    Brackets in texts may look like levels, or hide some: such a body is refused by its readers where they give up.
+    """
+    return _are_nested(body.translate(_ONE_KIND, _NOT_BRACKETS), levels)
+
+
 def is_deeper_than(body: bytes, levels: int) -> bool:
-    """Whether valid JSON nests deeper than that. Works on the brackets alone, innermost pairs first."""
+    """Whether valid JSON nests deeper than that, whatever its texts hold."""
     if b"\\" in body:
         # While the other characters are still there: in "caf\u00e9" the last quote is not an escaped one.
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = body.translate(_ONE_KIND, _NOT_BRACKETS)
-    brackets = _STRING.sub(b"", brackets.replace(b'""', b""))
+    brackets = body.translate(_ONE_KIND, _NOT_BRACKETS_OR_QUOTES)
+    return _are_nested(_STRING.sub(b"", brackets.replace(b'""', b"")), levels)
+
+
+def _are_nested(brackets: bytes, levels: int) -> bool:
+    """Takes away the innermost pairs, level by level; what does not pair is taken for nested."""
     for _ in range(levels):
         if not brackets:
             return False
-        brackets = brackets.replace(b"{}", b"")
+        rest = brackets.replace(b"{}", b"")
+        if len(rest) == len(brackets):
+            return True
+        brackets = rest
     return bool(brackets)

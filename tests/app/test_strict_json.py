@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from app.errors import BadJson
-from app.strict_json import DEEPEST, check_whole, is_deeper_than, read_envelope
+from app.strict_json import DEEPEST, check_whole, is_deeper_than, looks_deeper_than, read_envelope
 
 NOT_JSON = [b"", b'{"a":', b"{'a':1}", b'{"a":1,}', b'{"a":1}//', b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":"\xff"}']
 NOT_JSON += ['{"a":1}'.encode("utf-16"), b'\xef\xbb\xbf{"a":1}', b'{"a":1} {"b":2}']
@@ -125,6 +125,18 @@ def test_a_body_nested_too_deep_is_refused(depth: int) -> None:
 def test_depth_counts_brackets_outside_of_text(body: bytes, depth: int) -> None:
     assert not is_deeper_than(body, depth)
     assert depth == 0 or is_deeper_than(body, depth - 1)
+
+
+@pytest.mark.parametrize("text", ["[" * 500, "]" * 500, "{[" * 300, '"[\\"' * 200])
+def test_brackets_in_a_text_are_no_levels(text: str) -> None:
+    read_envelope(json.dumps({"x": text}).encode())
+
+
+@given(st.lists(st.sampled_from([b"[", b'{"a":']), max_size=12), st.binary(max_size=0) | st.just(b'"a{b"'))
+def test_levels_that_no_text_hides_are_seen_in_the_brackets(opened: list[bytes], inside: bytes) -> None:
+    closed = [b"}" if each != b"[" else b"]" for each in reversed(opened)]
+    body = b"".join([*opened, inside or b"1", *closed])
+    assert not opened or looks_deeper_than(body, len(opened) - 1)
 
 
 _texts = st.text(alphabet='ab"\\[]{}é\n', max_size=6)
