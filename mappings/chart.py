@@ -81,8 +81,7 @@ class _Search:
     total: int | None
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct, gc=False):
     full_url: str | None
     resource: Any
     place: int
