@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mappings import fhir, observations
+from mappings import decoding, fhir, observations
 from mappings.catalogue import SYSTEMS, Catalogue, load_catalogue
 from mappings.chart import Chart, ChartBuilder, ChartError
 from mappings.clock import Clock
@@ -133,7 +133,7 @@ def _count_left_out(chart: Chart, catalogue: Catalogue, tally: Tally) -> None:
     """Observations that no concept has a result of: their code is of no concept, or they say nothing that counts."""
     clock = Clock(AS_OF, UTC)
     for _, observation in chart.of(fhir.Observation):
-        codes = [observation.code, *(component.code for component in fhir.parts_of(observation) or ())]
+        codes = [observation.code, *(component.code for component in decoding.parts_of(observation) or ())]
         codings = [coding for code in codes if code for coding in code.coding]
         concepts = {found[0] for coding in codings if (found := _find(coding, catalogue))}
         tally.known_observations += bool(concepts)
@@ -162,7 +162,7 @@ def _why_left_out(observation: fhir.Observation, clock: Clock) -> str | None:
         return "modifier-extension"
     if clock.is_future(observations.date_text(observation)):
         return "future"
-    valued: list[fhir.Observation | fhir.Component] = [observation, *(fhir.parts_of(observation) or ())]
+    valued: list[fhir.Observation | fhir.Component] = [observation, *(decoding.parts_of(observation) or ())]
     if not any(observations.says_something(each) for each in valued):
         return "no-value"
     return None

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from msgspec import Raw, Struct
 
-from mappings import fhir
+from mappings import decoding, fhir
 from mappings.catalogue import ResourceType
 from mappings.facts import SourceState
 
@@ -112,8 +112,8 @@ class ChartBuilder:
         is not a Bundle.
         """
         try:
-            content = fhir.decode(raw)
-        except fhir.NotJson:
+            content = decoding.decode(raw)
+        except decoding.NotJson:
             return self._refused(resource_type, "not-json", "is not readable JSON")
         if isinstance(content, fhir.Bundle):
             return self._add_bundle(content, resource_type, follows)
@@ -187,7 +187,7 @@ class ChartBuilder:
         if content is None:
             self._read.add(asked)
             return Page()
-        if isinstance(content, fhir.Unreadable) and content.resource_type == asked:
+        if isinstance(content, decoding.Unreadable) and content.resource_type == asked:
             self._note_unreadable(content, asked, "resource")
             return Page(problem=f"the {asked} could not be read")
         if type(content).__name__ != asked:
@@ -237,7 +237,7 @@ class ChartBuilder:
     def _take_other(self, resource: Any, asked: str | None, search: _Search, depth: int) -> bool:
         if isinstance(resource, fhir.OperationOutcome):
             self._heed(resource, asked)
-        elif isinstance(resource, fhir.Unreadable):
+        elif isinstance(resource, decoding.Unreadable):
             self._note_unreadable(resource, asked, f"entry {self._place}")
         elif isinstance(resource, fhir.Bundle):
             if depth < _DEEPEST:
@@ -259,7 +259,7 @@ class ChartBuilder:
             if not named:
                 self._mark_incomplete(asked)
 
-    def _note_unreadable(self, resource: fhir.Unreadable, asked: str | None, place: str) -> None:
+    def _note_unreadable(self, resource: decoding.Unreadable, asked: str | None, place: str) -> None:
         name = resource.resource_type if resource.resource_type in RESOURCE_TYPES else asked
         if name is None:
             self._all_incomplete = True
@@ -321,7 +321,7 @@ def medication_reference(use: fhir.MedicationUse) -> str | None:
 def patient_of(resource: Any, base: str | None = None) -> str | None:
     """The id of the patient whose record it is, on the server `base`; None where it names none of that server's.
 
-    `resource` is what `fhir.decode` makes of a Patient or of one of a patient's records.
+    `resource` is what `decoding.decode` makes of a Patient or of one of a patient's records.
     """
     name = type(resource).__name__
     if name == "Patient":

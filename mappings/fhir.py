@@ -1,20 +1,14 @@
-"""The parts of FHIR resources that TrialCards reads, as lean frozen structs, and their decoding from JSON.
+"""The parts of FHIR resources that TrialCards reads, as lean frozen structs. `decoding.py` reads them from JSON.
 
-Well-formed input takes one typed pass. Where a shape is off but its meaning clear (an object where a list is expected,
-a number in a string, an STU3 name), `decode` reshapes that one resource; what still does not fit is
-`Unreadable`, and says where it stood, never what it said. Numbers are `Decimal`, as written.
+Numbers are `Decimal`, as written.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from functools import lru_cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from decimal import Decimal
+from typing import Any
 
-import msgspec
 from msgspec import Raw, Struct
 
 
@@ -174,7 +168,7 @@ class Content(Value, frozen=True):
     note: tuple[Annotation, ...] = ()
 
 
-_ABSENT = Raw()
+ABSENT = Raw()
 
 
 class Observation(_Resource, frozen=True):
@@ -188,19 +182,19 @@ class Observation(_Resource, frozen=True):
     effective_instant: str | None = None
     effective_timing: Timing | None = None
     issued: str | None = None
-    value_quantity: Raw = _ABSENT
-    value_codeable_concept: Raw = _ABSENT
-    value_string: Raw = _ABSENT
-    value_boolean: Raw = _ABSENT
-    value_integer: Raw = _ABSENT
-    value_range: Raw = _ABSENT
-    value_ratio: Raw = _ABSENT
-    data_absent_reason: Raw = _ABSENT
-    interpretation: Raw = _ABSENT
-    reference_range: Raw = _ABSENT
-    component: Raw = _ABSENT
-    method: Raw = _ABSENT
-    note: Raw = _ABSENT
+    value_quantity: Raw = ABSENT
+    value_codeable_concept: Raw = ABSENT
+    value_string: Raw = ABSENT
+    value_boolean: Raw = ABSENT
+    value_integer: Raw = ABSENT
+    value_range: Raw = ABSENT
+    value_ratio: Raw = ABSENT
+    data_absent_reason: Raw = ABSENT
+    interpretation: Raw = ABSENT
+    reference_range: Raw = ABSENT
+    component: Raw = ABSENT
+    method: Raw = ABSENT
+    note: Raw = ABSENT
 
 
 class Condition(_Resource, frozen=True):
@@ -416,21 +410,6 @@ PatientRecord = (
     Observation | Condition | MedicationRequest | MedicationStatement | MedicationAdministration | Procedure
     | Immunization | AllergyIntolerance | ResearchSubject | FamilyMemberHistory | DiagnosticReport | Consent | Flag
 )  # fmt: skip
-_READ: tuple[type[Struct], ...] = (*get_args(PatientRecord), Patient, Medication, OperationOutcome)
-_BY_NAME = {kind.__name__: kind for kind in _READ}
-_ALIASES = {"MedicationOrder": "MedicationRequest"}  # DSTU2
-
-# Named so that whole charts, which are full of them, take the one typed pass. Any other type takes the slower one.
-_COMMON_OTHERS = (
-    "Account", "Appointment", "AuditEvent", "BodyStructure", "CarePlan", "CareTeam", "ChargeItem", "Claim",
-    "ClaimResponse", "ClinicalImpression", "Communication", "CommunicationRequest", "Composition", "Coverage",
-    "Device", "DeviceRequest", "DeviceUseStatement", "DocumentReference", "Encounter", "EpisodeOfCare",
-    "ExplanationOfBenefit", "Goal", "Group", "HealthcareService", "ImagingStudy", "List", "Location", "Media",
-    "MedicationDispense", "MeasureReport", "NutritionOrder", "Organization", "Parameters", "Person", "Practitioner",
-    "PractitionerRole", "Provenance", "Questionnaire", "QuestionnaireResponse", "RelatedPerson", "RequestGroup",
-    "ResearchStudy", "RiskAssessment", "ServiceRequest", "Specimen", "SupplyDelivery", "Task", "VisionPrescription",
-)  # fmt: skip
-_others = tuple(msgspec.defstruct(n, [], bases=(Other,), tag=n, frozen=True, gc=False) for n in _COMMON_OTHERS)
 
 
 class Bundle(Struct, frozen=True, gc=False, rename="camel", tag=True, tag_field="resourceType"):
@@ -441,310 +420,14 @@ class Bundle(Struct, frozen=True, gc=False, rename="camel", tag=True, tag_field=
     entry: tuple[Entry, ...] = ()
 
 
-# A Bundle inside a Bundle is rare, and takes the slower pass.
-_AnyResource: Any = Union[(*_READ, *_others)]
-_TypedEntry: Any = msgspec.defstruct(
-    "_TypedEntry", [("resource", _AnyResource | None, None)], bases=(Entry,), frozen=True, gc=False
-)
-_TypedBundle: Any = msgspec.defstruct(
-    "_TypedBundle", [("entry", tuple[_TypedEntry, ...], ())], bases=(Bundle,), tag="Bundle", frozen=True, gc=False
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A resource that does not fit its form: its type and id as far as they could be read."""
-
-    resource_type: str | None
-    id: str | None
-
-
-class NotJson(ValueError):
-    """The bytes are not one JSON document."""
-
-
-_typed: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_AnyResource | _TypedBundle)
-_untyped = msgspec.json.Decoder(float_hook=Decimal)
-_as_sent = msgspec.json.Encoder(decimal_format="number")
-
-
-def decode(raw: bytes | Raw) -> Any:
-    """The resource or Bundle that the bytes hold; `None` for JSON null; `Unreadable` where it does not fit its form.
-
-    In a Bundle each entry's resource may be `Unreadable` on its own. NotJson when the bytes are not JSON.
-    """
-    try:
-        return _typed.decode(raw)
-    except msgspec.ValidationError:
-        return _decode_loosely(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotJson("is not readable JSON") from error
-
-
-_content: msgspec.json.Decoder[Content] = msgspec.json.Decoder(Content)
-
-
-def content_of(observation: Observation) -> Content | None:
-    """What the Observation says; None where it does not fit its form."""
-    written = msgspec.json.encode(observation)
-    try:
-        return _content.decode(written)
-    except msgspec.ValidationError:
-        return _shaped(_untyped.decode(written), Content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def parts_of(observation: Observation) -> tuple[Component, ...] | None:
-    """Its components; None where what it says does not fit its form."""
-    if not is_given(observation.component):
-        return ()
-    content = content_of(observation)
-    return content.component if content else None
-
-
 def is_given(member: object) -> bool:
     """Whether a member holds anything, as sent or as read; null and an empty list are nothing."""
     if type(member) is Raw:
-        return member is not _ABSENT and member not in _NOTHING
+        return member is not ABSENT and member not in _NOTHING
     return member is not None and member != ()
 
 
 _NOTHING = (Raw(b""), Raw(b"null"), Raw(b"[]"), Raw(b"[null]"))
-
-
-class _LooseEntry(_Part, frozen=True):
-    full_url: Any = None
-    resource: Raw = Raw(b"null")  # not optional: msgspec reads a union with None as null alone
-    search: Any = None
-
-
-class _LooseBundle(Struct, frozen=True, rename="camel"):
-    resource_type: Any = None
-    id: Any = None
-    type: Any = None
-    total: Any = None
-    link: Any = None
-    entry: tuple[_LooseEntry, ...] = ()
-
-
-_loose: msgspec.json.Decoder[_LooseBundle] = msgspec.json.Decoder(_LooseBundle)
-
-
-def _decode_loosely(raw: bytes | Raw) -> Any:
-    """Second pass, resource by resource, so that one bad resource does not take the others with it."""
-    try:
-        loose = _loose.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_by_shape(raw)
-    if loose.resource_type != "Bundle":
-        return _decode_by_shape(raw)
-    entries = tuple(
-        Entry(_text(entry.full_url), _decode_entry(entry.resource), _shaped(entry.search, Search))
-        for entry in loose.entry
-    )
-    return _bundle(loose.id, loose.type, loose.total, loose.link, entries)
-
-
-def _decode_entry(raw: Raw) -> Any:
-    try:
-        return _typed.decode(raw)
-    except msgspec.ValidationError:
-        return _decode_by_shape(raw)
-
-
-def _decode_by_shape(raw: bytes | Raw) -> Any:
-    """One resource whose form is off: reshaped where its meaning is clear, else `Unreadable`."""
-    try:
-        content = _untyped.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotJson("is not readable JSON") from error
-    if content is None:
-        return None
-    if not isinstance(content, dict):
-        return Unreadable(None, None)
-    name = _text(content.get("resourceType"))
-    if name == "Bundle":
-        return _reshaped_bundle(content)
-    kind = _BY_NAME.get(_ALIASES.get(name or "", name or ""))
-    where = Unreadable(name, _text(content.get("id")))
-    if name is None or kind is None:
-        return Other(where.id) if name else where
-    return _shaped(_with_current_names(name, content), kind) or where
-
-
-def _reshaped_bundle(content: dict[str, Any]) -> Bundle:
-    """A Bundle whose `entry` is one object, or whose entries are not all objects."""
-    entries = []
-    for item in _listed(content.get("entry")):
-        if not isinstance(item, dict):
-            entries.append(Entry(None, Unreadable(None, None)))
-            continue
-        resource = item.get("resource")
-        decoded = _decode_entry(Raw(_as_sent.encode(resource))) if resource is not None else None
-        entries.append(Entry(_text(item.get("fullUrl")), decoded, _shaped(item.get("search"), Search)))
-    return _bundle(content.get("id"), content.get("type"), content.get("total"), content.get("link"), tuple(entries))
-
-
-def _bundle(identity: Any, kind: Any, total: Any, links: Any, entries: tuple[Entry, ...]) -> Bundle:
-    read = (_shaped(link, Link) for link in _listed(links))
-    count = int(total) if isinstance(total, int) or (isinstance(total, str) and total.strip().isdecimal()) else None
-    return Bundle(_text(identity), _text(kind), count, tuple(link for link in read if link), entries)
-
-
-def _with_current_names(name: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Names of DSTU2 and STU3 whose R4 name means the same."""
-    renamed = dict(content)
-    for old, new in _RENAMED.get(name, ()):
-        if old in renamed and new not in renamed:
-            renamed[new] = renamed.pop(old)
-    medication = renamed.get("medication")
-    if isinstance(medication, dict) and not ("concept" in medication or isinstance(medication.get("reference"), dict)):
-        key = "medicationReference" if "reference" in medication else "medicationCodeableConcept"
-        renamed.setdefault(key, renamed.pop("medication"))
-    return renamed
-
-
-_RENAMED = {
-    "Condition": (("patient", "subject"),),
-    "MedicationOrder": (("patient", "subject"), ("dateWritten", "authoredOn")),
-    "MedicationStatement": (("patient", "subject"),),
-    "MedicationAdministration": (("patient", "subject"), ("effectiveTimeDateTime", "effectiveDateTime")),
-    "Immunization": (("subject", "patient"),),
-    "AllergyIntolerance": (("subject", "patient"), ("substance", "code"), ("assertedDate", "recordedDate")),
-}
-
-
-# Reshaping: a field's form is told by its struct, so one rule for each form mends every resource.
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    name: str  # in Python
-    kind: Any
-    many: bool
-
-
-class _Misfit(ValueError):
-    """The value cannot be read as the form asks."""
-
-
-@lru_cache(maxsize=128)
-def _forms(kind: type[Struct]) -> Mapping[str, _Form]:
-    hints = get_type_hints(kind)
-    return {
-        field.encode_name: _form(field.name, hints[field.name])
-        for field in msgspec.structs.fields(kind)
-        if hints[field.name] is not Any
-    }
-
-
-def _form(name: str, hint: Any) -> _Form:
-    if hint is Raw:
-        return _Form(name, Raw, False)
-    if get_origin(hint) is tuple:
-        return _Form(name, get_args(hint)[0], True)
-    return _Form(name, next(part for part in get_args(hint) if part is not type(None)), False)
-
-
-S = TypeVar("S", bound=Struct)
-
-
-def _shaped(value: Any, kind: type[S]) -> S | None:
-    """The struct that the value can be read as; None when it cannot, or there is none."""
-    try:
-        return _struct(value, kind) if value is not None else None
-    except _Misfit:
-        return None
-
-
-def _struct(value: Any, kind: type[S]) -> S:
-    value = _wrapped(value, kind)
-    if not isinstance(value, dict):
-        raise _Misfit
-    forms = _forms(kind)
-    fields = {}
-    for name, item in value.items():
-        form = forms.get(name)
-        if form is None or item is None:
-            continue
-        try:
-            fields[form.name] = _field(item, form)
-        except _Misfit:
-            if form.name not in _EXPENDABLE:
-                raise
-    return kind(**fields)
-
-
-_EXPENDABLE = frozenset({"display", "issued", "meta", "method", "note", "patient_instruction", "security", "search"})
-
-
-def _wrapped(value: Any, kind: type[Struct]) -> Any:
-    """A code, text or address that stands where an object should."""
-    if isinstance(value, str):
-        if issubclass(kind, CodeableConcept | Annotation):
-            return {"text": value}
-        if kind is Reference:
-            return {"reference": value}
-    if issubclass(kind, CodeableConcept) and isinstance(value, dict) and "code" in value and "coding" not in value:
-        return {"coding": [value]}
-    return value
-
-
-def _field(value: Any, form: _Form) -> Any:
-    if form.kind is Raw:
-        return Raw(_as_sent.encode(value))
-    if form.many:
-        return tuple(_one(item, form.kind) for item in _listed(value))
-    if isinstance(value, list):
-        if len(value) != 1:
-            raise _Misfit
-        value = value[0]
-    return _one(value, form.kind)
-
-
-def _one(value: Any, kind: Any) -> Any:
-    if isinstance(kind, type) and issubclass(kind, Struct):
-        return _struct(value, kind)
-    if kind is str:
-        return _string(value)
-    if kind is bool:
-        return _boolean(value)
-    return _number(value)
-
-
-def _string(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise _Misfit
-    return str(value)
-
-
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and clean(value).lower() in ("true", "false"):
-        return clean(value).lower() == "true"
-    raise _Misfit
-
-
-def _number(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        raise _Misfit
-    try:
-        return Decimal(clean(value) if isinstance(value, str) else value)
-    except InvalidOperation as error:
-        raise _Misfit from error
-
-
-def _listed(value: Any) -> list[Any]:
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if item is not None]
-
-
-def _text(value: Any) -> str | None:
-    return clean(value) if isinstance(value, str) else None
 
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")

@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mappings import conditions, events, fhir, medications, observations
+from mappings import conditions, decoding, events, fhir, medications, observations
 from mappings.catalogue import Catalogue
 from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
@@ -114,7 +114,7 @@ class Index:
         self.excluded["Observation"][reason] += 1
 
     def _add_values(self, source: str, observation: fhir.Observation, is_final: bool) -> None:
-        parts = fhir.parts_of(observation)
+        parts = decoding.parts_of(observation)
         if parts is None:
             # Any of them may be what somebody asks for.
             self.unsure.add("Observation")

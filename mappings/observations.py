@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from mappings import fhir
+from mappings import decoding, fhir
 from mappings.catalogue import Concept
 from mappings.clock import Clock
 from mappings.facts import Interval, Person, Polarity, Reason, Result
@@ -119,7 +119,7 @@ class ResultReader:
 
     def _content(self, found: Found) -> fhir.Content | None:
         if found.source not in self._contents:
-            self._contents[found.source] = fhir.content_of(found.observation)
+            self._contents[found.source] = decoding.content_of(found.observation)
         return self._contents[found.source]
 
     def _remark(self, name: str, found: Found, taken: Moment | None) -> tuple[str | None, Reason | None]:

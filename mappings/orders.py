@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from mappings import fhir, medications
+from mappings import decoding, fhir, medications
 from mappings.catalogue import OUR_SYSTEM, Catalogue
 from mappings.chart import Chart, ChartError, medication_reference
 from mappings.clock import Clock
@@ -160,7 +160,7 @@ def _orders(raw: bytes, head: _Head, place: int, patient_id: str) -> Iterator[Dr
     source = f"{head.resource_type}/{head.id}" if isinstance(head.id, str) and head.id else f"draftOrders#{place + 1}"
     match head.resource_type:
         case "MedicationRequest" | "MedicationOrder":
-            record = fhir.decode(raw)
+            record = decoding.decode(raw)
             if isinstance(record, fhir.MedicationRequest) and _counts(record, record.subject, patient_id):
                 yield DraftOrder(source, record)
         case "ServiceRequest" | "ProcedureRequest":
@@ -222,7 +222,7 @@ def _listed(value: Any) -> list[dict[str, Any]]:
 def _as(kind: str, sent: Mapping[str, Any], **members: Any) -> Any:
     kept = {name: sent[name] for name in ("id", "status", "modifierExtension", "implicitRules") if name in sent}
     found = {name: value for name, value in members.items() if value is not None}
-    return fhir.decode(msgspec.json.encode({"resourceType": kind, **kept, **found}))
+    return decoding.decode(msgspec.json.encode({"resourceType": kind, **kept, **found}))
 
 
 # What is ordered, and for how long
@@ -478,7 +478,7 @@ def only_about(chart: Chart, concepts: Collection[str], catalogue: Catalogue) ->
         return False
 
     def may_be_about(observation: fhir.Observation) -> bool:
-        parts = fhir.parts_of(observation)
+        parts = decoding.parts_of(observation)
         return is_about(observation.code) or parts is None or any(is_about(part.code) for part in parts)
 
     kept = tuple(pair for pair in chart.of(fhir.Observation) if may_be_about(pair[1]))

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from mappings import fhir
+from mappings import decoding, fhir
 from mappings.catalogue import Catalogue
 from mappings.chart import patient_meant, patient_of
 from mappings.named import NAMED_EVENTS, named_in
@@ -153,10 +153,10 @@ class LineReader:
 
     def _read_slowly(self, line: bytes) -> Found:
         try:
-            resource = fhir.decode(line)
-        except fhir.NotJson:
+            resource = decoding.decode(line)
+        except decoding.NotJson:
             raise LineError(None, "is not JSON") from None
-        if isinstance(resource, fhir.Unreadable):
+        if isinstance(resource, decoding.Unreadable):
             return self._read_subject(line, resource)
         return (
             type(resource).__name__,
@@ -164,7 +164,7 @@ class LineReader:
             any(map(self._stands_for_a_gate, _concepts(resource))),
         )
 
-    def _read_subject(self, line: bytes, where: fhir.Unreadable) -> Found:
+    def _read_subject(self, line: bytes, where: decoding.Unreadable) -> Found:
         """A resource that no chart can use still leaves its patient's chart incomplete, if it says whose it is."""
         kind = where.resource_type
         if kind not in READ:

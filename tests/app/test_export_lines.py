@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.screen.export import MIB, Broken, Chunk, Export, ExportFile, lines_of
 from app.screen.lines import LineError, LineReader
 from app.screen.spool import PatientFilter, mark_of
-from mappings import fhir
+from mappings import decoding
 from mappings.catalogue import Catalogue
 from mappings.chart import patient_of
 from tests.conftest import SHARED
@@ -109,8 +109,8 @@ def test_lines_are_given_to_whom_the_reader_of_charts_gives_them(catalogue: Cata
         content = json.loads(path.read_bytes())
         for resource in [entry.get("resource") for entry in content.get("entry", [])] or [content]:
             line = json.dumps(resource).encode()
-            decoded = fhir.decode(line)
-            if isinstance(decoded, fhir.Unreadable):
+            decoded = decoding.decode(line)
+            if isinstance(decoded, decoding.Unreadable):
                 continue
             seen += 1
             assert reader.read(line)[1] == patient_of(decoded)

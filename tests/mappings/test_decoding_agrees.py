@@ -15,7 +15,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from msgspec import Raw, Struct
 from pydantic import ValidationError
 
-from mappings import fhir
+from mappings import decoding, fhir
 
 Json = dict[str, Any]
 
@@ -157,7 +157,7 @@ def as_theirs(resource: Json) -> Json | None:
 def differences(ours: Any, theirs: Any, where: str) -> Iterator[str]:
     """The places at which the two readings are not the same."""
     if isinstance(ours, fhir.Observation):
-        content = fhir.content_of(ours)
+        content = decoding.content_of(ours)
         yield from differences(content, theirs, where)
     if isinstance(ours, Struct):
         for field in msgspec.structs.fields(type(ours)):
@@ -186,7 +186,7 @@ def is_same_instant(ours: Any, theirs: Any) -> bool:
 
 
 def decoded(resource: Json) -> Any:
-    return fhir.decode(msgspec.json.Encoder(decimal_format="number").encode(resource))
+    return decoding.decode(msgspec.json.Encoder(decimal_format="number").encode(resource))
 
 
 @pytest.mark.parametrize(("name", "member"), list(tried()))

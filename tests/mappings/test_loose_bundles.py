@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mappings import fhir
+from mappings import decoding, fhir
 
 BUNDLE = b"""{"resourceType": "Bundle", "type": "collection", "entry": [
   {"resource": {"resourceType": "Patient", "id": "1"}},
@@ -12,14 +12,14 @@ BUNDLE = b"""{"resourceType": "Bundle", "type": "collection", "entry": [
 
 
 def test_the_entries_are_taken_apart_before_they_are_read() -> None:
-    entries = fhir._loose.decode(BUNDLE).entry
+    entries = decoding._loose.decode(BUNDLE).entry
     assert bytes(entries[0].resource).startswith(b'{"resourceType": "Patient"')
     assert bytes(entries[2].resource) == b"null"
 
 
 def test_the_good_resource_is_read_and_the_bad_one_is_named() -> None:
-    bundle = fhir._decode_loosely(BUNDLE)
+    bundle = decoding._decode_loosely(BUNDLE)
     read = [entry.resource for entry in bundle.entry]
     assert isinstance(read[0], fhir.Patient)
-    assert isinstance(read[1], fhir.Unreadable | fhir.Observation)
+    assert isinstance(read[1], decoding.Unreadable | fhir.Observation)
     assert read[2] is None
