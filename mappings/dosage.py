@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -58,9 +59,12 @@ _LOCAL = frozenset(
 )
 _LOCAL_FORMS = re.compile(
     r"\b(cream|ointment|lotion|gel|foam|shampoo|topical|inhal\w*|inhaler|nasal|ophthalmic|otic|eye drops?|ear drops?|"
-    r"suppositor\w+|enema|rectal|intra-?articular|mouthwash|spray|paste|patch)\b",
+    r"suppositor\w+|supp|enema|rectal|intra-?articular|mouthwash|spray|paste|patch|ophth?|opht(h|al)|drps|oint|crm|lotn|"
+    r"intravitreal|augen\w+|nasen\w+|ohren\w+|salbe|creme|zäpfchen|klysma)\b",
     re.I,
 )
+# "hydrocortisone 1 %": what is put on the skin or into the eye; "1000 mg in sodium chloride 0.9 %" is not.
+_A_SHARE = re.compile(r"^(?!.*(?:\b\d[\d.,]* ?m?c?g\b|\b(?:inj|i\.?v\b|infus))).*\d ?%", re.I)
 
 
 class _Span(Struct, frozen=True, gc=False):
@@ -80,7 +84,7 @@ def is_local(dosages: Iterable[fhir.Dosage], words: str) -> bool:
     """Whether the drug is given to act where it is put (cream, inhaler, joint), by its route or its name."""
     routes = [dosage.route for dosage in dosages if dosage.route]
     if not routes:
-        return bool(_LOCAL_FORMS.search(words))
+        return bool(_LOCAL_FORMS.search(words) or _A_SHARE.search(words))
     codes = {code for route in routes for code in fhir.codes_of(route)}
     # Route codes are many; what a person reads there is looked at too.
     return not codes.isdisjoint(_LOCAL) or any(_LOCAL_FORMS.search(fhir.words_of(route)) for route in routes)
@@ -127,9 +131,11 @@ def daily_dose(dosages: Sequence[fhir.Dosage], strength_mg: Decimal | None) -> D
         return None
     text = "; ".join(dict.fromkeys(words for d in dosages if (words := _words(d))))
     as_needed = any(_is_as_needed(dosage) for dosage in dosages)
-    steps: dict[Decimal, list[_Span]] = {}
-    for dosage in dosages:
-        steps.setdefault(dosage.sequence or Decimal(0), []).append(_one_instruction(dosage, strength_mg))
+    steps: dict[object, list[_Span]] = {}
+    one_after_another = _are_one_after_another(dosages)
+    for place, dosage in enumerate(dosages):
+        step = place if one_after_another else dosage.sequence or Decimal(0)
+        steps.setdefault(step, []).append(_one_instruction(dosage, strength_mg))
     sums = [_sum(parts) for parts in steps.values()]
     low = (
         min((s.low for s in sums if s.low is not None), default=None) if all(s.low is not None for s in sums) else None
@@ -140,6 +146,13 @@ def daily_dose(dosages: Sequence[fhir.Dosage], strength_mg: Decimal | None) -> D
         else None
     )
     return Dose(Decimal(0) if as_needed else low, high, as_needed, text)
+
+
+def _are_one_after_another(dosages: Sequence[fhir.Dosage]) -> bool:
+    """Whether each instruction has its own span of days, and none begins before the one before it has ended."""
+    bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
+    spans = sorted((b.start or "", b.end or "9999") for b in bounds if b and (b.start or b.end))
+    return len(spans) == len(dosages) > 1 and all(a[1] <= b[0] for a, b in pairwise(spans))
 
 
 def _sum(parts: Sequence[_Span]) -> _Span:
@@ -252,18 +265,30 @@ def _limit(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Decimal | None:
 # Plain words. The whole text must be understood; a word that is not means that the dose is not known.
 
 _SPACES = re.compile(r"\s+")
-_NUMBER = r"\d+(?:\.\d+)?"
+_NUMBER = r"\d+(?:\.\d+|,\d{1,2}(?!\d))?"
 _AS_NEEDED = re.compile(r"\b(?:as needed|when needed|if needed|prn|p\.r\.n\.)", re.I)
 _IN_WORDS: tuple[tuple[str, Decimal], ...] = (
-    (r"(?:twice|two times|2 times|2x|2 x) (?:daily|a day|per day)|bid|b\.i\.d\.|every 12 hours|q12h", Decimal(2)),
-    (r"(?:three times|3 times|3x|3 x) (?:daily|a day|per day)|tid|t\.i\.d\.|every 8 hours|q8h", Decimal(3)),
+    (
+        r"(?:twice|two times|2 times|2x|2 x) (?:daily|a day|per day|täglich|tgl)|zweimal täglich|bid|b\.i\.d\.|bd|"
+        r"every 12 hours|q12h",
+        Decimal(2),
+    ),
+    (
+        r"(?:three times|3 times|3x|3 x) (?:daily|a day|per day|täglich|tgl)|dreimal täglich|tid|t\.i\.d\.|"
+        r"tds|every 8 hours|q8h",
+        Decimal(3),
+    ),
     (r"(?:four times|4 times|4x|4 x) (?:daily|a day|per day)|qid|q\.i\.d\.|every 6 hours|q6h", Decimal(4)),
-    (r"every other day|every 2 days|every second day|qod|q\.o\.d\.", Decimal(1) / 2),
+    (
+        r"every other day|every 2 days|every second day|qod|q\.o\.d\.|alle (?:2|zwei) tage|jeden (?:2\.|zweiten) tag",
+        Decimal(1) / 2,
+    ),
     (r"(?:once )?(?:weekly|a week|per week|every week)|every 7 days", Decimal(1) / 7),
     (
         r"(?:once |one time |1 time |1x )?(?:daily|a day|per day|every day|each day|/ ?d(?:ay)?)|once|qd|q\.d\.|q24h|"
         r"every 24 hours|(?:every|each|in the|once every|once in the) (?:morning|evening)|qam|qpm|(?:at|every) bedtime|"
-        r"nightly|every night",
+        r"nightly|every night|q ?day|o\.?d\.?|mane|nocte|(?:einmal |1 ?x )?(?:täglich|tgl)|morgens|abends|am morgen|"
+        r"(?:1|einmal) (?:morgens|abends)",
         Decimal(1),
     ),
 )
@@ -284,9 +309,32 @@ _FILLER = re.compile(
 _UNITS = {"m": "mg", "g": "g", "u": "ug", "µ": "ug"}
 
 
+# "2 tablets (10 mg total)": what the tablets come to. "2 (two) times": the same again.
+_IN_TOTAL = re.compile(rf"\b{_NUMBER} (?:tab(?:let)?s?|cap(?:sule)?s?|pills?) \(({_NUMBER} (?:mg|g|mcg)) total\)", re.I)
+_AGAIN_IN_WORDS = re.compile(r" \((?:one|two|three|four|five|six)\)", re.I)
+# "5 mg 1-0-1": so many in the morning, at noon, in the evening (and at night).
+_PART = r"(\d(?:[.,]5)?|1/2|½)"
+_SCHEME = re.compile(rf"^(?:({_NUMBER}) ?mg ?[:,;]? ?)?{_PART}-{_PART}-{_PART}(?:-{_PART})?$", re.I)
+_MANY = 6  # more pieces at once are hardly meant
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal("0.5") if text in ("1/2", "½") else Decimal(text.replace(",", "."))
+
+
+def _by_scheme(scheme: re.Match[str], strength_mg: Decimal | None) -> _Span:
+    parts = [_decimal(part) for part in scheme.groups()[1:] if part]
+    each = _decimal(scheme[1]) if scheme[1] else strength_mg
+    total = sum(parts, Decimal(0)) * each if each is not None and max(parts) <= _MANY else None
+    return _Span(total, total)
+
+
 def _in_words(text: str, strength_mg: Decimal | None) -> _Span:
     """ "10 mg daily", "take 1-2 tablets twice a day": mg/d; unknown where anything else is said."""
     plain = _SPACES.sub(" ", _AS_NEEDED.sub("", text)).strip(" .,;")
+    plain = _IN_TOTAL.sub(r"\1", _AGAIN_IN_WORDS.sub("", plain))
+    if scheme := _SCHEME.match(plain):
+        return _by_scheme(scheme, strength_mg)
     match = _SENTENCE.match(plain) if len(plain) <= 120 else None
     if match is None or not match["unit"]:
         return _UNKNOWN
@@ -295,7 +343,7 @@ def _in_words(text: str, strength_mg: Decimal | None) -> _Span:
     code = "ug" if unit.startswith(("mc", "mic")) else "mg" if unit.startswith("m") else _UNITS.get(unit[0], "{tablet}")
     if unit.startswith(("tab", "cap", "pill")):
         code = "tablet"
-    low, high = (Decimal(text) for text in (match["low"], match["high"] or match["low"]))
+    low, high = (_decimal(text) for text in (match["low"], match["high"] or match["low"]))
     least, most = (_milligrams(fhir.Quantity(value=n, unit=code), strength_mg) for n in (low, high))
     return _Span(least, most).times(times)
 
@@ -310,7 +358,7 @@ def _in_words_a_day(text: str) -> _Span:
 
 
 _STRENGTH = re.compile(rf"\b({_NUMBER})\s*(mg|g|mcg|ug)\b", re.I)
-_SOLID = re.compile(r"\b(tab(let)?s?|cap(sule)?s?|pills?)\b", re.I)
+_SOLID = re.compile(r"\b(tab(let)?s?|cap(sule)?s?|pills?|tabletten?|tbl|kapseln?)\b", re.I)
 
 
 def strength_of(medication_words: str, ingredients: Iterable[fhir.Ingredient]) -> Decimal | None:
@@ -326,6 +374,6 @@ def strength_of(medication_words: str, ingredients: Iterable[fhir.Ingredient]) -
     if not found and _SOLID.search(medication_words) and "/" not in medication_words:
         named = {(number, unit.lower()) for number, unit in _STRENGTH.findall(medication_words)}
         found = {
-            amount for n, u in named if (amount := convert(Decimal(n), "ug" if u == "mcg" else u, "mg")) is not None
+            amount for n, u in named if (amount := convert(_decimal(n), "ug" if u == "mcg" else u, "mg")) is not None
         }
     return found.pop() if len(found) == 1 else None

@@ -67,20 +67,25 @@ def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
 
 def _given(by_kind: Mapping[str, Sequence[DailyDose]]) -> Decimal:
     """What was given is certain, whatever an order leaves open."""
-    return sum((dose.low for dose in by_kind.get("MedicationAdministration", ())), Decimal(0))
+    return sum((dose.low for dose in _renewed(by_kind.get("MedicationAdministration", ()))), Decimal(0))
 
 
 def _told_once(episodes: Iterable[Episode]) -> list[Episode]:
     """Without statements that say the same as another: a list that was taken twice is still one intake.
 
-    Two orders alike are not so: they may be one for the morning and one for the night.
+    So is what was given at the same minute. Two orders alike are not so: they may be one for the morning and one for
+    the night.
     """
     once: dict[object, Episode] = {}
     for episode in episodes:
         alike = (episode.member, episode.dose, episode.start, episode.end, episode.ongoing, episode.certainty)
-        stated = episode.source.startswith("MedicationStatement")
-        once.setdefault(alike if stated else episode.source, episode)
+        again = episode.source.startswith("MedicationStatement") or (_is_administration(episode) and _has_time(episode))
+        once.setdefault(alike if again else episode.source, episode)
     return list(once.values())
+
+
+def _has_time(episode: Episode) -> bool:
+    return episode.start is not None and episode.start.latest - episode.start.earliest < timedelta(hours=1)
 
 
 def _added(doses: Iterable[DailyDose]) -> DailyDose:
@@ -108,6 +113,10 @@ def _repeated(doses: Sequence[DailyDose]) -> DailyDose:
         start = dose.episodes[0].start
         by_day.setdefault(start.first_day if start else None, []).append(dose)
     every = _added(doses)
+    episodes = [episode for dose in doses for episode in dose.episodes]
+    if len(by_day) == 1 and all(_is_administration(e) and not _has_time(e) for e in episodes):
+        once = max(dose.low for dose in doses)
+        return DailyDose(once, every.high, (), every.note or "given alike more than once on a day, or told twice")
     if len(by_day) == 1:
         return every
     low = max(_added(of_day).low for of_day in by_day.values())

@@ -67,9 +67,19 @@ def test_a_pulse_is_told_with_its_dose_and_its_day(ask: Asked) -> None:
     assert "Glucocorticoid dose today" not in answered.explanation
 
 
-def test_two_infusions_of_one_day_add_up(ask: Asked) -> None:
-    twice = an_infusion("2026-10-20", 250), an_infusion("2026-10-20", 250, id="evening")
-    assert ask(PULSE, *twice, kind="exclude").says == "not-met"
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        ("2026-10-20T08:00:00Z", "2026-10-20T20:00:00Z", "not-met"),
+        ("2026-10-20T08:00:00Z", "2026-10-20T08:00:00Z", "needs-human"),  # one infusion under two ids: 312.5 mg
+        ("2026-10-20", "2026-10-20", "unknown: imprecise"),  # two, or one that is told twice
+    ],
+)
+def test_two_infusions_of_one_day_add_up_and_one_told_twice_does_not(
+    ask: Asked, one: str, other: str, says: str
+) -> None:
+    twice = an_infusion(one, 250, id="a"), an_infusion(other, 250, id="b")
+    assert ask(PULSE, *twice, kind="exclude").says == says
 
 
 def test_what_was_given_counts_although_the_order_has_no_dose(ask: Asked) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mappings import fhir
-from mappings.dosage import daily_dose, strength_of
+from mappings.dosage import daily_dose, is_local, strength_of
 from mappings.facts import Dose
 from tests.mappings.charts import a_dosage, code, quantity
 
@@ -112,6 +112,16 @@ def test_the_most_that_may_be_taken_bounds_the_dose() -> None:
         ("as directed", (None, None)),
         ("10 mg", (None, None)),
         ("10,000 mg daily", (None, None)),
+        ("Take 2 tablets (10 mg total) by mouth daily", (10, 10)),
+        ("Take 1 tablet (20 mg total) by mouth 2 (two) times a day", (40, 40)),
+        ("2 tablets (10 mg) daily", (None, None)),  # each, or in all
+        ("5 mg 1-0-1", (10, 10)),
+        ("7,5 mg 1-0-0-0", (7.5, 7.5)),
+        ("1-0-1/2", (7.5, 7.5)),  # of 5 mg
+        ("10-0-5", (None, None)),  # tablets, or mg
+        ("10 mg täglich", (10, 10)),
+        ("5 mg alle 2 Tage", (2.5, 2.5)),
+        ("5 mg tds", (15, 15)),
         ("2.5-5 ml daily", (None, None)),
     ],
 )
@@ -125,6 +135,7 @@ def test_plain_words_are_read_when_every_word_is_understood(text: str, expected:
         ("prednisone 5 MG Oral Tablet", None, "5"),
         ("methylprednisolone 500 MG Injection", None, None),
         ("combination 5 MG / 10 MG tablet", None, None),
+        ("Prednison 2,5 mg Tabletten", None, "2.5"),
         ("prednisone", twenty_mg_in({"value": 1, "unit": "tablet"}), "20"),
         ("prednisone", twenty_mg_in(quantity(1, "mL")), None),
     ],
@@ -134,3 +145,29 @@ def test_the_strength_of_a_tablet_is_its_ingredients_or_stands_in_its_name(
 ) -> None:
     ingredients = [_ingredient.decode(msgspec.json.encode(ingredient))] if ingredient else []
     assert strength_of(words, ingredients) == (Decimal(expected) if expected else None)
+
+
+def test_instructions_for_spans_that_follow_each_other_are_steps_and_do_not_add_up() -> None:
+    def until(mg: int, start: str, end: str) -> Json:
+        repeat = {"frequency": 1, "period": 1, "periodUnit": "d", "boundsPeriod": {"start": start, "end": end}}
+        return a_dosage(mg) | {"timing": {"repeat": repeat}}
+
+    one_after_another = until(40, "2026-08-01", "2026-08-10"), until(10, "2026-08-11", "2026-12-31")
+    assert span(dose_of(*one_after_another)) == (10, 40)
+    at_once = until(10, "2026-08-01", "2026-12-31"), until(5, "2026-08-01", "2026-12-31")
+    assert span(dose_of(*at_once)) == (15, 15)
+
+
+@pytest.mark.parametrize(
+    ("words", "local"),
+    [
+        ("hydrocortisone 1 %", True),
+        ("PREDNISOLONE ACETATE 1 % OPHT DRPS", True),
+        ("Prednisolon Augentropfen", True),
+        ("Methylprednisolone 1000 mg in sodium chloride 0.9 % 250 mL", False),
+        ("Dexamethasone 0.4 % for injection", False),
+        ("prednisone 5 mg tablet", False),
+    ],
+)
+def test_what_is_put_on_skin_or_eye_is_told_by_its_name(words: str, local: bool) -> None:
+    assert is_local((), words) is local
