@@ -224,7 +224,9 @@ def _beside_range(number: Interval, limits: tuple[Decimal | None, Decimal | None
 # What a reader must know
 
 _SUPPLEMENT = re.compile(
-    r"\b(nasal cannula|supplement(al|ary) (oxygen|o2)|face ?mask|non-?rebreather|high.?flow)\b", re.I
+    r"\b(nasal cannula|(?:[1-9]\d*(?:\.\d)?|0\.[1-9]) ?l(pm|/min)? ?(of )?(o2|oxygen|nc)|supplement(al|ary) (oxygen|o2)|on oxygen|face ?mask|"
+    r"non-?rebreather|high.?flow)\b",
+    re.I,
 )
 _NO_SUPPLEMENT = re.compile(r"\b(no|not on|without|off) (supplement|oxygen|o2)|\broom air\b", re.I)
 _AIR: Mapping[str | None, int] = {"3151-8": 0, "3150-0": 21}  # flow in L/min and percent, without oxygen

@@ -457,7 +457,15 @@ def test_a_saturation_under_oxygen_says_so_and_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "on_oxygen"), [("2 L nasal cannula", True), ("room air", False), ("no supplemental oxygen", False)]
+    ("text", "on_oxygen"),
+    [
+        ("2 L nasal cannula", True),
+        ("on 2L NC", True),
+        ("3 L/min O2", True),
+        ("0 L/min O2", False),
+        ("room air", False),
+        ("not on oxygen", False),
+    ],
 )
 def test_a_note_may_say_that_oxygen_was_given(text: str, on_oxygen: bool) -> None:
     value = {"valueQuantity": quantity(95, "%"), "note": [{"text": text}]}
