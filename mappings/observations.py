@@ -224,8 +224,8 @@ def _beside_range(number: Interval, limits: tuple[Decimal | None, Decimal | None
 # What a reader must know
 
 _SUPPLEMENT = re.compile(
-    r"\b(nasal cannula|(?:[1-9]\d*(?:\.\d)?|0\.[1-9]) ?l(pm|/min)? ?(of )?(o2|oxygen|nc)|supplement(al|ary) (oxygen|o2)|on oxygen|face ?mask|"
-    r"non-?rebreather|high.?flow)\b",
+    r"\b(nasal cannula|(?:[1-9]\d*(?:\.\d)?|0\.[1-9]) ?l(pm|/min)? ?(of )?(o2|oxygen|nc)|on oxygen|"
+    r"supplement(al|ary) (oxygen|o2)|face ?mask|non-?rebreather|high.?flow)\b",
     re.I,
 )
 _NO_SUPPLEMENT = re.compile(r"\b(no|not on|without|off) (supplement|oxygen|o2)|\broom air\b", re.I)
