@@ -100,8 +100,15 @@ def _nearest(weights: Sequence[Result], creatinine: Result) -> Result | None:
     if creatinine.taken is None:
         return None
     day = creatinine.taken.last_day
-    dated = [(abs(w.taken.last_day - day), w) for w in weights if w.taken and w.problem is None and w.value]
-    near = [(distance, weight) for distance, weight in dated if distance <= _WEIGHT_SPEAKS_FOR]
+    near: list[tuple[timedelta, Result]] = []
+    for weight in weights:  # newest first: the first one that is not newer is the nearest of its side
+        if weight.taken is None or weight.problem or not weight.value:
+            continue
+        distance = abs(weight.taken.last_day - day)
+        if distance <= _WEIGHT_SPEAKS_FOR:
+            near.append((distance, weight))
+        if weight.taken.last_day <= day:
+            break
     return min(near, key=lambda pair: pair[0])[1] if near else None
 
 

@@ -50,6 +50,7 @@ class Index:
     unreadable: list[str] = field(default_factory=list)  # sources of Observations with parts that do not fit their form
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
     _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
+    _read: dict[tuple[int, str], Episode] = field(default_factory=dict)  # by the identity of the reader, and member
     _doses: Doses = field(default_factory=Doses)
     _members: dict[Chains, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
@@ -78,6 +79,14 @@ class Index:
             self.excluded[counted.__name__] += Counter(
                 "entered-in-error" for _, record in chart.of(counted) if _is_in_error(record)
             )
+
+    def episode(self, reader: Reader, concept: str, member: str) -> Episode:
+        """The record as an Episode of the concept; read once, though a drug's class and all above it ask for it too."""
+        known = self._read.get((id(reader), member))
+        if known is not None:
+            return replace(known, concept=concept)
+        found = self._read[id(reader), member] = reader(concept, member)
+        return found
 
     def _counting(
         self, chart: Chart, kind: type[R], exclusion_of: Callable[[R, Clock], str | None]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from itertools import chain, groupby
@@ -19,7 +19,7 @@ from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
 from mappings.consent import declines_research
 from mappings.facts import Certainty, Episode, Polarity, Reason, Result, SourceReport, SourceState
-from mappings.index import Index, Reader
+from mappings.index import Index, Sightings
 from mappings.lazily import Lazily
 from mappings.patient import person_of
 from mappings.times import Moment, parse_period
@@ -50,6 +50,7 @@ class PatientFacts:
         self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
         self._said: dict[str, bool] = {}
+        self._in_order: dict[str, bool] = {}
         self._newest: dict[str, tuple[Result | Episode, ...]] = {}
 
     @property
@@ -98,14 +99,21 @@ class PatientFacts:
             self._results[concept] = Lazily(chain(found, named))
         return self._results[concept]
 
+    def are_in_order_of_time(self, concept: str) -> bool:
+        """Whether every result has a date, so that whatever follows an old one is older still."""
+        known = self._in_order.get(concept)
+        if known is None:
+            texts = (observations.date_text(found.observation) for found, _ in self._index.results.get(concept, ()))
+            is_dated = all(self._clock.moment(text) for text in texts)
+            known = self._in_order[concept] = is_dated and concept not in estimates.CONCEPTS
+        return known
+
     def episodes(self, concept: str) -> tuple[Episode, ...]:
         """Everything on record for the concept that counts, whether over or not, latest start first."""
         if concept not in self._spoken_of:
             return ()
         if concept not in self._episodes:
-            self._episodes[concept] = _episodes(
-                concept, self._index.episodes.get(concept, ()), self.catalogue, self._index.clock
-            )
+            self._episodes[concept] = _episodes(concept, self._index.episodes, self._index)
         return self._episodes[concept]
 
     def newest_records(self, concept: str) -> tuple[Result | Episode, ...]:
@@ -120,7 +128,7 @@ class PatientFacts:
 
     def allergies(self, concept: str) -> tuple[Episode, ...]:
         """Allergies and intolerances to the concept; they are no exposures."""
-        return _episodes(concept, self._index.allergies.get(concept, ()), self.catalogue, self._index.clock)
+        return _episodes(concept, self._index.allergies, self._index)
 
     def dose_changed_since(self, day: date) -> bool | None:
         """Whether the daily glucocorticoid dose has changed after that day; None where the chart does not say."""
@@ -166,10 +174,12 @@ def _named(concept: str, index: Index, reader: observations.ResultReader) -> Ite
         yield replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
 
 
-def _episodes(
-    concept: str, found: Iterable[tuple[Reader, str]], catalogue: Catalogue, clock: Clock
-) -> tuple[Episode, ...]:
-    read = (_as_such(reader(concept, member), catalogue.concepts.get(member), clock) for reader, member in found)
+def _episodes(concept: str, found: Sightings, index: Index) -> tuple[Episode, ...]:
+    known, clock = index.catalogue.concepts, index.clock
+    read = (
+        _as_such(index.episode(reader, concept, member), known.get(member), clock)
+        for reader, member in found.get(concept, ())
+    )
     return tuple(sorted(read, key=_lateness, reverse=True))
 
 
@@ -230,10 +240,8 @@ class _Oxygen:
 
     def __call__(self, moment: Moment) -> bool:
         if self._therapies is None:
-            found = ((name, self.index.episodes.get(name, ())) for name in OXYGEN_THERAPIES)
-            self._therapies = [
-                e for name, each in found for e in _episodes(name, each, self.index.catalogue, self.index.clock)
-            ]
+            each = (_episodes(name, self.index.episodes, self.index) for name in OXYGEN_THERAPIES)
+            self._therapies = list(chain.from_iterable(each))
         return any(_covers(episode, moment) for episode in self._therapies)
 
 

@@ -293,6 +293,8 @@ def _any_result(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> A
     for result in usable:  # newest first, and read no further than to the one that settles it
         is_inside = None if result.taken is None else in_window(result.taken, window, today)
         if is_inside is False:
+            if facts.are_in_order_of_time(leaf.concept):
+                break
             continue
         verdict = check(result, leaf.test, leaf)
         if verdict.truth is True and is_inside:

@@ -70,6 +70,23 @@ def test_the_weight_nearest_in_time_is_used_and_none_older_than_half_a_year() ->
 
 
 @pytest.mark.parametrize(
+    ("days", "nearest"),  # of the creatinine: 20 October
+    [
+        (("2026-10-25", "2026-10-10"), "2026-10-25"),
+        (("2026-10-30", "2026-10-17"), "2026-10-17"),
+        (("2026-10-22", "2026-10-18"), "2026-10-22"),
+        (("2026-10-31", "2026-10-20", "2026-10-19"), "2026-10-20"),
+        (("2026-10-30", "2026-10-12", "2026-10-11"), "2026-10-12"),
+    ],
+)
+def test_the_nearest_weight_may_be_older_or_newer_and_of_two_the_newer(days: tuple[str, ...], nearest: str) -> None:
+    weights = [weight(id=f"of-{day}", effectiveDateTime=day) for day in days]
+    undecided = weight(id="not-final", effectiveDateTime="2026-10-20T08:00:00Z", status="preliminary")
+    found = result_from("creatinine-clearance", creatinine(), undecided, *weights)
+    assert found.inputs[1].source == f"Observation/of-{nearest}"
+
+
+@pytest.mark.parametrize(
     ("resources", "note"),
     [
         ([weight()], "creatinine is missing"),

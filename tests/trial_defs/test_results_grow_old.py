@@ -8,9 +8,11 @@ from typing import Any
 
 from mappings.catalogue import Catalogue
 from mappings.chart import ChartBuilder
+from mappings.facts import Reason
 from mappings.read import PatientFacts, facts_of
 from mappings.times import Period
 from tests.builders import PATIENT, body_of
+from tests.mappings.charts import an_observation, facts_from, quantity
 from trial_defs.expressions import Bound, Value
 from trial_defs.values import answer_value
 
@@ -34,3 +36,13 @@ def test_a_recorded_dose_grows_old_with_its_window(catalogue: Catalogue) -> None
 def test_a_dose_that_is_worked_out_for_today_does_not(catalogue: Catalogue) -> None:
     answer = answer_value(DOSE, facts_with(catalogue, treatments={"prednisone": {"dose": "5 mg"}}))
     assert (answer.truth, answer.stale_on) == (True, None)
+
+
+def test_behind_old_results_one_of_which_nobody_knows_the_day_may_still_be_of_these_months() -> None:
+    fallen = Value("platelets", Bound("<", Decimal(25), "10*9/L", Decimal(25)), within=Period(3, "mo"), pick="any")
+    old = an_observation(id="old", effectiveDateTime="2020-01-10T08:00:00Z")
+    dayless = an_observation(
+        id="dayless", effectiveDateTime="2019-13-01T08:00:00Z", value={"valueQuantity": quantity(10, "10*9/L")}
+    )
+    reasons = [answer_value(fallen, facts_from(*chart)).still_open[0].reason for chart in ((old,), (old, dayless))]
+    assert reasons == [Reason.STALE, Reason.IMPRECISE]
