@@ -402,17 +402,24 @@ def _limit(leaf: x.Expression, margin: Margin | None, evidence: Evidence, outcom
         if isinstance(test, x.Between):
             return f" (limits {number_words(test.low.number)} to {number_words(test.high.number)})"
         return f" (limit {limit}, {times})" if times else f" (limit {limit})"
-    side = _side(evidence, margin)
-    return f", {number_words(abs(margin.value))} {side} the limit of {limit}" + (f" ({times})" if times else "")
+    number = _number_beside(evidence, margin)
+    side = "beyond" if number is None else "below" if number < margin.limit else "above"
+    return f", {_distance(number, margin)} {side} the limit of {limit}" + (f" ({times})" if times else "")
 
 
-def _side(evidence: Evidence, margin: Margin) -> str:
+def _number_beside(evidence: Evidence, margin: Margin) -> Decimal | None:
+    """The value that stands beside the limit, where it is one number in the limit's unit."""
     value = evidence.value if isinstance(evidence, PersonFact) else getattr(evidence, "value", None)
     number = value if isinstance(value, Decimal) else value.exact if isinstance(value, Interval) else None
-    same_unit = getattr(evidence, "unit", None) == margin.unit
-    if number is None or not same_unit:
-        return "beyond"
-    return "below" if number < margin.limit else "above"
+    return number if getattr(evidence, "unit", None) == margin.unit else None
+
+
+def _distance(number: Decimal | None, margin: Margin) -> str:
+    """How far it lies from the limit, as the numbers that are shown have it: 57.95 is 2.05 below 60."""
+    if number is None:
+        return number_words(abs(margin.value))
+    shown = Decimal(number_words(number, margin.limit)) - Decimal(number_words(margin.limit))
+    return number_words(abs(shown) or abs(margin.value))
 
 
 def _limit_of_test(test: x.Test) -> str:

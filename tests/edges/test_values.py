@@ -292,3 +292,14 @@ def test_a_rank_is_read_behind_the_name_of_its_scale(ask: Asked, text: str) -> N
 def test_a_rank_between_two_is_none(ask: Asked) -> None:
     asks = value("nyha-class", "<= 2 {class}")
     assert ask(asks, a_result("88020-3", valueString="NYHA II-III")).says == "unknown: imprecise"
+
+
+def test_a_value_and_its_distance_are_told_to_the_same_digit(ask: Asked) -> None:
+    found = ask(value("platelets", ">= 60 10*9/L"), a_result(PLATELETS, 57.946, "10*9/L"))
+    assert "Platelets 57.95 × 10⁹/L on 2026-10-20, 2.05 below the limit of 60" in found.explanation
+    assert found.criterion["margin"]["value"] == -2.054
+
+
+def test_a_value_just_beside_its_limit_is_told_with_the_digits_that_tell_them_apart(ask: Asked) -> None:
+    found = ask(value("platelets", ">= 60 10*9/L"), a_result(PLATELETS, 59.9996, "10*9/L"))
+    assert "Platelets 59.9996 × 10⁹/L on 2026-10-20, 0.0004 below the limit of 60" in found.explanation
