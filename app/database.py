@@ -7,10 +7,14 @@ statements it has, and whole or not at all whatever becomes of its caller.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +75,7 @@ class RecordsUnavailable(Exception):
 class Database:
     """Its transactions; RecordsUnavailable when it is gone, or keeps a caller waiting.
 
-    `on_wait` is told how many seconds each transaction waited for its turn, a connection and SQLite's lock together.
+    `on_wait` is told how many seconds each transaction waited for its turn.
     """
 
     def __init__(self, url: str) -> None:
@@ -81,10 +85,10 @@ class Database:
         if self._url.get_backend_name() != "sqlite":
             self._writing = self._reading = _Lane(_postgresql(self._url), _CONNECTIONS)
             return
-        # SQLite lets one writer in at a time and the others poll, so that one may starve; within a worker they queue.
-        self._writing = _Lane(_sqlite(self._url), 1)
+        file = _file_of(self._url)
+        self._writing = _Lane(_sqlite(self._url), 1, partial(_in_turn, file.parent) if file else nullcontext)
         # What is in memory is there for one connection only.
-        self._reading = _Lane(_sqlite(self._url, reads=True), _READERS) if _file_of(self._url) else self._writing
+        self._reading = _Lane(_sqlite(self._url, reads=True), _READERS) if file else self._writing
 
     async def prepare(self) -> None:
         """Bring the tables to the newest form; safe to call from several workers at once."""
@@ -155,22 +159,32 @@ class Database:
 
 
 class _Lane:
-    """An engine, and as many threads as it has connections, in which transactions take their turns."""
+    """An engine, and as many threads as it has connections, in which transactions run; each inside of a `turn`."""
 
-    def __init__(self, engine: sa.Engine, threads: int) -> None:
+    def __init__(
+        self, engine: sa.Engine, threads: int, turn: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self.engine = engine
+        self._turn = turn
+        self._thread = threading.local()  # `ended`: when it was done with the transaction before
         self._new_threads = partial(ThreadPoolExecutor, threads, "database")  # started when they are needed
         self._threads = self._new_threads()
 
     async def run(self, work: Work[T]) -> tuple[T, float]:
-        """What `work` gives back, and how many seconds it waited before it had its connection and its lock."""
+        """What `work` gives back, and how many seconds it waited for its turn."""
         loop, asked = asyncio.get_running_loop(), time.perf_counter()
         return await loop.run_in_executor(self._threads, self._transact, work, asked)
 
     def _transact(self, work: Work[T], asked: float) -> tuple[T, float]:
-        with self.engine.begin() as connection:
-            waited = time.perf_counter() - asked
-            return work(connection), waited
+        begun = time.perf_counter()
+        queued = max(0.0, getattr(self._thread, "ended", 0.0) - asked)
+        try:
+            with self._turn():
+                waited = queued + time.perf_counter() - begun
+                with self.engine.begin() as connection:
+                    return work(connection), waited
+        finally:
+            self._thread.ended = time.perf_counter()
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
@@ -244,6 +258,20 @@ def _sqlite(url: sa.URL, *, reads: bool = False) -> sa.Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+@contextmanager
+def _in_turn(folder: Path) -> Iterator[None]:
+    """One writer of all workers at a time, by a lock on the folder of SQLite's file.
+
+    SQLite lets one writer in too, but the others poll, ever more rarely, so that one may starve; here they queue.
+    """
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def write_ahead(cursor: sqlite3.Cursor) -> None:

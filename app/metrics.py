@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.profile import part
+from app.profile import part, took
 from app.traces import Tracer
 
 
@@ -51,6 +51,12 @@ class Metrics:
         self.requests = self._counter("requests", "Answered calls", "route", "method", "status")
         self.seconds = self._histogram("request_seconds", "Time to answer", "route")
         self.phases = self._histogram("phase_seconds", "Time that one part of answering took", "phase")
+        self.waits = Histogram(
+            "trialcards_database_wait_seconds",
+            "Time that transactions waited for their turn",
+            buckets=(0.0005, 0.001, 0.002, *_SECONDS),
+            registry=self.registry,
+        )
         self.matches = self._counter("matches", "Verdicts given", "trial", "verdict")
         self.unknowns = self._counter("unknown_criteria", "Criteria left open, by cause", "reason")
         self.cards = self._counter("cards", "Cards shown", "trial", "verdict")
@@ -86,6 +92,11 @@ class Metrics:
                 yield
         finally:
             self.phases.labels(name).observe(time.perf_counter() - started)
+
+    def waited(self, seconds: float) -> None:
+        """A transaction of the database has waited."""
+        self.waits.observe(seconds)
+        took("wait", seconds)
 
     @contextmanager
     def query(self, ehr: str, resource_type: str) -> Iterator[Query]:

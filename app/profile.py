@@ -96,6 +96,12 @@ def part(name: str) -> Iterator[None]:
         yield
 
 
+def took(name: str, seconds: float) -> None:
+    """The same for a part that is known by its time only, as it was spent in another thread."""
+    if profile := _current.get():
+        profile.parts.setdefault(name, Cost()).wall += seconds * 1e3
+
+
 class Profiling:
     """ASGI middleware that writes the parts of every call into the log."""
 

@@ -85,6 +85,7 @@ class Services:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
+        self.records.on_wait = self.metrics.waited
         self.slots = Slots(self.settings.max_concurrent, self.metrics)
         self.launch_slots = Slots(max(1, self.settings.max_concurrent // 4), self.metrics, are_counted=False)
         self.servers = Servers(self.outbound)

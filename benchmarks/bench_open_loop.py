@@ -5,14 +5,17 @@ runs from when it was due. A second chart has many cohorts open. The same rate w
 calls meet, and one worker that takes them in turn cannot stay under three times the median, whatever it does (of a
 queue with equal service times that is half busy, one call in a hundred waits for more than three others).
 
-Then the same work is given to one worker and to two: a worker beside another should cost what it costs alone. The
-client runs on the same machine.
+Then the same work is given to one worker and to two: a worker beside another should cost what it costs alone. And what
+each call waited for its turn at the database is read from the profile of its parts, with one worker and with two, each
+at half of what it can: SQLite lets one write at a time, for as long as the disk takes. The client runs on the same
+machine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
 import statistics
 import subprocess
@@ -36,23 +39,24 @@ from tests.server import environment, free_port
 
 SECONDS, CLOSED = 120, 40  # of open loop; calls one after the other
 EVEN, TOGETHER = 2.5, 1.1  # p99 / median; processor time of a call with two workers / with one
+WAIT = 1  # ms
 ROOT = Path(__file__).parents[1]
 JSON = {"content-type": "application/json"}
 _TICKS = sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def served(workers: int) -> Iterator[tuple[str, int]]:
-    """Address and process of the demo application in so many workers, its files thrown away at the end."""
+def served(workers: int, **settings: str) -> Iterator[tuple[str, int, Path]]:
+    """Address, process and log of the demo application in so many workers, its files thrown away at the end."""
     base = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:demo", "--port", str(port)]
     options = ["--workers", str(workers), "--log-level", "warning", "--no-access-log", "--no-proxy-headers"]
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "server.log").open("wb") as log:
-        around = environment(PYTHONPATH=str(ROOT), PORT=str(port), TRIALCARDS_WORKERS=str(workers))
+        around = environment(PYTHONPATH=str(ROOT), PORT=str(port), TRIALCARDS_WORKERS=str(workers), **settings)
         process = subprocess.Popen([*command, *options], cwd=folder, env=around, stdout=log, stderr=log)
         try:
             _wait(base, process)
-            yield base, process.pid
+            yield base, process.pid, Path(log.name)
         finally:
             process.terminate()
             process.wait()
@@ -141,7 +145,7 @@ def evenness(base: str, body: bytes, name: str, seconds: float) -> list[Figure]:
 
 def cost_of_a_call(workers: int, body: bytes) -> float:
     """Milliseconds of processor time of one call, where as many callers as workers call one after the other."""
-    with served(workers) as (base, pid), ThreadPoolExecutor(workers) as callers:
+    with served(workers) as (base, pid, _), ThreadPoolExecutor(workers) as callers:
         for calls in (CLOSED, CLOSED * 3):  # the first fill what is kept
             before = processor_time(pid)
             for done in [callers.submit(one_after_the_other, base, body, calls) for _ in range(workers)]:
@@ -149,11 +153,30 @@ def cost_of_a_call(workers: int, body: bytes) -> float:
         return (processor_time(pid) - before) / (calls * workers) * 1e3
 
 
+def waits(workers: int, body: bytes, seconds: float) -> list[Figure]:
+    """What calls waited for their turns at the database, at half of what these workers can."""
+    with served(workers, TRIALCARDS_PROFILE_CALLS="true") as (base, _, log):
+        one_after_the_other(base, body, 5 * workers)
+        alone = statistics.median(one_after_the_other(base, body, CLOSED))
+        told = len(log.read_bytes())
+        asyncio.run(as_they_come(base, body, steady(0.5 * workers / alone), seconds))
+        lines = log.read_bytes()[told:].splitlines()
+    parts = [json.loads(line)["parts"] for line in lines if b'"profiled"' in line]
+    waited = [each["wait"][0] for each in parts if "record" in each]
+    name = f"wait at the database, {workers} worker{'s' * (workers > 1)}"
+    over = sum(each > WAIT for each in waited) / len(waited)
+    return [
+        Figure(f"{name}: median", statistics.median(waited), "ms"),
+        Figure(f"{name}: longest", max(waited), "ms", WAIT),
+        Figure(f"{name}: share over {WAIT} ms", over * 100, "%"),
+    ]
+
+
 def main(seconds: float) -> None:
     today = datetime.now(UTC).date()
     usual = hook_body(LONG, today)
     many = hook_body(LONG, today, indicated=[(code, name) for code, name, _ in GATES])
-    with served(1) as (base, _):
+    with served(1) as (base, _, _):
         figures = [
             *evenness(base, usual, "one disease", seconds),
             *evenness(base, many, "six diseases", seconds),
@@ -163,6 +186,8 @@ def main(seconds: float) -> None:
         Figure("processor time of a call, one worker", one, "ms"),
         Figure("processor time of a call, two workers", two, "ms"),
         Figure("two workers / one", two / one, "x", TOGETHER),
+        *waits(1, usual, seconds),
+        *waits(2, usual, seconds),
     ]
     report("open-loop", figures)
 

@@ -45,7 +45,7 @@ def test_a_server_logs_the_parts_of_each_call(tmp_path: Path) -> None:
     written = [json.loads(line) for line in server.output.read_text().splitlines() if line.startswith("{")]
     (profiled,) = (line for line in written if line["event"] == "profiled" and "record" in line["parts"])
     parts = profiled["parts"]
-    assert {"read", "chart", "index", "match", "cards", "report", "record"} <= parts.keys()
+    assert {"read", "chart", "index", "match", "cards", "report", "record", "wait"} <= parts.keys()
     assert parts["match"][0] >= parts["index"][0] > 0
     assert profiled["request_id"] == answer.headers["x-request-id"]
     assert PATIENT not in json.dumps(profiled)

@@ -1,0 +1,191 @@
+"""A transaction runs as a whole beside the event loop, whatever becomes of its caller, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.database import RecordsUnavailable, Write, all_of, doing, if_any, url_of
+from app.records import Records
+from app.tables import UsedToken
+from tests.app.conftest import NOW, records_at
+from tests.app.test_records import rows_of
+from tests.postgres import Cluster
+
+USED: sa.Table = UsedToken.__table__  # type: ignore[attr-defined]
+
+
+def token(name: str) -> Write:
+    return doing(sa.insert(USED), [{"id": name, "expires_at": NOW}])
+
+
+class Held:
+    """A part of a transaction that goes on when it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self._go = threading.Event(), threading.Event()
+
+    def __call__(self, _: sa.Connection) -> None:
+        self.begun.set()
+        assert self._go.wait(20)
+
+    async def is_under_way(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, 20)
+
+    def let_go(self) -> None:
+        self._go.set()
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("sqlite:///var/x.db", "sqlite+pysqlite:///var/x.db"),
+        ("sqlite+aiosqlite:////srv/x.db", "sqlite+pysqlite:////srv/x.db"),
+        ("postgresql://u:p@h:5433/d", "postgresql+psycopg://u:p@h:5433/d"),
+        ("postgresql+asyncpg://u:p@h/d?ssl=require", "postgresql+psycopg://u:p@h/d?sslmode=require"),
+        ("postgresql+psycopg:///d?host=/run/postgresql", "postgresql+psycopg:///d?host=%2Frun%2Fpostgresql"),
+    ],
+)
+def test_a_url_is_understood_whichever_driver_it_names(given: str, used: str) -> None:
+    assert url_of(given).render_as_string(hide_password=False) == used
+
+
+@pytest.mark.parametrize("given", ["mysql://h/canary", "canary", "oracle://canary"])
+def test_a_database_of_another_kind_is_refused_without_being_quoted(given: str) -> None:
+    with pytest.raises(ValueError, match="starts with sqlite:// or postgresql://") as refused:
+        url_of(given)
+    assert "canary" not in str(refused.value)
+
+
+async def test_a_transaction_is_done_as_a_whole_though_its_caller_is_gone(records: Records, database: str) -> None:
+    held = Held()
+    caller = asyncio.create_task(records.write(all_of(token("a"), held, token("b"))))
+    await held.is_under_way()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    held.let_go()
+    await records.write(token("c"))  # of SQLite one after the other
+    await records.close()
+    assert len(rows_of(database, "used_token")) == 3
+
+
+async def test_a_transaction_whose_caller_goes_before_its_turn_is_never_begun(tmp_path: Path) -> None:
+    records = records_at(f"sqlite:///{tmp_path}/records.db")
+    await records.prepare()
+    held = Held()
+    first = asyncio.create_task(records.write(held))
+    await held.is_under_way()
+    second = asyncio.create_task(records.write(token("never")))
+    await asyncio.sleep(0)
+    second.cancel()
+    held.let_go()
+    await first
+    await records.close()
+    assert rows_of(f"sqlite:///{tmp_path}/records.db", "used_token") == []
+
+
+async def test_what_fails_in_the_middle_leaves_nothing_and_the_next_goes_on(records: Records, database: str) -> None:
+    with pytest.raises(RecordsUnavailable):
+        await records.write(all_of(token("a"), token("a")))
+    assert rows_of(database, "used_token") == []
+    await records.write(token("a"))
+    assert len(rows_of(database, "used_token")) == 1
+
+
+async def test_parts_are_done_only_where_a_row_was_changed(records: Records, database: str) -> None:
+    gone = sa.delete(USED).where(USED.c.id == "a")
+    assert not await records.write(if_any(gone, token("b")))
+    await records.write(token("a"))
+    assert await records.write(if_any(gone, token("b")))
+    assert [row[0] for row in rows_of(database, "used_token")] == ["b"]  # type: ignore[index]
+
+
+async def test_nobody_waits_longer_than_is_said_and_the_event_loop_not_at_all(tmp_path: Path) -> None:
+    records = records_at(f"sqlite:///{tmp_path}/records.db")
+    await records.prepare()
+    held = Held()
+    first = asyncio.create_task(records.write(held))
+    await held.is_under_way()
+    started = time.monotonic()
+    with pytest.raises(RecordsUnavailable):
+        await records.write(token("late"), 0.2)
+    assert time.monotonic() - started < 2
+    assert await records.read(lambda connection: connection.execute(sa.select(USED)).all()) == []
+    held.let_go()
+    await first
+    await records.close()
+
+
+async def test_of_the_workers_on_one_file_each_is_told_how_long_it_waited_for_the_other(tmp_path: Path) -> None:
+    workers = [records_at(f"sqlite:///{tmp_path}/records.db") for _ in range(2)]
+    waits: list[float] = []
+    for worker in workers:
+        await worker.prepare()
+    workers[1].on_wait = waits.append
+    held = Held()
+    first = asyncio.create_task(workers[0].write(held))
+    await held.is_under_way()
+    later = [asyncio.create_task(workers[1].write(token(name))) for name in "ab"]
+    await asyncio.sleep(0.3)
+    held.let_go()
+    await asyncio.gather(first, *later)
+    await workers[1].write(token("c"))
+    assert waits[0] > 0.2
+    assert waits[1] > 0.2  # it queued behind the one before it
+    assert waits[2] < 0.2
+    for worker in workers:
+        await worker.close()
+
+
+async def test_a_transaction_that_only_reads_can_change_nothing(tmp_path: Path) -> None:
+    records = records_at(f"sqlite:///{tmp_path}/records.db")
+    await records.prepare()
+    with pytest.raises(RecordsUnavailable):
+        await records.read(token("a"))
+    await records.close()
+    assert rows_of(f"sqlite:///{tmp_path}/records.db", "used_token") == []
+
+
+async def test_a_database_in_memory_is_one_for_readers_and_writers() -> None:
+    records = records_at("sqlite://")
+    await records.prepare()
+    assert await records.use_token("issuer", "jti", NOW)
+    assert await records.is_reachable()
+    assert not await records.use_token("issuer", "jti", NOW)
+    await records.close()
+
+
+async def test_a_server_that_hangs_is_told_as_gone_and_is_used_again_when_it_goes_on(postgres: Cluster) -> None:
+    records = records_at(postgres.new_database())
+    await records.prepare()
+    assert await records.is_reachable()
+    with stopped(postgres.process.pid):
+        started = time.monotonic()
+        assert not await records.is_reachable()
+        assert time.monotonic() - started < 12
+    assert await records.is_reachable()
+    await records.close()
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """This process and its children stand still; connections to them stay open."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    family = [pid, *map(int, children)]
+    for each in family:
+        os.kill(each, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for each in family:
+            os.kill(each, signal.SIGCONT)
