@@ -28,7 +28,7 @@ from cds_hooks.wording import (
     subject_words,
 )
 from mappings.catalogue import Catalogue
-from mappings.facts import Episode, SourceReport
+from mappings.facts import Episode, Reason, SourceReport
 from trial_defs import expressions as x
 from trial_defs.findings import RANK, Basis, CohortMatch, Finding, Match, Open, Outcome, TrialMatch, Verdict
 
@@ -153,7 +153,9 @@ def _missing(trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, title
         p for f in unknown for p in f.still_open if p.reason
         if not (f.criterion.id in settled and any(orderable(c, catalogue) for c in concepts_of_open(p)))
     )  # fmt: skip
-    lines += [markdown(open_words(p, titles), _LINE) for p in asked]
+    lines += [
+        (markdown_of_ours if _says_nothing_of_chart(p) else markdown)(open_words(p, titles), _LINE) for p in asked
+    ]
     return [Section("Missing, and how to get it", list(dict.fromkeys(lines)))]
 
 
@@ -174,7 +176,12 @@ def _need_line(need: Need, pieces: Mapping[str, Open], titles: Titles) -> str:
     # "SLEDAI-2K score, for SLEDAI-2K" says nothing more than its first half.
     told = all(name.casefold() in title.casefold() for name in names)
     what = title if told else f"{title}, for {', '.join(names)}"
-    return markdown(f"{what} – {need.order.how.replace('-', ' ')}", _LINE)
+    is_ours = all(_says_nothing_of_chart(pieces[concept]) for concept in need.concepts)
+    return (markdown_of_ours if is_ours else markdown)(f"{what} – {need.order.how.replace('-', ' ')}", _LINE)
+
+
+def _says_nothing_of_chart(piece: Open) -> bool:
+    return piece.reason is Reason.MISSING and not piece.evidence and not piece.note
 
 
 def _to_confirm(cohort: CohortMatch, titles: Titles) -> list[Section]:

@@ -72,7 +72,7 @@ def _without(points: Points, names: set[str]) -> Points:
 
 
 def _points(cohort: CohortMatch) -> Points:
-    open_ones = (f for f in cohort.findings if f.outcome in (Outcome.NOT_MET, Outcome.UNKNOWN))
+    open_ones = (*cohort.of(Outcome.NOT_MET), *cohort.of(Outcome.UNKNOWN))
     return {f.criterion.id: _point(f.outcome, f.reason) for f in open_ones}
 
 

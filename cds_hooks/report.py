@@ -145,7 +145,7 @@ def _margin(margin: Margin) -> Json:
 
 def _with_inputs(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     """Every derived result is followed by the results that it was calculated from, each once."""
-    if len(evidence) == 1 and not getattr(evidence[0], "inputs", ()):
+    if not any(isinstance(each, Result) and each.inputs for each in evidence):
         return evidence
     found: list[Evidence] = []
     for each in evidence:

@@ -49,6 +49,7 @@ class PatientFacts:
         self._spoken_of = frozenset(chain.from_iterable(found))
         self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
+        self._usable: dict[str, Lazily[Result]] = {}
         self._said: dict[str, bool] = {}
         self._in_order: dict[str, bool] = {}
         self._newest: dict[str, tuple[Result | Episode, ...]] = {}
@@ -98,6 +99,12 @@ class PatientFacts:
             named = _named(concept, self._index, self._reader)
             self._results[concept] = Lazily(chain(found, named))
         return self._results[concept]
+
+    def usable_results(self, concept: str) -> Lazily[Result]:
+        """Those that are final and hold something, though a problem may keep it from deciding."""
+        if concept not in self._usable:
+            self._usable[concept] = self.results(concept).where(lambda r: r.problem not in _NOT_USED)
+        return self._usable[concept]
 
     def are_in_order_of_time(self, concept: str) -> bool:
         """Whether every result has a date, so that whatever follows an old one is older still."""
@@ -149,6 +156,7 @@ class PatientFacts:
 
 
 _NEWEST = 3  # records of a concept that are shown beside a question for a person
+_NOT_USED = (Reason.NOT_FINAL, Reason.MISSING)
 _NO_RESULTS: Lazily[Result] = Lazily(())
 
 

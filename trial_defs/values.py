@@ -19,7 +19,6 @@ from trial_defs.expressions import Between, Bound, Change, Test, Value
 from trial_defs.findings import Basis, Margin, Open
 from trial_defs.logic import Answer, all_of
 
-_NOT_USED = (Reason.NOT_FINAL, Reason.MISSING)
 _A_NUMBER = re.compile(r"[<>=≤≥]*\s*\d[\d.,]*(?!\S*\+)")
 
 
@@ -190,7 +189,7 @@ def newest(results: Iterable[Result]) -> tuple[Result, ...]:
 
 def answer_value(leaf: Value, facts: PatientFacts) -> Answer:
     """The meaning of `value`."""
-    usable = facts.results(leaf.concept).where(lambda r: r.problem not in _NOT_USED)
+    usable = facts.usable_results(leaf.concept)
     if isinstance(leaf.test, Polarity):
         answer = _with_diagnosis(leaf, facts, _of_results(leaf, facts, usable))
     else:
