@@ -147,7 +147,9 @@ async def write_down(
     given = judged.found.attestations
     with part("report"):
         report = msgspec.json.encode(report_of(kept, call.report_id, call.served.catalogue))
-        content = to_keep(report, chart, str(call.zone), given) if services.settings.retention_days else b""
+        content = b""
+        if services.settings.retention_days:
+            content = to_keep(report, chart, str(call.zone), given, kept.unasked)
     if content:
         used = {kept.concepts_hash, *(trial.trial.hash for trial in kept.trials)}
         await services.records.remember(call.served.texts, now, used)

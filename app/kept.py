@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +37,16 @@ class KeptAnswer:
         return content
 
 
-def to_keep(report: bytes, chart: Chart, zone: str, attestations: Attestations = NO_ATTESTATIONS) -> bytes:
-    """The content to be sealed."""
-    given = tuple(attestations.values())
-    return msgspec.json.encode(_Kept(msgspec.Raw(report), msgspec.Raw(chart_to_bytes(chart)), zone, given))
+def to_keep(
+    report: bytes,
+    chart: Chart,
+    zone: str,
+    attestations: Attestations = NO_ATTESTATIONS,
+    without: Collection[str] = frozenset(),
+) -> bytes:
+    """The content to be sealed; `without` the records of these sources, on which nothing rests."""
+    kept_chart = msgspec.Raw(chart_to_bytes(chart, without))
+    return msgspec.json.encode(_Kept(msgspec.Raw(report), kept_chart, zone, tuple(attestations.values())))
 
 
 def from_kept(content: bytes) -> KeptAnswer:

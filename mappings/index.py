@@ -47,6 +47,7 @@ class Index:
     allergies: Sightings = field(default_factory=dict)
     named: dict[str, list[observations.Found]] = field(default_factory=dict)  # results by their words alone
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
+    unasked: set[str] = field(default_factory=set)  # sources of Observations that are of no concept
     unreadable: list[str] = field(default_factory=list)  # sources of Observations with parts that do not fit their form
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
     _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
@@ -136,6 +137,8 @@ class Index:
             self.excluded["Observation"]["no-value"] += 1
         elif not chains and (concept := result_named_by(observation.code, self.catalogue)):
             self.named.setdefault(concept, []).append(observations.Found(source, observation, is_final))
+        elif not chains and not parts:
+            self.unasked.add(source)
         for component in parts:
             chains = self._chains_of(component.code)
             if not chains or not observations.says_something(component):

@@ -1,10 +1,11 @@
 """A chart as bytes, and back: what is kept so that an answer can be explained and repeated later.
 
-Only what was read of each resource is in it; everything that TrialCards does not look at was never decoded.
+Only what may be read of each resource is in it; everything that TrialCards does not look at was never decoded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -35,9 +36,9 @@ class _KeptChart(Struct, frozen=True, omit_defaults=True, rename="camel"):
 _DECODER = msgspec.json.Decoder(_KeptChart)
 
 
-def chart_to_bytes(chart: Chart) -> bytes:
-    """The chart as JSON."""
-    records: list[Any] = [record for kind in chart.records.values() for record in kind]
+def chart_to_bytes(chart: Chart, without: Collection[str] = frozenset()) -> bytes:
+    """The chart as JSON, without the records of these sources."""
+    records: list[Any] = [pair for kind in chart.records.values() for pair in kind if pair[0] not in without]
     kept = _KeptChart(
         format=FORMAT,
         patient=chart.patient,

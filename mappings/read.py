@@ -63,6 +63,11 @@ class PatientFacts:
         """Some time of that day."""
         return self._clock.days(day, day, day.isoformat())
 
+    @property
+    def unasked(self) -> frozenset[str]:
+        """The sources of Observations that are of no concept, so that nothing would be different without them."""
+        return frozenset(self._index.unasked)
+
     def state(self, resource_type: str) -> SourceState:
         """How completely a resource type was read."""
         return self._states.get(resource_type, "not-requested")

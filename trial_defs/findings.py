@@ -160,3 +160,4 @@ class Match:
     trials: tuple[TrialMatch, ...]
     approachable: bool = True  # False: the chart declines research, or the record is no longer in use
     attestations: Attestations = field(default_factory=dict, hash=False)  # that it was made with
+    unasked: frozenset[str] = frozenset()  # sources without which it would be the same

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -10,11 +11,14 @@ from app.examples import WHOLE_CHART
 from cds_hooks.report import report_of
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder
+from mappings.fhir import Observation
 from mappings.kept_chart import chart_from_bytes, chart_to_bytes
 from trial_defs.evaluation import match
 from trial_defs.expressions import Trial
+from trial_defs.findings import Match
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+NOBODY_ASKS: dict[str, Any] = {"code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}}  # potassium
 
 
 def a_chart() -> Chart:
@@ -34,6 +38,36 @@ def test_a_chart_that_was_kept_gives_the_same_report(catalogue: Catalogue, trial
     )
     assert first == second
     assert again.states["Procedure"] == "failed"
+
+
+def test_what_nothing_rests_on_is_not_kept_and_nothing_is_different_without_it(
+    catalogue: Catalogue, trials: dict[str, Trial]
+) -> None:
+    def found(given: Chart) -> tuple[Match, bytes]:
+        whole = match(trials.values(), given, catalogue, NOW, UTC)
+        return whole, msgspec.json.encode(report_of(whole, "r", catalogue))
+
+    builder = ChartBuilder(None)
+    builder.add(msgspec.json.encode(WHOLE_CHART), None)
+    for number, more in enumerate(
+        (NOBODY_ASKS, NOBODY_ASKS | {"status": "cancelled"}, {"code": {"text": "Platelets"}})
+    ):
+        subject = {"reference": f"Patient/{WHOLE_CHART['entry'][0]['resource']['id']}"}
+        other = {"resourceType": "Observation", "id": f"other-{number}", "status": "final", "subject": subject} | more
+        entries = [{"resource": other | {"valueQuantity": {"value": 3}}}]
+        builder.add(
+            msgspec.json.encode({"resourceType": "Bundle", "type": "searchset", "entry": entries}), "Observation"
+        )
+    chart = builder.build()
+    whole, report = found(chart)
+    again = chart_from_bytes(chart_to_bytes(chart, whole.unasked))
+    assert again is not None
+    assert whole.unasked == {"Observation/other-0"}
+    assert [source for source, _ in again.of(Observation) if "other" in source] == [
+        "Observation/other-1",
+        "Observation/other-2",
+    ]
+    assert found(again)[1] == report
 
 
 def test_a_chart_of_an_unknown_form_is_not_guessed_at() -> None:
