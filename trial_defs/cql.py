@@ -573,7 +573,9 @@ class _Writer:
         courses = [self._courses(concept) for concept in leaf.concepts]
         test = _in_time(leaf)
         fitting = " + ".join(f"Count({found} T where T.sure and ({test}))" for found in courses)
-        doubtful = " + ".join(f"Count({found} T where not T.sure or ({test}) is null)" for found in courses)
+        doubtful = " + ".join(
+            f"Count({found} T where (not T.sure and not (({test}) is false)) or ({test}) is null)" for found in courses
+        )
         return f'"Recorded"({fitting}, {doubtful}, {_silence(leaf.absent)})'
 
     def _of_each(self, leaf: x.Treatment) -> str:

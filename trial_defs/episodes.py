@@ -223,11 +223,16 @@ def answer_treatment(leaf: Treatment, facts: PatientFacts) -> Answer:
     if len(true) + len(unclear) >= leaf.different and unclear:
         found = [e for member in (*true, *unclear) for e in by_member[member]]
         return _open(leaf, Reason.IMPRECISE, found, seen[unclear[0]].note)
-    uncertain = [e for e in episodes if e.certainty is not Certainty.CONFIRMED]
+    uncertain = [e for e in episodes if e.certainty is not Certainty.CONFIRMED and _may_count(leaf, e, facts.today)]
     if uncertain:
         return _to_confirm(leaf, uncertain)
     note = f"{len(true)} of {leaf.different} on record" if leaf.different > 1 else None
     return _silence(leaf, facts, leaf.concepts, leaf.absent, confirmed, note)
+
+
+def _may_count(leaf: Treatment, episode: Episode, today: date) -> bool:
+    """Whether it would count, or might, if a person confirmed it: not where its dates lie outside the look-back."""
+    return leaf.lasting is not None or leaf.different > 1 or _in_time(leaf, episode, today).truth is not False
 
 
 def _exposed(leaf: Treatment, entries: Sequence[Episode], today: date) -> _Seen:

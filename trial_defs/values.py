@@ -390,6 +390,9 @@ def answer_change(leaf: Change, facts: PatientFacts) -> Answer:
     One earlier result that shows the change settles it. "No change" is only said when an earlier result lies at least
     half of the period back; two results a week apart do not speak for six months.
     """
+    latest = next(iter(facts.usable_results(leaf.concept)), None)
+    if latest and latest.taken and not _is_exact(latest):
+        return unknown(leaf, latest.problem or Reason.IMPRECISE, (latest,))
     usable = facts.results(leaf.concept).where(_is_exact)
     if not usable:
         as_value = Value(leaf.concept, leaf.test, current_for=leaf.current_for)

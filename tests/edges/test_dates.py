@@ -281,3 +281,17 @@ def test_a_lasting_exposure_that_goes_on_has_no_day_on_which_it_passes(ask: Aske
         "not-eligible",
         None,
     )
+
+
+FALLEN = {"change": {"of": "fvc-percent-predicted", "is": "<= -10 %", "over": "6 mo"}}
+
+
+def fvc(number: object, unit: str, taken: str, **more: Any) -> dict[str, Any]:
+    return a_result("19872-1", number, unit, id=taken, effectiveDateTime=taken, **more)
+
+
+def test_a_change_is_that_of_the_newest_result_and_no_older_one_steps_in(ask: Asked) -> None:
+    earlier = fvc(50, "%", "2026-09-20"), fvc(70, "%", "2026-06-20")
+    assert ask(FALLEN, *earlier).says == "met"
+    assert ask(FALLEN, *earlier, fvc(2.1, "L", "2026-10-20")).says == "unknown: unit-unconvertible"
+    assert ask(FALLEN, *earlier, fvc(69, "%", "2026-10-20", status="preliminary")).says == "met"

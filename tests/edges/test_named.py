@@ -205,6 +205,37 @@ def test_a_drug_that_is_only_called_by_a_brand_or_in_german_is_asked_about(
 @pytest.mark.parametrize(
     ("concept", "words"),
     [
+        ("malignancy", "Adenocarcinoma of colon"),
+        ("malignancy", "Glioma, grade II"),
+        ("malignancy", "Liver metastases"),
+        ("epilepsy", "Seizure disorder"),
+        ("cerebrovascular-disease", "TIA"),
+        ("heart-failure", "HFrEF"),
+        ("depression", "Depressive episode"),
+        ("cirrhosis", "Leberzirrhose"),
+        ("behcet-disease", "Behçet disease"),
+    ],
+)
+def test_a_disease_is_asked_about_under_its_other_names(ask: Asked, concept: str, words: str) -> None:
+    # SNOMED CT has thousands of codes for tumours, of which the commonest are listed.
+    entry = called("", code=displayed(SNOMED, "1", words))
+    assert ask(condition(concept, when="ever", absent="presume"), entry, kind="exclude").says == "needs-human"
+
+
+@pytest.mark.parametrize(("day", "says"), [("2026-10-01", "needs-human"), ("2026-09-30", "met")])
+def test_what_is_only_named_is_asked_about_only_where_it_would_count(ask: Asked, day: str, says: str) -> None:
+    given = an_administration(medicationCodeableConcept={"text": "Rixathon"}, effectiveDateTime=day)
+    asks = treatment("b-cell-depleting-therapy", when="within 1 mo", absent="presume")
+    assert ask(asks, given, kind="exclude").says == says
+
+
+@pytest.mark.parametrize(
+    ("concept", "words"),
+    [
+        ("coronary-revascularization", "PCI with stent"),
+        ("mechanical-ventilation", "BiPAP"),
+        ("dialysis", "CRRT"),
+        ("major-surgery", "Total hip replacement, left"),
         ("organ-transplant", "Transplantation of kidney"),
         ("organ-transplant", "Simultaneous pancreas-kidney transplantation"),
         ("organ-transplant", "Nierentransplantation"),
@@ -212,7 +243,7 @@ def test_a_drug_that_is_only_called_by_a_brand_or_in_german_is_asked_about(
         ("car-t-therapy", "CAR-T-Zelltherapie"),
     ],
 )
-def test_a_transplant_is_asked_about_however_it_is_worded(ask: Asked, concept: str, words: str) -> None:
+def test_a_procedure_is_asked_about_however_it_is_worded(ask: Asked, concept: str, words: str) -> None:
     done = {"resourceType": "Procedure", "id": "x1", "status": "completed", "subject": SUBJECT}
     answered = ask(treatment(concept, when="ever", absent="presume"), done | {"code": {"text": words}}, kind="exclude")
     assert answered.says == "needs-human"
