@@ -133,7 +133,7 @@ def _count_left_out(chart: Chart, catalogue: Catalogue, tally: Tally) -> None:
     """Observations that no concept has a result of: their code is of no concept, or they say nothing that counts."""
     clock = Clock(AS_OF, UTC)
     for _, observation in chart.of(fhir.Observation):
-        codes = [observation.code, *(component.code for component in decoding.parts_of(observation) or ())]
+        codes = [decoding.code_of(observation), *(component.code for component in decoding.parts_of(observation) or ())]
         codings = [coding for code in codes if code for coding in code.coding]
         concepts = {found[0] for coding in codings if (found := _find(coding, catalogue))}
         tally.known_observations += bool(concepts)

@@ -87,6 +87,21 @@ def content_of(observation: fhir.Observation) -> fhir.Content | None:
         return None
 
 
+_code: msgspec.json.Decoder[fhir.CodeableConcept | None] = msgspec.json.Decoder(fhir.CodeableConcept | None)
+
+
+def code_of(observation: fhir.Observation) -> fhir.CodeableConcept | None:
+    """What it is a result of; None where it does not say, or does not fit its form."""
+    if not fhir.is_given(observation.code):
+        return None
+    try:
+        return _code.decode(observation.code)
+    except msgspec.ValidationError:
+        return shaped(_untyped.decode(observation.code), fhir.CodeableConcept)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def parts_of(observation: fhir.Observation) -> tuple[fhir.Component, ...] | None:
     """Its components; None where what it says does not fit its form."""
     if not fhir.is_given(observation.component):

@@ -172,10 +172,10 @@ ABSENT = Raw()
 
 
 class Observation(_Resource, frozen=True):
-    """With its `Content` as it was sent: a chart holds a thousand of them, of which a hundred are read."""
+    """With code and `Content` as they were sent: a chart holds a thousand of them, of which a hundred are read."""
 
     status: str | None = None
-    code: CodeableConcept | None = None
+    code: Raw = ABSENT
     subject: Reference | None = None
     effective_date_time: str | None = None
     effective_period: Span | None = None

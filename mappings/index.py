@@ -52,6 +52,7 @@ class Index:
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
     _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
     _read: dict[tuple[int, str], Episode] = field(default_factory=dict)  # by the identity of the reader, and member
+    _written: dict[bytes, tuple[Chains | None, str | None]] = field(default_factory=dict)  # by an Observation's code
     _doses: Doses = field(default_factory=Doses)
     _members: dict[Chains, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
@@ -124,19 +125,19 @@ class Index:
         self.excluded["Observation"][reason] += 1
 
     def _add_values(self, source: str, observation: fhir.Observation, is_final: bool) -> None:
+        chains, named = self._coded(observation)
         parts = decoding.parts_of(observation)
-        if parts is None:
-            # Any of them may be what somebody asks for.
+        if chains is None or parts is None:
+            # It may be what somebody asks for.
             self.unsure.add("Observation")
             self.unreadable.append(source)
             return
-        chains = self._chains_of(observation.code)
         if chains and observations.says_something(observation):
             self._note(self.results, chains, observations.Found(source, observation, is_final))
         elif chains and not parts:
             self.excluded["Observation"]["no-value"] += 1
-        elif not chains and (concept := result_named_by(observation.code, self.catalogue)):
-            self.named.setdefault(concept, []).append(observations.Found(source, observation, is_final))
+        elif named:
+            self.named.setdefault(named, []).append(observations.Found(source, observation, is_final))
         elif not chains and not parts:
             self.unasked.add(source)
         for component in parts:
@@ -145,6 +146,17 @@ class Index:
                 continue
             if self._not_understood("Observation", component) is None:
                 self._note(self.results, chains, observations.Found(source, observation, is_final, component))
+
+    def _coded(self, observation: fhir.Observation) -> tuple[Chains | None, str | None]:
+        """What its code stands for, None where it cannot be read; and the concept that it only names."""
+        written = bytes(observation.code)
+        found = self._written.get(written)
+        if found is None:
+            code = decoding.code_of(observation)
+            chains = self._chains_of(code) if code or not fhir.is_given(observation.code) else None
+            named = result_named_by(code, self.catalogue) if chains == () else None
+            found = self._written[written] = chains, named
+        return found
 
     # Drugs
 

@@ -129,8 +129,8 @@ class ResultReader:
             said = _says_oxygen(self._content(found))
             if said or (said is None and taken is not None and self.on_oxygen(taken)):
                 return "on oxygen", Reason.IMPRECISE
-        if name == "qtc" and not fhir.is_given(observation.method) and observation.code:
-            codes = {coding.code for coding in observation.code.coding if coding.system == "http://loinc.org"}
+        if name == "qtc" and not fhir.is_given(observation.method) and (code := decoding.code_of(observation)):
+            codes = {coding.code for coding in code.coding if coding.system == "http://loinc.org"}
             if codes == {_QTC_WITHOUT_FORMULA}:
                 return "formula not stated", None
         return None, None

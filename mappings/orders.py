@@ -372,7 +372,8 @@ def _is_outdated(
     observation: fhir.Observation, outdated: Mapping[str, date], catalogue: Catalogue, clock: Clock
 ) -> bool:
     """Whether the result is of an outdated concept, and from before the order. One in a panel of many is not seen."""
-    heads = _most_specific((observation.code,) if observation.code else (), catalogue)
+    code = decoding.code_of(observation)
+    heads = _most_specific((code,) if code else (), catalogue)
     given = max((outdated[head] for head in heads if head in outdated), default=None)
     taken = clock.moment(observation.effective_date_time)
     return given is not None and (taken is None or taken.first_day <= given)
@@ -479,7 +480,7 @@ def only_about(chart: Chart, concepts: Collection[str], catalogue: Catalogue) ->
 
     def may_be_about(observation: fhir.Observation) -> bool:
         parts = decoding.parts_of(observation)
-        return is_about(observation.code) or parts is None or any(is_about(part.code) for part in parts)
+        return is_about(decoding.code_of(observation)) or parts is None or any(is_about(part.code) for part in parts)
 
     kept = tuple(pair for pair in chart.of(fhir.Observation) if may_be_about(pair[1]))
     return replace(chart, records={**chart.records, "Observation": kept})

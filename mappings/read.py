@@ -13,7 +13,7 @@ from itertools import chain, groupby
 
 from msgspec.structs import replace
 
-from mappings import estimates, fhir, glucocorticoids, observations
+from mappings import decoding, estimates, fhir, glucocorticoids, observations
 from mappings.catalogue import Catalogue, Concept
 from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
@@ -182,7 +182,7 @@ def _named(concept: str, index: Index, reader: observations.ResultReader) -> Ite
     """Results that only their words say to be of the concept: no answer, and no silence either."""
     for found in index.named.get(concept, ()):
         read = reader.result_of(found, concept, index.catalogue.concepts[concept])
-        name = fhir.words_of(found.observation.code)
+        name = fhir.words_of(decoding.code_of(found.observation))
         note = f"one called “{name}” ({read.recorded or 'without a value'}) carries no code that is known"
         yield replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
 

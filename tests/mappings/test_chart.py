@@ -352,7 +352,7 @@ def test_a_result_of_which_the_content_cannot_be_read_says_so_of_itself_alone(ch
 
 
 def test_a_record_without_id_that_cannot_be_read_is_named_by_its_place() -> None:
-    facts = facts_from(a_patient(), an_observation(id=None, code=7))
+    facts = facts_from(a_patient(), an_observation(id=None, status={"code": "final"}))
     assert source_of(facts, "Observation").unreadable == ("entry 2",)
 
 

@@ -127,7 +127,9 @@ def tried() -> Iterator[tuple[str, str]]:
 def forms_of(kind: type[Struct]) -> dict[str, Any]:
     """Member -> type; of an Observation those of its content in place of what is kept as it was sent."""
     forms = {field.encode_name: get_type_hints(kind)[field.name] for field in msgspec.structs.fields(kind)}
-    return forms | forms_of(fhir.Content) if kind is fhir.Observation else forms
+    if kind is fhir.Observation:
+        return forms | forms_of(fhir.Content) | {"code": fhir.CodeableConcept}
+    return forms
 
 
 def valid_with(name: str, member: str) -> Json:
@@ -157,13 +159,13 @@ def as_theirs(resource: Json) -> Json | None:
 def differences(ours: Any, theirs: Any, where: str) -> Iterator[str]:
     """The places at which the two readings are not the same."""
     if isinstance(ours, fhir.Observation):
-        content = decoding.content_of(ours)
-        yield from differences(content, theirs, where)
+        yield from differences(decoding.content_of(ours), theirs, where)
+        yield from differences(decoding.code_of(ours), theirs.get("code"), f"{where}.code")
     if isinstance(ours, Struct):
         for field in msgspec.structs.fields(type(ours)):
             value, written = getattr(ours, field.name), theirs.get(field.encode_name)
             if isinstance(value, Raw):
-                continue  # read with the content
+                continue  # read when it is looked at
             yield from differences(value, written, f"{where}.{field.encode_name}")
     elif isinstance(ours, tuple):
         listed = theirs if isinstance(theirs, list) else [theirs] if theirs else []
