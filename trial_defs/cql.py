@@ -567,9 +567,10 @@ class _Writer:
     def _treatment(self, leaf: x.Treatment) -> str:
         if leaf.lasting or leaf.different > 1:
             return self._of_each(leaf)
-        family = [self.catalogue.concepts[n] for concept in leaf.concepts for n in _family(concept, self.catalogue)]
-        if leaf.when != "ever" and any(each.orders_stand_for for each in family):
-            raise NotSaid(f"an open order of {leaf.concepts[0]} may say nothing of today")
+        family = [name for concept in leaf.concepts for name in _family(concept, self.catalogue)]
+        infused = next((name for name in family if self.catalogue.concepts[name].orders_stand_for), None)
+        if leaf.when != "ever" and infused:
+            raise NotSaid(f"an open order of {infused} may say nothing of today")
         courses = [self._courses(concept) for concept in leaf.concepts]
         test = _in_time(leaf)
         fitting = " + ".join(f"Count({found} T where T.sure and ({test}))" for found in courses)
