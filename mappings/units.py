@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mappings.yaml_files import read_yaml
 
@@ -101,7 +101,7 @@ class _Aliases:
 @lru_cache(maxsize=1)
 def _aliases() -> _Aliases:
     path = Path(__file__).with_name("unit_aliases.yaml")
-    content: Mapping[str, dict[str, str]] = read_yaml(path.read_bytes(), path)  # type: ignore[assignment]
+    content: Mapping[str, Any] = read_yaml(path.read_bytes(), path)  # type: ignore[assignment]
     return _Aliases(
         symbols=frozenset(content["symbols"]),
         folded={text: symbol for symbol in content["symbols"] for text in (symbol.lower(), _bare_iu(symbol).lower())},
