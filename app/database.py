@@ -33,6 +33,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 LONGEST = 8.0  # seconds that a caller waits for a transaction, its turn included
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _NOT_TEXT = (None, "22021")  # a NUL, which no text of PostgreSQL holds: as the driver tells it, and as the server does
+_OF_ASYNCPG = ("prepared_statement_cache_size", "statement_cache_size", "command_timeout")
 _CONNECTIONS = 10  # to PostgreSQL
 _READERS = 2  # of SQLite
 
@@ -203,7 +204,7 @@ def _look(connection: sa.Connection) -> None:
 def url_of(text: str) -> sa.URL:
     """The URL with the driver that we use, whichever it names; ValueError for a database of another kind.
 
-    asyncpg, which earlier versions used, calls `sslmode` `ssl`.
+    asyncpg, which earlier versions used, calls `sslmode` `ssl`, and has options that no other driver knows.
     """
     try:
         url = make_url(text)
@@ -211,8 +212,8 @@ def url_of(text: str) -> sa.URL:
     except (KeyError, sa.exc.ArgumentError):
         raise ValueError("starts with sqlite:// or postgresql://") from None
     if mode := url.query.get("ssl"):
-        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": mode})
-    return url
+        url = url.update_query_dict({"sslmode": mode})
+    return url.difference_update_query(["ssl", *_OF_ASYNCPG])
 
 
 def _file_of(url: sa.URL) -> Path | None:

@@ -51,7 +51,7 @@ class Held:
         ("sqlite:///var/x.db", "sqlite+pysqlite:///var/x.db"),
         ("sqlite+aiosqlite:////srv/x.db", "sqlite+pysqlite:////srv/x.db"),
         ("postgresql://u:p@h:5433/d", "postgresql+psycopg://u:p@h:5433/d"),
-        ("postgresql+asyncpg://u:p@h/d?ssl=require", "postgresql+psycopg://u:p@h/d?sslmode=require"),
+        ("postgresql+asyncpg://u:p@h/d?ssl=require&command_timeout=9", "postgresql+psycopg://u:p@h/d?sslmode=require"),
         ("postgresql+psycopg:///d?host=/run/postgresql", "postgresql+psycopg:///d?host=%2Frun%2Fpostgresql"),
     ],
 )
