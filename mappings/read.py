@@ -242,6 +242,7 @@ def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
 
 # While one of them goes on, a saturation is none on room air.
 OXYGEN_THERAPIES = ("oxygen-therapy", "mechanical-ventilation")
+_FLOW = "oxygen-flow"
 
 
 @dataclass
@@ -255,7 +256,24 @@ class _Oxygen:
         if self._therapies is None:
             each = (_episodes(name, self.index.episodes, self.index) for name in OXYGEN_THERAPIES)
             self._therapies = list(chain.from_iterable(each))
-        return any(_covers(episode, moment) for episode in self._therapies)
+        return any(_covers(episode, moment) for episode in self._therapies) or self._flows_at(moment)
+
+    def _flows_at(self, moment: Moment) -> bool:
+        """Whether a flow of oxygen was measured at that time, as an Observation of its own."""
+        found = [item for item, _ in self.index.results.get(_FLOW, ()) if item.component is None]
+        if not found:
+            return False
+        reader = observations.ResultReader(self.index.person, self.index.clock, lambda _: False)
+        read = [reader.result_of(item, _FLOW, self.index.catalogue.concepts[_FLOW]) for item in found]
+        return any(_flows(flow) and _meet(flow.taken, moment) for flow in read if flow.taken)
+
+
+def _flows(flow: Result) -> bool:
+    return flow.value is not None and flow.value.low is not None and flow.value.low > 0
+
+
+def _meet(one: Moment, other: Moment) -> bool:
+    return one.earliest <= other.latest and other.earliest <= one.latest
 
 
 def _covers(episode: Episode, moment: Moment) -> bool:

@@ -303,3 +303,15 @@ def test_a_value_and_its_distance_are_told_to_the_same_digit(ask: Asked) -> None
 def test_a_value_just_beside_its_limit_is_told_with_the_digits_that_tell_them_apart(ask: Asked) -> None:
     found = ask(value("platelets", ">= 60 10*9/L"), a_result(PLATELETS, 59.9996, "10*9/L"))
     assert "Platelets 59.9996 × 10⁹/L on 2026-10-20, 0.0004 below the limit of 60" in found.explanation
+
+
+@pytest.mark.parametrize(
+    ("taken", "litres", "says"),
+    [("2026-10-20", 2, "unknown: imprecise"), ("2026-10-20", 0, "met"), ("2026-10-19", 2, "met")],
+)
+def test_a_flow_of_oxygen_that_stands_for_itself_speaks_for_its_time(
+    ask: Asked, taken: str, litres: int, says: str
+) -> None:
+    flow = a_result("3151-8", litres, "L/min", id="flow", effectiveDateTime=taken)
+    saturation = a_result("59408-5", 97, "%")
+    assert ask(value("oxygen-saturation", ">= 92 %"), saturation, flow).says == says
