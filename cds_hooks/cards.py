@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -163,8 +164,8 @@ class _Maker:
         reason = f"{VERDICTS[cohort.verdict].capitalize()} for {name} on {self.match.as_of.date()}, to be checked"
         draft = referral(trial.trial, self.match.patient, reason)
         suggestions = [self._suggestion(f"Refer to the study team: {name}", draft, recommended=True)]
-        wanted = [n for n in self.needs if n.can_be_ordered and any(t == trial.trial.id for t, _, _ in n.settles)]
-        for need in wanted[: MOST_SUGGESTIONS - 1]:
+        wanted = (n for n in self.needs if n.can_be_ordered and any(t == trial.trial.id for t, _, _ in n.settles))
+        for need in islice(wanted, MOST_SUGGESTIONS - 1):
             why = f"Screening for {name}: not on record, or not current"
             order = test_order(need, self.catalogue, self.match.patient, why)
             here = len({criterion for t, _, criterion in need.settles if t == trial.trial.id})

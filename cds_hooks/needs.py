@@ -144,21 +144,17 @@ class _Question:
 
     @staticmethod
     def of(finding: Finding, catalogue: Catalogue) -> _Question:
-        by_leaf: dict[x.Expression, Orders] = {}
+        by_leaf: dict[x.Expression, dict[Key, tuple[Orderable, str]]] = {}
         for piece in finding.still_open:
-            if orders := _orders_of(piece, catalogue):
-                by_leaf[piece.leaf] = {**by_leaf.get(piece.leaf, {}), **orders}
+            for concept in concepts_of_open(piece):
+                if order := orderable(concept, catalogue):
+                    by_leaf.setdefault(piece.leaf, {})[_key(order)] = (order, concept)
         tests = _tests_of_criterion(finding.criterion, by_leaf) if len(by_leaf) > 1 else _each(list(by_leaf.values()))
         return _Question(tests, _chosen(tests, None))
 
     def given(self, planned: Collection[Key]) -> Orders:
         """The tests that answer it, given those that are planned."""
         return _chosen(self.tests, planned)
-
-
-def _orders_of(piece: Open, catalogue: Catalogue) -> Orders:
-    orders = [(orderable(concept, catalogue), concept) for concept in concepts_of_open(piece)]
-    return {_key(order): (order, concept) for order, concept in orders if order}
 
 
 def _tests_of_criterion(criterion: x.Criterion, by_leaf: Mapping[x.Expression, Orders]) -> _Tests:

@@ -80,8 +80,9 @@ def number_words(number: Decimal, beside: Decimal | None = None) -> str:
 def _rounded(number: Decimal, digits: int) -> str:
     if not number:
         return "0"
-    step = Decimal(1).scaleb(min(0, number.adjusted() - digits + 1))
-    text = format(number.quantize(step) if number.adjusted() < 20 else number, "f")
+    text = format(number, "f")
+    if len(text) > digits and number.adjusted() < 20:  # a shorter one has nothing to round
+        text = format(number.quantize(Decimal(1).scaleb(min(0, number.adjusted() - digits + 1))), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
