@@ -101,7 +101,7 @@ class _Aliases:
 @lru_cache(maxsize=1)
 def _aliases() -> _Aliases:
     path = Path(__file__).with_name("unit_aliases.yaml")
-    content: Mapping[str, Any] = read_yaml(path.read_bytes(), path)  # type: ignore[assignment]
+    content: Mapping[str, Any] = read_yaml(path.read_bytes(), path)
     return _Aliases(
         symbols=frozenset(content["symbols"]),
         folded={text: symbol for symbol in content["symbols"] for text in (symbol.lower(), _bare_iu(symbol).lower())},
