@@ -65,6 +65,10 @@ class Clock:
     def is_to_come(self, end: Moment) -> bool:
         return end.earliest > self.as_of
 
+    def day(self, day: date) -> Moment:
+        """Some time of that day."""
+        return self.days(day, day, day.isoformat())
+
     def days(self, first: date, last: date, text: str) -> Moment:
         """A moment somewhere in these days."""
         return Moment(

@@ -14,7 +14,7 @@ from mappings import glucocorticoids
 from mappings.catalogue import current_for
 from mappings.derived import DERIVATIONS, ckd_epi_2021, cockcroft_gault, qtc_bazett
 from mappings.facts import Episode, Interval, Reason, Result, Sex
-from mappings.times import whole_years
+from mappings.times import Moment, whole_years
 from mappings.units import convert
 
 if TYPE_CHECKING:
@@ -283,15 +283,27 @@ def _dose(concept: str, facts: PatientFacts) -> Derived:
 
 
 def _past_doses(concept: str, facts: PatientFacts) -> Iterator[Result]:
-    """The dose of earlier days: a pulse that has come and gone is found there."""
+    """The dose of earlier days: a pulse that has come and gone is found there.
+
+    They are worked out when they are asked for, so they must not hold the facts: a ring would keep the chart alive.
+    """
     unit = facts.catalogue.concepts[concept].unit or "mg/d"
-    episodes = facts.episodes(glucocorticoids.CLASS)
-    for day, dose in glucocorticoids.past_doses(episodes, facts.catalogue, facts.today):
+    doses = glucocorticoids.past_doses(facts.episodes(glucocorticoids.CLASS), facts.catalogue, facts.today)
+    return _as_results(concept, unit, doses, facts.day)
+
+
+def _as_results(
+    concept: str,
+    unit: str,
+    doses: Iterable[tuple[date, glucocorticoids.DailyDose]],
+    moment_of: Callable[[date], Moment],
+) -> Iterator[Result]:
+    for day, dose in doses:
         inputs = tuple(_told(episode) for episode in dose.episodes)
         yield Result(
             concept=concept,
             source=inputs[0].source,
-            taken=facts.day(day),
+            taken=moment_of(day),
             value=Interval(dose.low, dose.high),
             unit=unit,
             recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from itertools import chain, groupby
@@ -59,9 +59,10 @@ class PatientFacts:
         """The moment of reading, as the date of what is worked out for it."""
         return self._clock.now
 
-    def day(self, day: date) -> Moment:
-        """Some time of that day."""
-        return self._clock.days(day, day, day.isoformat())
+    @property
+    def day(self) -> Callable[[date], Moment]:
+        """Some time of a day. It holds the clock and not these facts, for what is read later."""
+        return self._clock.day
 
     @property
     def unasked(self) -> frozenset[str]:
