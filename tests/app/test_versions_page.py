@@ -25,6 +25,7 @@ async def test_a_changed_limit_stands_on_the_page_with_its_criterion(tmp_path: P
     settings = demo_settings(tmp_path, trials=folder)
     async with serving(services_with(settings, Definitions(None, folder))) as client:
         page = (await client.get("/trials/DEMO-PLATELETS")).text
+        assert "what changed between them" in page
         assert "Version 3 against version 1" in page
         assert "Platelets – limit: at least 50 × 10⁹/L, now at least 25 × 10⁹/L" in page
         assert "The text of version 2 is not at hand" in page
@@ -36,10 +37,13 @@ async def test_a_changed_limit_stands_on_the_page_with_its_criterion(tmp_path: P
         assert "not at hand" not in page
 
 
-async def test_a_first_version_has_nothing_to_be_held_against(client: httpx.AsyncClient) -> None:
-    page = await client.get("/trials/CNCT19-AID")
-    assert page.status_code == 200
-    assert "what changed between them" not in page.text
+async def test_a_first_version_has_nothing_to_be_held_against(tmp_path: Path) -> None:
+    folder = tmp_path / "trials"
+    write_trial(folder, 1, 50)
+    async with serving(services_with(demo_settings(tmp_path, trials=folder), Definitions(None, folder))) as client:
+        page = await client.get("/trials/DEMO-PLATELETS")
+        assert page.status_code == 200
+        assert "what changed between them" not in page.text
 
 
 async def test_a_text_that_an_answer_was_given_with_stands_in_for_one_that_was_not_kept_beside_the_folder(
