@@ -17,7 +17,7 @@ from mappings.chart import RESOURCE_TYPES, Chart
 from mappings.clock import Clock
 from mappings.dosage import Doses
 from mappings.facts import Certainty, Episode, Person
-from mappings.named import named_by, result_named_by
+from mappings.named import named_by, result_named_by, says_it_is_over
 
 R = TypeVar("R", bound=Struct)
 T = TypeVar("T")
@@ -224,7 +224,9 @@ class Index:
 
 
 def _only_named(reader: Reader, concept: str, member: str) -> Episode:
-    return replace(reader(concept, member), certainty=Certainty.TEXT_ONLY)
+    episode = replace(reader(concept, member), certainty=Certainty.TEXT_ONLY)
+    # "History of lupus" may be said of one that goes on, so it is only old, and still asked about.
+    return replace(episode, was_over=True) if says_it_is_over(episode.label) else episode
 
 
 def _members(chains: Chains) -> tuple[tuple[str, str], ...]:

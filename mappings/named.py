@@ -27,6 +27,14 @@ _NOT_THIS = re.compile(
 _NOT_GIVEN = re.compile(r"\b(refused|declined|denies|no|not|without|contraindicated)\b")
 
 
+_HISTORY = re.compile(r"^(?:personal )?(?:history of|hx(?: of)?|h/o|past|previous|prior|z\. ?n\.|zustand nach)\b", re.I)
+
+
+def says_it_is_over(words: str) -> bool:
+    """Whether an entry calls itself a history: "History of seizure", "Z. n. Apoplex"."""
+    return bool(_HISTORY.match(words))
+
+
 Kinds = frozenset[ConceptKind]
 
 

@@ -247,3 +247,24 @@ def test_a_procedure_is_asked_about_however_it_is_worded(ask: Asked, concept: st
     done = {"resourceType": "Procedure", "id": "x1", "status": "completed", "subject": SUBJECT}
     answered = ask(treatment(concept, when="ever", absent="presume"), done | {"code": {"text": words}}, kind="exclude")
     assert answered.says == "needs-human"
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "within", "ever"),
+    [
+        ("History of seizure", {"recordedDate": "2026-04-30"}, "met", "needs-human"),
+        ("History of seizure", {"recordedDate": "2026-05-01"}, "needs-human", "needs-human"),
+        ("Seizure", {"recordedDate": "2026-04-30"}, "needs-human", "needs-human"),
+    ],
+)
+def test_an_entry_that_calls_itself_a_history_was_over_when_it_was_written(
+    ask: Asked, words: str, more: dict[str, Any], within: str, ever: str
+) -> None:
+    entry = called(words, **more)
+    for when, says in (("within 6 mo", within), ("ever", ever)):
+        assert ask(condition("seizure", when=when, absent="presume"), entry, kind="exclude").says == says
+
+
+def test_a_history_in_words_still_opens_a_gate(ask: Asked) -> None:
+    entry = called("History of systemic lupus erythematosus", id="lupus", recordedDate="2015-01-01")
+    assert ask(condition("systemic-lupus-erythematosus"), entry).says == "needs-human"
