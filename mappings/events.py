@@ -89,8 +89,11 @@ def immunization_episode(
 # ResearchSubject
 
 PARTICIPATION = "trial-participation"
-_TAKES_PART = frozenset({"on-study", "on-study-intervention", "on-study-observation", "follow-up", "active"})
-_TOOK_PART = frozenset({"off-study", "withdrawn", "retired"})
+# Of R4; "enrolled", "suspended" and "completed" of STU3, "active" of both it and R5, "retired" of R5.
+_TAKES_PART = frozenset(
+    {"on-study", "on-study-intervention", "on-study-observation", "follow-up", "active", "enrolled", "suspended"}
+)
+_TOOK_PART = frozenset({"off-study", "withdrawn", "retired", "completed"})
 
 
 def participation_exclusion(subject: fhir.ResearchSubject, clock: Clock) -> str | None:

@@ -433,6 +433,8 @@ def a_subject(status: str, **more: object) -> dict[str, Any]:
         (a_subject("off-study", period={"start": "2025-01-01", "end": "2026-01-01"}), False),
         (a_subject("on-study", period={"start": "2025-01-01", "end": "2026-01-01"}), False),
         (a_subject("withdrawn"), False),
+        (a_subject("enrolled"), True),  # STU3
+        (a_subject("completed", period={"end": "2026-10-01"}), False),
     ],
 )
 def test_a_participation_lasts_from_enrolment_to_the_end_of_follow_up(resource: dict[str, Any], ongoing: bool) -> None:
