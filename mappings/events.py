@@ -17,6 +17,8 @@ def _status(text: str | None) -> str:
 
 # Procedure
 
+_BEGUN = frozenset({"completed", "in-progress", "stopped", "on-hold", "aborted", "suspended"})  # the last two of STU3
+
 
 def _performed(procedure: fhir.Procedure, clock: Clock) -> tuple[Moment | None, Moment | None]:
     at = clock.first(procedure.performed_date_time, procedure.occurrence_date_time)
@@ -27,12 +29,10 @@ def _performed(procedure: fhir.Procedure, clock: Clock) -> tuple[Moment | None, 
 
 
 def procedure_exclusion(procedure: fhir.Procedure, clock: Clock) -> str | None:
-    """Why the procedure did not happen; one that was stopped did."""
+    """Why the procedure did not happen; one that was stopped did, and one of unknown status may have."""
     status = _status(procedure.status)
     if status in ("entered-in-error", "not-done", "preparation"):
         return status
-    if status not in ("completed", "in-progress", "stopped", "on-hold"):
-        return "status-unknown"
     span = procedure.performed_period or procedure.occurrence_period
     texts = (procedure.performed_date_time, procedure.occurrence_date_time, span.start if span else None)
     return "future" if clock.any_future(texts) else None
@@ -53,6 +53,7 @@ def procedure_episode(source: str, procedure: fhir.Procedure, clock: Clock, conc
         start=start,
         end=end,
         ongoing=ongoing,
+        certainty=Certainty.CONFIRMED if _status(procedure.status) in _BEGUN else Certainty.PROVISIONAL,
         member=member,
     )
 
@@ -65,7 +66,7 @@ def immunization_exclusion(immunization: fhir.Immunization, clock: Clock) -> str
     status = _status(immunization.status)
     if status == "entered-in-error":
         return status
-    if status != "completed" or immunization.not_given:
+    if status not in ("completed", "") or immunization.not_given:
         return "not-done"
     return "future" if clock.any_future((immunization.occurrence_date_time, immunization.date)) else None
 
@@ -82,6 +83,7 @@ def immunization_episode(
         start=given,
         end=given,
         ongoing=False,
+        certainty=Certainty.CONFIRMED if _status(immunization.status) else Certainty.PROVISIONAL,
         member=member,
     )
 

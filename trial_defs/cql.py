@@ -667,10 +667,11 @@ _COURSES: Mapping[str, str] = {
 [Procedure] M
       let first: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."start")),
         last: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."end"))
-      where M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }
+      where not Coalesce(M.status.value in { 'entered-in-error', 'not-done', 'preparation' }, false)
         and not Coalesce(first after "Today", false)
       return all Tuple { codes: "Codes"(M.code), first: first, last: last,
-        goesOn: M.status.value = 'in-progress' or Coalesce(last after "Today", false), sure: true }""",
+        goesOn: Coalesce(M.status.value = 'in-progress', false) or Coalesce(last after "Today", false),
+        sure: Coalesce(M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }, false) }""",
     "Condition": """\
 "Entries" T
       return all Tuple { codes: T.codes, first: "Onset"(T.entry), last: "Ended"(T.entry),

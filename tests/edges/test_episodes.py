@@ -9,6 +9,7 @@ import pytest
 from tests.edges.asking import Asked, condition, treatment, value
 from tests.mappings.charts import (
     RXNORM,
+    SNOMED,
     SUBJECT,
     a_condition,
     a_dosage,
@@ -298,3 +299,27 @@ def test_an_infusion_that_was_given_counts_beside_its_old_order(ask: Asked) -> N
     given = an_administration(effectiveDateTime="2026-10-20")
     asks = treatment("rituximab", when="within 1 mo", absent="presume")
     assert ask(asks, rituximab(authoredOn="2024-03-01"), given, kind="exclude").says == "not-met"
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        ("completed", "not-met"),
+        ("aborted", "not-met"),  # STU3
+        ("unknown", "needs-human"),
+        (None, "needs-human"),
+        ("not-done", "met"),
+        ("preparation", "met"),
+    ],
+)
+def test_a_procedure_of_unknown_status_is_put_to_a_person(ask: Asked, status: str | None, says: str) -> None:
+    kidney = {"resourceType": "Procedure", "id": "x1", "subject": SUBJECT, "code": code(SNOMED, "70536003")}
+    done = kidney | ({"status": status} if status else {}) | {"performedDateTime": "2020-01-01"}
+    assert ask(treatment("organ-transplant", when="ever", absent="presume"), done, kind="exclude").says == says
+
+
+def test_a_vaccination_without_a_status_is_put_to_a_person(ask: Asked) -> None:
+    shot = {"resourceType": "Immunization", "id": "x1", "patient": SUBJECT, "occurrenceDateTime": "2026-10-20"}
+    shot |= {"vaccineCode": code("http://hl7.org/fhir/sid/cvx", "03")}
+    asks = treatment("live-vaccine", when="within 6 wk", absent="presume")
+    assert ask(asks, shot, kind="exclude").says == "needs-human"
