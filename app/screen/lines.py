@@ -182,17 +182,11 @@ class LineReader:
         raise LineError(kind, "does not have the form of its type, and names no patient")
 
 
-def _concepts(found: Any) -> list[Any]:
+def _concepts(found: Any) -> list[fhir.CodeableConcept | None]:
     """Every code by which a record may be found."""
-    concepts = []
-    for name in ("code", "vaccine_code", "medication_codeable_concept"):
-        concept = getattr(found, name, None)
-        if concept is not None:
-            concepts.append(concept)
-    components = getattr(found, "component", ())
-    if components:
-        concepts += [part.code for part in components if part.code is not None]
-    return concepts
+    if isinstance(found, fhir.Observation):
+        return [decoding.code_of(found), *(part.code for part in decoding.parts_of(found) or ())]
+    return [getattr(found, name, None) for name in ("code", "vaccine_code", "medication_codeable_concept")]
 
 
 class _Deletion(Struct):
