@@ -10,9 +10,9 @@ from dataclasses import replace
 from app.call import Call, Judged, judge, write_down
 from app.ehr import access_for, complete_chart
 from app.ehrs import Caller
-from app.errors import ChartUnavailable, Unavailable, Unusable
-from app.records import NewCard, Shown
 from app.restricted import sources_of
+from app.storage.records import NewCard, Shown
+from app.web.errors import ChartUnavailable, Unavailable, Unusable
 from app.wiring import Services
 from cds_hooks.cards import Card, cards_for, has_unevaluated, ranked, response
 from cds_hooks.dismissals import says_the_same, warns_of_the_same, what_it_said, what_the_order_would_do

@@ -11,16 +11,16 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import msgspec
 import typer
 
-from app.attestations import Answers
-from app.audit import Audit, Entry, Question, audit_bundle
-from app.database import RecordsUnavailable
-from app.errors import Unusable
-from app.parameters import moment_of
-from app.pending import Pending
-from app.records import Records, Shown
-from app.sessions import Sessions
+from app.login.sessions import Sessions
+from app.oauth.pending import Pending
 from app.settings import Settings, SettingsError, read_settings
-from app.signing import Keys
+from app.storage.attestations import Answers
+from app.storage.audit import Audit, Entry, Question, audit_bundle
+from app.storage.database import RecordsUnavailable
+from app.storage.records import Records, Shown
+from app.storage.signing import Keys
+from app.web.errors import Unusable
+from app.web.parameters import moment_of
 from app.worklist.records import Worklist
 
 T = TypeVar("T")

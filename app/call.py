@@ -10,16 +10,16 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
-from app.audit import AuditedCall, Outcome, definitions_of
-from app.database import Write
-from app.definitions import Served
+from app.definitions.served import Served
 from app.ehrs import Ehr
-from app.kept import KeptAnswer, to_keep
 from app.logs import call_id
 from app.profile import part
-from app.records import NewCard, Shown
 from app.reports import signed_address
 from app.restricted import without_restricted
+from app.storage.audit import AuditedCall, Outcome, definitions_of
+from app.storage.database import Write
+from app.storage.kept import KeptAnswer, to_keep
+from app.storage.records import NewCard, Shown
 from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, reading_of
 from cds_hooks.cards import Link, ranked

@@ -19,22 +19,22 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
-from app.audit import Audit
 from app.audit_commands import audit_command, purge_command
 from app.bulk.command import export_command
-from app.database import RecordsUnavailable
-from app.definitions import Definitions, Served
+from app.definitions.histories import Histories, Versions
+from app.definitions.linting import rule_problems
+from app.definitions.served import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
-from app.histories import Histories, Versions
-from app.linting import rule_problems
 from app.metrics import shared_counters
 from app.profile import part, profiled, table_of
-from app.records import Records
 from app.registry import add_commands
 from app.replay import Unrepeatable, replay
 from app.screen.command import screen_command
 from app.settings import Settings, SettingsError, read_settings
-from app.signing import Keys
+from app.storage.audit import Audit
+from app.storage.database import RecordsUnavailable
+from app.storage.records import Records
+from app.storage.signing import Keys
 from app.worklist.command import worklist_cli
 from cds_hooks.change_words import KINDS
 from cds_hooks.needs import Need, what_next

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.kept import KeptAnswer
 from app.restricted import without_restricted
+from app.storage.kept import KeptAnswer
 from app.wiring import Services
 from cds_hooks.explained import Source
 from mappings.labels import restricted_sources

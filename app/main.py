@@ -17,23 +17,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth import Authenticator, KeySets
-from app.compiled import Compiled
-from app.database import RecordsUnavailable
-from app.definitions import Definitions
+from app.definitions.compiled import Compiled
+from app.definitions.served import Definitions
 from app.demo import site as demo_site
-from app.edge import Edge
 from app.ehrs import Caller, Ehr, demo_ehr, load_ehrs
-from app.errors import ServiceError, Unavailable, Unusable, error_response, from_status
-from app.examples import WHOLE_CHART
 from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
 from app.profile import Profiling
-from app.records import Records
 from app.routes import answers, api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
-from app.signing import Keys
+from app.storage.database import RecordsUnavailable
+from app.storage.records import Records
+from app.storage.signing import Keys
 from app.traces import tracer_for
+from app.web.edge import Edge
+from app.web.errors import ServiceError, Unavailable, Unusable, error_response, from_status
+from app.web.examples import WHOLE_CHART
 from app.wiring import Services
 from cds_hooks import fhir_drafts
 from cds_hooks.cards import cards_for

@@ -13,7 +13,7 @@ import msgspec
 import typer
 from pydantic import ValidationError
 
-from app.definitions import Definitions, Served
+from app.definitions.served import Definitions, Served
 from cds_hooks.fhir_study import group_of, study_of
 from cds_hooks.fhir_terms import value_set_of
 from mappings.catalogue import Catalogue

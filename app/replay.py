@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from app.definition_texts import Texts, concepts_from, trial_from
-from app.kept import KeptAnswer, from_kept
-from app.records import Records
+from app.definitions.texts import Texts, concepts_from, trial_from
+from app.storage.kept import KeptAnswer, from_kept
+from app.storage.records import Records
 from cds_hooks.report import VERSION, report_of
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from app.signing import Keys
+from app.storage.signing import Keys
 
 LIVES = timedelta(minutes=15)
 

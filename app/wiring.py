@@ -10,24 +10,24 @@ from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
-from app.attestations import Answers
-from app.audit import Audit
 from app.auth import Authenticator, KeySets
-from app.definitions import Definitions
+from app.definitions.histories import Histories
+from app.definitions.served import Definitions
+from app.definitions.sign_offs import SignOffs
 from app.ehrs import Ehr
-from app.errors import Unavailable
-from app.histories import Histories
-from app.login import Login
+from app.login.oidc import Provider
+from app.login.people import Login
+from app.login.sessions import Sessions
 from app.metrics import Metrics
-from app.oauth import Servers
-from app.oidc import Provider
+from app.oauth.flow import Servers
+from app.oauth.pending import Pending
 from app.outbound import Outbound
-from app.pending import Pending
-from app.records import Records
-from app.sessions import Sessions
 from app.settings import Settings
-from app.sign_offs import SignOffs
-from app.signing import Keys
+from app.storage.attestations import Answers
+from app.storage.audit import Audit
+from app.storage.records import Records
+from app.storage.signing import Keys
+from app.web.errors import Unavailable
 from app.worklist.records import Worklist
 
 

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.main import demo
-from app.strict_json import read_body
+from app.web.strict_json import read_body
 from benchmarks.figures import Figure, report
 from benchmarks.hook_body import hook_body
 from tests.server import environment, free_port

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from app.examples import WHOLE_CHART, context_of, hook_call
+from app.web.examples import WHOLE_CHART, context_of, hook_call
 from tests.server import Server, demo_server
 
 AT_ONCE = 16

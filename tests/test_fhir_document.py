@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.examples import WHOLE_CHART
+from app.web.examples import WHOLE_CHART
 from cds_hooks.fhir_match import bundle_of
 from cds_hooks.fhir_study import group_of, study_of
 from cds_hooks.fhir_worklist import Listed, worklist_bundle

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from app.demo.charts import Json, demo_choices, demo_patients
 from app.demo.fhir import FAILING, SLOW, WELL, fhir_router
 from app.ehrs import is_under
-from app.html import page
+from app.web.html import page
 from app.wiring import services_of
 
 _MOST_PAGES = 30  # of one part of a chart

@@ -13,16 +13,16 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit import AuditedCall, definitions_of
-from app.definitions import Served
+from app.definitions.served import Served
 from app.ehrs import Caller
-from app.errors import NotHere, Unusable
-from app.examples import AS_OF, TRIAL, WHOLE_CHART
 from app.logs import call_id
-from app.media_types import FHIR_TYPE, prefers_fhir
-from app.parameters import chosen, moment_of
-from app.records import Shown
-from app.strict_json import check_whole, read_body
+from app.storage.audit import AuditedCall, definitions_of
+from app.storage.records import Shown
+from app.web.errors import NotHere, Unusable
+from app.web.examples import AS_OF, TRIAL, WHOLE_CHART
+from app.web.media_types import FHIR_TYPE, prefers_fhir
+from app.web.parameters import chosen, moment_of
+from app.web.strict_json import check_whole, read_body
 from app.wiring import Services, services_of
 from cds_hooks.fhir_study import study_of
 from cds_hooks.report import report_of

@@ -11,10 +11,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.html import ROOM, page
-from app.login import Person
-from app.openapi import described
-from app.scopes import scope_for
+from app.login.people import Person
+from app.oauth.scopes import scope_for
+from app.web.html import ROOM, page
+from app.web.openapi import described
 from app.wiring import Services, services_of
 from cds_hooks.services import CHART, OFFERS
 

@@ -15,14 +15,14 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.definitions import Served
-from app.errors import BadJson, NotAcceptable, NotHere, ServiceError, Unusable
-from app.examples import AS_OF, TRIAL, WHOLE_CHART
-from app.media_types import FHIR_TYPE, takes_fhir
-from app.parameters import chosen, moment_of
+from app.definitions.served import Served
 from app.restricted import without_restricted
 from app.routes.api import audit_match
-from app.strict_json import check_whole, read_body
+from app.web.errors import BadJson, NotAcceptable, NotHere, ServiceError, Unusable
+from app.web.examples import AS_OF, TRIAL, WHOLE_CHART
+from app.web.media_types import FHIR_TYPE, takes_fhir
+from app.web.parameters import chosen, moment_of
+from app.web.strict_json import check_whole, read_body
 from app.wiring import Services, services_of
 from cds_hooks.fhir_capabilities import MATCH_ID, capabilities, match_operation
 from cds_hooks.fhir_match import bundle_of

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.definitions import StillReading
+from app.definitions.served import StillReading
 from app.wiring import Services, services_of
 
 router = APIRouter(tags=["Health"])

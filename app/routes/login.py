@@ -10,18 +10,18 @@ from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.audit import LOGIN, AuditedCall, Outcome
-from app.database import Write
-from app.errors import NotAuthenticated, error_response
-from app.forms import check_same_origin
-from app.html import page
-from app.login import COOKIE, LoginNeeded, local_path
+from app.login.oidc import NotInGroup
+from app.login.people import COOKIE, LoginNeeded, local_path
+from app.login.sessions import LONGEST, Person
 from app.logs import log
-from app.oauth import OAuthError
-from app.oidc import NotInGroup
-from app.pending import LIVES, TooMany
-from app.records import Shown
-from app.sessions import LONGEST, Person
+from app.oauth.flow import OAuthError
+from app.oauth.pending import LIVES, TooMany
+from app.storage.audit import LOGIN, AuditedCall, Outcome
+from app.storage.database import Write
+from app.storage.records import Shown
+from app.web.errors import NotAuthenticated, error_response
+from app.web.forms import check_same_origin
+from app.web.html import page
 from app.wiring import Services, services_of
 
 router = APIRouter(include_in_schema=False)

@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.database import RecordsUnavailable
-from app.definitions import Served
-from app.forms import read_form
-from app.histories import Versions
-from app.html import ROOM, page
-from app.signing_off import PERSONAL, NotSigned, sign_or_take_back, signing_of
+from app.definitions.histories import Versions
+from app.definitions.served import Served
+from app.definitions.signing_off import PERSONAL, NotSigned, sign_or_take_back, signing_of
+from app.storage.database import RecordsUnavailable
+from app.web.forms import read_form
+from app.web.html import ROOM, page
 from app.wiring import Services, services_of
 from cds_hooks.change_words import KINDS
 from cds_hooks.paraphrase import near_miss_words, paraphrase

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from app.ehrs import Ehr
 from app.explain import source_of
-from app.html import page, policy
-from app.kept import KeptAnswer, from_kept
 from app.logs import call_id
 from app.reports import may_read
+from app.storage.kept import KeptAnswer, from_kept
+from app.web.html import page, policy
 from app.wiring import Services, services_of
 from cds_hooks.explained import OUTCOMES, explained, need_words, not_indicated, side_by_side
 

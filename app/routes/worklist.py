@@ -17,13 +17,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.database import Write
-from app.errors import Unusable
-from app.forms import read_form
-from app.html import page
-from app.login import OPERATOR, Person
-from app.media_types import FHIR_TYPE
+from app.login.people import OPERATOR, Person
 from app.reports import signed_address
+from app.storage.database import Write
+from app.web.errors import Unusable
+from app.web.forms import read_form
+from app.web.html import page
+from app.web.media_types import FHIR_TYPE
 from app.wiring import Services, services_of
 from app.worklist.answering import Answering, answers_of, whose
 from app.worklist.candidates import Left

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app.definitions import Definitions, Served
+from app.definitions.served import Definitions, Served
 from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
 from app.screen.export import ExportError, open_export
 from app.screen.order import UNFINISHED, UNREAD, Order, ScreenError, moment_of_same, planned_as_of

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.screen.reading import Reading
-from app.spreadsheets import cell
+from app.web.spreadsheets import cell
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from app.attestations import Given
-from app.login import Person
-from app.records import Shown
+from app.login.people import Person
+from app.storage.attestations import Given
+from app.storage.records import Shown
 from app.wiring import Services
 from app.worklist.records import Detail, Row
 from cds_hooks.wording import attested_words

@@ -11,13 +11,13 @@ from typing import Annotated, NoReturn
 import typer
 
 from app.audit_commands import opened, worklist_of
-from app.database import RecordsUnavailable
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from app.ehrs import EhrsError, load_ehrs
-from app.records import Records, Shown
 from app.restricted import digest_of_labels
 from app.screen.tables import DuckDbMissing
 from app.settings import Settings, SettingsError, read_settings
+from app.storage.database import RecordsUnavailable
+from app.storage.records import Records, Shown
 from app.worklist.candidates import Left, Reading
 from app.worklist.records import Worklist
 from app.worklist.screened import NotAScreen, Screened, finished_screen

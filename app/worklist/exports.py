@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from app.spreadsheets import cell
+from app.web.spreadsheets import cell
 from app.worklist.records import Row
 from cds_hooks.fhir_worklist import Listed, worklist_bundle
 from trial_defs.expressions import Trial

@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
-from app.audit import AuditedCall
-from app.database import Write, all_of, doing, if_any
-from app.login import Person
-from app.records import Records, Shown
-from app.signing import Keys
-from app.tables import Dismissal, IssuedCard, KeptFeedback
+from app.login.people import Person
+from app.storage.audit import AuditedCall
+from app.storage.database import Write, all_of, doing, if_any
+from app.storage.records import Records, Shown
+from app.storage.signing import Keys
+from app.storage.tables import Dismissal, IssuedCard, KeptFeedback
 from app.worklist.candidates import HIDDEN, Candidate, Left, Reading
 from app.worklist.tables import WorklistEvent, WorklistRow
 

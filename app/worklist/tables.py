@@ -10,7 +10,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from app.tables import instant
+from app.storage.tables import instant
 
 
 class WorklistRow(SQLModel, table=True):

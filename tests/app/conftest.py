@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from app.main import create_app, services_from
-from app.records import Records
 from app.settings import Settings, read_settings
-from app.signing import Keys
+from app.storage.records import Records
+from app.storage.signing import Keys
 from app.wiring import Services
 from tests.postgres import INSTALL, Cluster, cluster, programs
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.audit import Question
-from app.definitions import Definitions
-from app.login import DEMO_COORDINATOR
+from app.definitions.served import Definitions
+from app.login.people import DEMO_COORDINATOR
+from app.storage.audit import Question
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
 from tests.app.test_attestations import TRIAL, WHOSE, card_of, newest_report, said_of

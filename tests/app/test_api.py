@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.definitions import Definitions
-from app.examples import TRIAL, WHOLE_CHART
+from app.definitions.served import Definitions
+from app.web.examples import TRIAL, WHOLE_CHART
 from tests.app.conftest import demo_settings, services_with, serving
 
 MATCH = "/api/v1/match"

@@ -12,16 +12,16 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from app.attestations import Answers
-from app.audit import Question
 from app.audit_commands import forgotten
-from app.database import doing
-from app.definitions import Definitions
-from app.examples import PATIENT, WHOLE_CHART
-from app.kept import from_kept
-from app.login import Person
-from app.records import Records, Shown
-from app.signing import Keys
+from app.definitions.served import Definitions
+from app.login.people import Person
+from app.storage.attestations import Answers
+from app.storage.audit import Question
+from app.storage.database import doing
+from app.storage.kept import from_kept
+from app.storage.records import Records, Shown
+from app.storage.signing import Keys
+from app.web.examples import PATIENT, WHOLE_CHART
 from app.wiring import Services
 from cds_hooks.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving

@@ -13,10 +13,10 @@ import httpx
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from app.audit import Audit, AuditedCall, Question
-from app.definitions import Definitions
-from app.examples import PATIENT, WHOLE_CHART, hook_call
-from app.records import Records, Shown
+from app.definitions.served import Definitions
+from app.storage.audit import Audit, AuditedCall, Question
+from app.storage.records import Records, Shown
+from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from tests.app.conftest import NOW, SECRET, records_at, services_with, serving
 from tests.app.test_protocol import JSON, ask, production_settings
 from tests.app.test_records import CALLER, CARD, SERVICE, everything_in, overridden

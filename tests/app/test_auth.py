@@ -18,9 +18,9 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
-from app.definitions import Definitions
-from app.examples import hook_call
+from app.definitions.served import Definitions
 from app.settings import Settings, read_settings
+from app.web.examples import hook_call
 from tests import fhir_server
 from tests.app.conftest import SECRET, services_with, serving
 from tests.fhir_server import FhirServer, body, drip, status

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from app.examples import PATIENT, WHOLE_CHART, hook_call
+from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from tests.app.test_records import everything_in
 from tests.fhir_server import FhirServer, Resource, body, page, status
 from tests.hospital import BASE, OPERATOR, VIEW, Production, bearer, ehrs_file, production, settings_of, signed

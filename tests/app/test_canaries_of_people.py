@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import httpx
 from sqlalchemy import create_engine, text
 
-from app.database import url_of
+from app.storage.database import url_of
 from tests.app.test_canaries import CHART, PATIENT_ID, SECRETS, C, hook
 from tests.app.test_launch import CLIENT as APP
 from tests.app.test_login import CLIENT, GROUP

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import create_engine
 
-from app.database import url_of
-from app.definitions import Definitions
-from app.examples import PATIENT, hook_call
+from app.definitions.served import Definitions
+from app.storage.database import url_of
+from app.web.examples import PATIENT, hook_call
 from tests.app.conftest import demo_settings, services_with, serving
 
 SERVICE = "/cds-services/trial-match-patient-view"

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli
-from app.examples import TRIAL, WHOLE_CHART
+from app.web.examples import TRIAL, WHOLE_CHART
 
 run = CliRunner().invoke
 

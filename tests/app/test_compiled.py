@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.compiled import WORTH_IT, Compiled
-from app.definitions import Definitions, Served
-from app.file_contents import Contents
+from app.definitions.compiled import WORTH_IT, Compiled
+from app.definitions.file_contents import Contents
+from app.definitions.served import Definitions, Served
 from benchmarks.many_trials import write_trials
 from trial_defs.expressions import Trial
 from trial_defs.loader import hash_of

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.database import RecordsUnavailable, Write, all_of, doing, if_any, url_of
-from app.records import Records
-from app.tables import UsedToken
+from app.storage.database import RecordsUnavailable, Write, all_of, doing, if_any, url_of
+from app.storage.records import Records
+from app.storage.tables import UsedToken
 from tests.app.conftest import NOW, records_at
 from tests.app.test_records import rows_of
 from tests.postgres import Cluster

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from app.definitions import Definitions
-from app.examples import hook_call
+from app.definitions.served import Definitions
+from app.web.examples import hook_call
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.hospital import VIEW
 

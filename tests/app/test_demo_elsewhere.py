@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.fhir_server import FhirServer, page, status
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.html import ROOM
+from app.web.html import ROOM
 
 
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

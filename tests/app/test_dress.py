@@ -15,8 +15,8 @@ import httpx
 from joserfc import jws
 from joserfc.jwk import RSAKey
 
-from app.definitions import Definitions
-from app.examples import PATIENT, hook_call
+from app.definitions.served import Definitions
+from app.web.examples import PATIENT, hook_call
 from tests.app.conftest import services_with, serving
 from tests.app.test_protocol import production_settings
 from tests.cds_hooks.oracle import check_response

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from app.examples import hook_call
+from app.web.examples import hook_call
 from tests.hospital import VIEW, Production, production, settings_of, signed
 
 FEEDBACK = VIEW + "/feedback"

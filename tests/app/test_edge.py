@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.examples import hook_call
 from app.logs import configure_logs
 from app.main import create_app
+from app.web.examples import hook_call
 from app.wiring import Services
 
 SERVICE = "/cds-services/trial-match-patient-view"

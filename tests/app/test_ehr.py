@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from app.ehr import MOST_PAGES
-from app.examples import PATIENT, WHOLE_CHART, hook_call
+from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from tests import fhir_server
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.fhir_server import FhirServer, a_drug_by_reference, body, page, status

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from app.ehr import MOST_PAGES
-from app.examples import PATIENT, WHOLE_CHART, hook_call
+from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from cds_hooks.cards import topic_code
 from cds_hooks.detail import _TYPES as NAMES
 from cds_hooks.services import CHART

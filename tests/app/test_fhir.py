@@ -10,7 +10,7 @@ import fhirkit
 import httpx
 import pytest
 
-from app.examples import PATIENT, TRIAL, WHOLE_CHART
+from app.web.examples import PATIENT, TRIAL, WHOLE_CHART
 
 Json = dict[str, Any]
 

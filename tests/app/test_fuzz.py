@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.definitions import Definitions
-from app.examples import hook_call
+from app.definitions.served import Definitions
+from app.web.examples import hook_call
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_response
 from tests.hospital import VIEW

@@ -18,18 +18,18 @@ from fastapi.routing import APIRoute
 from fhir.resources.R4B.auditevent import AuditEvent
 from sqlmodel import SQLModel
 
-from app.audit import Question, audit_event
 from app.audit_commands import forgotten, purged
 from app.audit_commands import opened as opened_records
-from app.database import all_of, doing, migrate, url_of
-from app.definitions import Definitions
-from app.examples import PATIENT, hook_call
-from app.pending import Pending, TooMany
-from app.records import Records, Shown
+from app.definitions.served import Definitions
+from app.login.sessions import Person, Sessions
+from app.oauth.pending import Pending, TooMany
 from app.routes import answers, audit, login, pages, worklist
-from app.sessions import Person, Sessions
-from app.signing import Keys
-from app.spreadsheets import cell
+from app.storage.audit import Question, audit_event
+from app.storage.database import all_of, doing, migrate, url_of
+from app.storage.records import Records, Shown
+from app.storage.signing import Keys
+from app.web.examples import PATIENT, hook_call
+from app.web.spreadsheets import cell
 from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Left, Reading
 from app.worklist.records import Filter, Worklist

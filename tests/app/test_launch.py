@@ -19,18 +19,18 @@ import pytest
 import sqlalchemy as sa
 from joserfc.jwk import ECKey
 
-from app.audit import Question
-from app.database import doing
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from app.demo.charts import demo_patients
 from app.ehrs import EhrsError
-from app.examples import hook_call
-from app.launch import WORDS
 from app.logs import configure_logs
-from app.records import Shown
+from app.oauth.launch import WORDS
+from app.oauth.scopes import granted, scope_for
 from app.replay import Unrepeatable, replay
-from app.scopes import granted, scope_for
 from app.settings import Settings, read_settings
+from app.storage.audit import Question
+from app.storage.database import doing
+from app.storage.records import Shown
+from app.web.examples import hook_call
 from app.wiring import Services
 from cds_hooks.services import CHART
 from tests.app.conftest import NOW, SECRET, services_with, serving

@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
-from app.linting import OUR_VERSIONS, versions_file
+from app.definitions.linting import OUR_VERSIONS, versions_file
 from trial_defs.loader import OUR_TRIALS
 
 TRIAL = """

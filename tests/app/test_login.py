@@ -15,8 +15,8 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey
 
-from app.definitions import Definitions
-from app.login import COOKIE, local_path
+from app.definitions.served import Definitions
+from app.login.people import COOKIE, local_path
 from app.routes.login import BROWSER
 from app.settings import SettingsError
 from app.wiring import Services

@@ -14,10 +14,10 @@ import httpx
 import msgspec
 import pytest
 
-from app.compiled import Compiled
-from app.definitions import Definitions, Served
-from app.kept import from_kept
+from app.definitions.compiled import Compiled
+from app.definitions.served import Definitions, Served
 from app.main import create_app
+from app.storage.kept import from_kept
 from app.wiring import Services
 from benchmarks.hook_body import hook_body
 from benchmarks.many_trials import write_trials

@@ -15,14 +15,14 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 
-from app import pending
 from app.auth import KeySets
-from app.client_key import key_id, public_key_set, read_key
-from app.oauth import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
+from app.oauth import pending
+from app.oauth.client_key import key_id, public_key_set, read_key
+from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
+from app.oauth.pending import LIVES, Pending, TooMany
 from app.outbound import Outbound
-from app.pending import LIVES, Pending, TooMany
-from app.records import Records
-from app.signing import Keys
+from app.storage.records import Records
+from app.storage.signing import Keys
 from tests.app.conftest import SECRET
 from tests.authorization_server import AuthorizationServer, Registered
 from tests.fhir_server import FhirServer, body, drip, status

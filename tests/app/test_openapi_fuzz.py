@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from tests.app.test_fuzz import Door
 
 BOUNDED = settings(

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.definitions import Definitions
-from app.examples import hook_call
+from app.definitions.served import Definitions
+from app.web.examples import hook_call
 from tests.builders import PATIENT, bundle_of
 from tests.case_files import all_cases
 from tests.cds_hooks.oracle import check_response

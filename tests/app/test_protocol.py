@@ -16,11 +16,11 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from app.definitions import Definitions
-from app.errors import TooSlow
-from app.examples import PATIENT, WHOLE_CHART, hook_call
+from app.definitions.served import Definitions
 from app.settings import Settings, read_settings
-from app.strict_json import read_body
+from app.web.errors import TooSlow
+from app.web.examples import PATIENT, WHOLE_CHART, hook_call
+from app.web.strict_json import read_body
 from cds_hooks.services import OFFERS
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_discovery, check_response

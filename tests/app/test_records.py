@@ -15,9 +15,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy.engine import make_url
 from sqlmodel import SQLModel
 
-from app.database import RecordsUnavailable, migrate, url_of, write_ahead
 from app.ehrs import Caller, demo_ehr
-from app.records import NewCard, Records, Shown
+from app.storage.database import RecordsUnavailable, migrate, url_of, write_ahead
+from app.storage.records import NewCard, Records, Shown
 from cds_hooks.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET, records_at
 

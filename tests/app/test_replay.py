@@ -17,8 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli
-from app.definitions import Definitions
-from app.kept import from_kept, to_keep
+from app.definitions.served import Definitions
+from app.storage.kept import from_kept, to_keep
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
 from tests.app.test_cds import SERVICE, call

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 
-from app.audit import Question, audit_event
-from app.definitions import Definitions
-from app.login import DEMO_COORDINATOR, Person
-from app.records import Records
-from app.sign_offs import SignOffs, signed
+from app.definitions.served import Definitions
+from app.definitions.sign_offs import SignOffs, signed
+from app.login.people import DEMO_COORDINATOR, Person
+from app.storage.audit import Question, audit_event
+from app.storage.records import Records
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
 from tests.app.test_attestations import TRIAL, card_of

@@ -7,7 +7,7 @@ import zlib
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.signing import Keys, _derive
+from app.storage.signing import Keys, _derive
 
 OLD, NEW = "an old secret that is long enough here", "a new secret that is long enough here"
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.errors import BadJson
-from app.strict_json import DEEPEST, check_whole, is_deeper_than, looks_deeper_than, read_envelope
+from app.web.errors import BadJson
+from app.web.strict_json import DEEPEST, check_whole, is_deeper_than, looks_deeper_than, read_envelope
 
 NOT_JSON = [b"", b'{"a":', b"{'a':1}", b'{"a":1,}', b'{"a":1}//', b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":"\xff"}']
 NOT_JSON += ['{"a":1}'.encode("utf-16"), b'\xef\xbb\xbf{"a":1}', b'{"a":1} {"b":2}']

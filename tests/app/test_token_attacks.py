@@ -13,8 +13,8 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from app.definitions import Definitions
-from app.examples import hook_call
+from app.definitions.served import Definitions
+from app.web.examples import hook_call
 from tests.app.conftest import services_with, serving
 from tests.app.test_protocol import production_settings
 from tests.app.test_records import rows_of

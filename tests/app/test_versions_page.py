@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from app.main import create_app
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving

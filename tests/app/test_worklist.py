@@ -21,12 +21,12 @@ from fhir.resources.R4B.researchsubject import ResearchSubject
 
 from app.audit_commands import forgotten, purged, worklist_of
 from app.audit_commands import opened as opened_records
-from app.database import all_of
-from app.definitions import Definitions
-from app.examples import PATIENT, hook_call
-from app.login import Person
-from app.records import Shown
-from app.signing import Keys
+from app.definitions.served import Definitions
+from app.login.people import Person
+from app.storage.database import all_of
+from app.storage.records import Shown
+from app.storage.signing import Keys
+from app.web.examples import PATIENT, hook_call
 from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Candidate, Left, Reading
 from app.worklist.records import Filter, Worklist

@@ -18,10 +18,10 @@ from typer.testing import CliRunner, Result
 
 from app.audit_commands import opened, worklist_of
 from app.cli import cli
-from app.login import Person
-from app.records import Shown
+from app.login.people import Person
 from app.screen.run import screen
 from app.settings import Settings
+from app.storage.records import Shown
 from app.worklist.candidates import Reading, reading_of
 from app.worklist.records import Detail, Filter, Row
 from app.worklist.screened import finished_screen

@@ -10,7 +10,7 @@ from typing import Any
 import fhirkit
 import pytest
 
-from app.definitions import OUR_CONCEPTS
+from app.definitions.served import OUR_CONCEPTS
 from cds_hooks.fhir_capabilities import capabilities, match_operation
 from cds_hooks.fhir_study import group_id, group_of, matching, study_of
 from cds_hooks.fhir_terms import CODE_SYSTEMS, code_system_of, concept_map_of, value_set_of

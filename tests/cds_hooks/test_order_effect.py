@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.definitions import Definitions, Served
+from app.definitions.served import Definitions, Served
 from cds_hooks.cards import ranked, response
 from cds_hooks.dismissals import of_the_order_alone, says_the_same, warns_of_the_same, what_the_order_would_do
 from cds_hooks.order_cards import EFFECT_EXTENSION, order_cards_for

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from app.definitions import OUR_CONCEPTS
+from app.definitions.served import OUR_CONCEPTS
 from cds_hooks.report import report_of
 from mappings.catalogue import OUR_SYSTEM, Catalogue, load_catalogue
 from mappings.chart import Chart, ChartBuilder

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.examples import WHOLE_CHART
+from app.web.examples import WHOLE_CHART
 from cds_hooks.report import report_of
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder

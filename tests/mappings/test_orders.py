@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.definitions import Definitions
+from app.definitions.served import Definitions
 from mappings.catalogue import Catalogue
 from mappings.chart import Chart, ChartBuilder, ChartError
 from mappings.clock import Clock

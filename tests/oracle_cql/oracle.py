@@ -20,7 +20,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from app.definitions import Definitions, Served
+from app.definitions.served import Definitions, Served
 from mappings.chart import ChartBuilder
 from mappings.read import facts_of
 from mappings.times import start_of_day

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.definitions import Definitions, Served
+from app.definitions.served import Definitions, Served
 from tests.builders import bundle_of
 from tests.oracle_cql import oracle
 from tests.oracle_cql.oracle import Disagreement, Question

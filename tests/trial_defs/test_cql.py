@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from app.definitions import Definitions, Served
+from app.definitions.served import Definitions, Served
 from trial_defs.cql import library_of
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.definitions import OUR_CONCEPTS
+from app.definitions.served import OUR_CONCEPTS
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.language import TrialWords

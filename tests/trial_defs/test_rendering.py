@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.definitions import OUR_CONCEPTS
+from app.definitions.served import OUR_CONCEPTS
 from mappings.catalogue import Catalogue, load_catalogue
 from tests.small_trial import a_trial
 from trial_defs.expressions import Criterion

@@ -17,9 +17,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import col
 
-from app.database import Write, all_of, doing
-from app.records import Records, Shown
-from app.tables import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport
+from app.storage.database import Write, all_of, doing
+from app.storage.records import Records, Shown
+from app.storage.tables import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport
 from trial_defs.expressions import Trial
 from trial_defs.gates import MANY
 

@@ -13,10 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, col
 
-from app.database import doing
-from app.records import Records
-from app.signing import Keys
-from app.tables import instant
+from app.storage.database import doing
+from app.storage.records import Records
+from app.storage.signing import Keys
+from app.storage.tables import instant
 
 LIVES = timedelta(minutes=10)
 MOST = 50_000  # of a purpose at once: anybody may begin, and nobody may fill the database, or hinder logins by launches

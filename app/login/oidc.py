@@ -14,10 +14,10 @@ import msgspec
 
 from app.auth import KeySets
 from app.ehrs import is_loopback_address
-from app.oauth import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
+from app.login.sessions import Person
+from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
+from app.oauth.pending import Pending
 from app.outbound import Outbound
-from app.pending import Pending
-from app.sessions import Person
 from app.settings import Settings
 from cds_hooks.safe_text import plain
 

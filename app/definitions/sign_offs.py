@@ -13,10 +13,10 @@ from datetime import UTC, date, datetime
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from app.database import Write, all_of, doing, if_any
-from app.login import Person
-from app.records import Records
-from app.tables import instant
+from app.login.people import Person
+from app.storage.database import Write, all_of, doing, if_any
+from app.storage.records import Records
+from app.storage.tables import instant
 from trial_defs.expressions import SignOff, Trial
 
 

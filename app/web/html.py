@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-ROOM = Path(__file__).parent
+ROOM = Path(__file__).parents[1]
 _TEMPLATES = Environment(
     loader=FileSystemLoader([ROOM / "templates", ROOM / "demo" / "templates"]),
     autoescape=True,

@@ -12,9 +12,9 @@ from datetime import datetime
 from starlette.requests import Request
 
 from app.auth import Authenticator
-from app.errors import NotAuthenticated
-from app.forms import check_same_origin
-from app.sessions import Person, Sessions
+from app.login.sessions import Person, Sessions
+from app.web.errors import NotAuthenticated
+from app.web.forms import check_same_origin
 
 __all__ = ["COOKIE", "DEMO_COORDINATOR", "OPERATOR", "Login", "LoginNeeded", "Person", "local_path"]
 

@@ -14,9 +14,9 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.definitions import Served
+from app.definitions.served import Served
 from app.demo.charts import Json, demo_patients
-from app.errors import (
+from app.web.errors import (
     BadJson,
     ChartUnavailable,
     NotAllowed,
@@ -31,7 +31,7 @@ from app.errors import (
     error_response,
     speaks_fhir,
 )
-from app.examples import AS_OF, FEEDBACK_SUMMARY, TRIAL, context_of
+from app.web.examples import AS_OF, FEEDBACK_SUMMARY, TRIAL, context_of
 from cds_hooks.cards import cards_for, response
 from cds_hooks.report import report_of
 from cds_hooks.services import CHART, OFFERS, Offer

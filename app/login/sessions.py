@@ -12,10 +12,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, col
 
-from app.database import Write, all_of, doing
-from app.records import Records
-from app.signing import Keys
-from app.tables import instant
+from app.storage.database import Write, all_of, doing
+from app.storage.records import Records
+from app.storage.signing import Keys
+from app.storage.tables import instant
 
 LONGEST = timedelta(hours=8)
 IDLE = timedelta(minutes=30)

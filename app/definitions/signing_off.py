@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.audit import AuditedCall, Outcome, definitions_of
-from app.database import RecordsUnavailable, Write
-from app.login import OPERATOR, LoginNeeded, Person
-from app.records import Shown
-from app.sign_offs import Signed
+from app.definitions.sign_offs import Signed
+from app.login.people import OPERATOR, LoginNeeded, Person
+from app.storage.audit import AuditedCall, Outcome, definitions_of
+from app.storage.database import RecordsUnavailable, Write
+from app.storage.records import Shown
 from app.wiring import Services
 from trial_defs.expressions import Trial
 

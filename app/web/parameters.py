@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
-from app.definitions import Served
-from app.errors import Unusable
+from app.definitions.served import Served
+from app.web.errors import Unusable
 from mappings.times import can_be_now, parse_moment
 from trial_defs.expressions import Trial
 

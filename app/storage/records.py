@@ -21,10 +21,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel, col
 
-from app.database import Database, Write, doing
 from app.ehrs import Caller
-from app.signing import Keys
-from app.tables import CallRow, DefinitionText, Dismissal, IssuedCard, KeptFeedback, KeptReport, UsedToken
+from app.storage.database import Database, Write, doing
+from app.storage.signing import Keys
+from app.storage.tables import CallRow, DefinitionText, Dismissal, IssuedCard, KeptFeedback, KeptReport, UsedToken
 from cds_hooks.dismissals import of_the_order_alone
 from cds_hooks.models import Feedback
 

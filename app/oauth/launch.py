@@ -16,14 +16,14 @@ from typing import Any
 import msgspec
 
 from app.call import Call, judge, write_down
-from app.client_key import KeyUnusable, read_key
 from app.ehr import access_for, complete_chart
 from app.ehrs import Ehr, Smart
-from app.kept import KeptAnswer
-from app.oauth import Attempt, Client, Net, OAuthError, Registration, Server, new_attempt
-from app.pending import TooMany
-from app.records import Shown
-from app.scopes import granted, scope_for
+from app.oauth.client_key import KeyUnusable, read_key
+from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Server, new_attempt
+from app.oauth.pending import TooMany
+from app.oauth.scopes import granted, scope_for
+from app.storage.kept import KeptAnswer
+from app.storage.records import Shown
 from app.wiring import Services
 from cds_hooks.models import FhirAuthorization, HookRequest, is_fhir_id
 from cds_hooks.services import CHART

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import BadJson, TooLarge, TooSlow, WrongMediaType
+from app.web.errors import BadJson, TooLarge, TooSlow, WrongMediaType
 from cds_hooks.models import Envelope, Sent
 
 DEEPEST = 100  # FHIR resources stay under 60 levels

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from app.audit import definitions_of
-from app.compiled import WORTH_IT, Compiled
-from app.definition_texts import PackedTexts, add_trial_texts, concepts_text
-from app.errors import Unavailable
-from app.file_contents import Contents, files_of
-from app.sign_offs import Signatures, signed
+from app.definitions.compiled import WORTH_IT, Compiled
+from app.definitions.file_contents import Contents, files_of
+from app.definitions.sign_offs import Signatures, signed
+from app.definitions.texts import PackedTexts, add_trial_texts, concepts_text
+from app.storage.audit import definitions_of
+from app.web.errors import Unavailable
 from mappings.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 from trial_defs.expressions import Trial
@@ -25,7 +25,7 @@ from trial_defs.gates import MANY, Gates
 from trial_defs.loader import OUR_TRIALS, Draft, Trials, load_trials
 from trial_defs.silence import Silences
 
-OUR_CONCEPTS = Path(__file__).parent.parent / "mappings" / "concepts"
+OUR_CONCEPTS = Path(__file__).parents[2] / "mappings" / "concepts"
 
 
 @dataclass(frozen=True)

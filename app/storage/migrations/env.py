@@ -3,11 +3,11 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import app.attestations  # (the tables)
-import app.pending
-import app.sessions
-import app.sign_offs
-import app.tables
+import app.definitions.sign_offs
+import app.login.sessions
+import app.oauth.pending
+import app.storage.attestations  # (the tables)
+import app.storage.tables
 import app.worklist.tables  # noqa: F401
 
 context.configure(

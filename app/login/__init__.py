@@ -1,0 +1,1 @@
+"""Who works at the pages that are not an EHR's."""

@@ -1,0 +1,1 @@
+"""What is kept, and how: tables, records, audit trail, answers of people, keys."""
