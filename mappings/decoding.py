@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Union, get_args
+from typing import Any, TypeVar, Union, get_args
 
 import msgspec
 from msgspec import Raw, Struct
 
 from mappings import fhir
 from mappings.reshaping import as_sent, listed, shaped, text_of
+
+S = TypeVar("S", bound=Struct)
 
 _READ: tuple[type[Struct], ...] = (*get_args(fhir.PatientRecord), fhir.Patient, fhir.Medication, fhir.OperationOutcome)
 _BY_NAME = {kind.__name__: kind for kind in _READ}
@@ -74,6 +76,7 @@ def decode(raw: bytes | Raw) -> Any:
 
 
 _content: msgspec.json.Decoder[fhir.Content] = msgspec.json.Decoder(fhir.Content)
+_code: msgspec.json.Decoder[fhir.CodeableConcept | None] = msgspec.json.Decoder(fhir.CodeableConcept | None)
 
 
 def content_of(observation: fhir.Observation) -> fhir.Content | None:
@@ -81,13 +84,8 @@ def content_of(observation: fhir.Observation) -> fhir.Content | None:
     written = msgspec.json.encode(observation)
     try:
         return _content.decode(written)
-    except msgspec.ValidationError:
-        return shaped(_untyped.decode(written), fhir.Content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-_code: msgspec.json.Decoder[fhir.CodeableConcept | None] = msgspec.json.Decoder(fhir.CodeableConcept | None)
+    except _MISFITS:
+        return _mended(written, fhir.Content)
 
 
 def code_of(observation: fhir.Observation) -> fhir.CodeableConcept | None:
@@ -96,9 +94,18 @@ def code_of(observation: fhir.Observation) -> fhir.CodeableConcept | None:
         return None
     try:
         return _code.decode(observation.code)
-    except msgspec.ValidationError:
-        return shaped(_untyped.decode(observation.code), fhir.CodeableConcept)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _MISFITS:
+        return _mended(observation.code, fhir.CodeableConcept)
+
+
+# What was only skipped before may also prove to be no text, or too deep.
+_MISFITS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _mended(written: bytes | Raw, kind: type[S]) -> S | None:
+    try:
+        return shaped(_untyped.decode(written), kind)
+    except _MISFITS:
         return None
 
 

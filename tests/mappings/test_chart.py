@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from mappings.chart import Chart, ChartBuilder, ChartError, Page
 from mappings.facts import Reason
 from mappings.fhir import Observation
+from mappings.read import facts_of
 from tests.mappings.charts import (
+    AS_OF,
     LOINC,
     a_bundle,
     a_chart,
@@ -21,6 +24,7 @@ from tests.mappings.charts import (
     code,
     facts_from,
     result_from,
+    small_catalogue,
     source_of,
 )
 
@@ -349,6 +353,37 @@ def test_a_result_of_which_the_content_cannot_be_read_says_so_of_itself_alone(ch
     assert (newest.source, newest.problem, newest.value) == ("Observation/x", Reason.NOT_READABLE, None)
     assert (other.source, other.problem) == ("Observation/o1", None)
     assert source_of(facts, "Observation").state == "complete"
+
+
+NO_TEXT = b'"\xff"'
+TOO_DEEP = b"[" * 600 + b"]" * 600
+
+
+def chart_with(member: str, written: bytes, **more: Any) -> Chart:
+    """Of one result of platelets with a member that is written like this."""
+    result = raw(an_observation(**more) | {member: "HERE"}).replace(b'"HERE"', written)
+    bundle = b'{"resourceType": "Bundle", "entry": [{"resource": %s}, {"resource": %s}]}' % (raw(a_patient()), result)
+    builder = ChartBuilder(None)
+    builder.add(bundle, None)
+    builder.whole_chart()
+    return builder.build()
+
+
+@pytest.mark.parametrize(
+    ("member", "written"),
+    [("note", b'[{"text": %s}]' % NO_TEXT), ("referenceRange", TOO_DEEP), ("valueString", NO_TEXT)],
+)
+@pytest.mark.parametrize("more", [{}, {"valueRange": 7}])
+def test_a_content_that_proves_to_be_no_text_is_not_readable(member: str, written: bytes, more: dict[str, Any]) -> None:
+    chart = chart_with(member, written, **more)
+    facts = facts_of(chart, small_catalogue(), AS_OF, UTC)
+    assert [result.problem for result in facts.results("platelets")] == [Reason.NOT_READABLE]
+
+
+def test_a_code_that_proves_to_be_no_text_may_be_any() -> None:
+    facts = facts_of(chart_with("code", b'{"text": %s}' % NO_TEXT), small_catalogue(), AS_OF, UTC)
+    assert source_of(facts, "Observation").unreadable == ("Observation/o1",)
+    assert source_of(facts, "Observation").state == "incomplete"
 
 
 def test_a_record_without_id_that_cannot_be_read_is_named_by_its_place() -> None:
