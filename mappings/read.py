@@ -252,21 +252,27 @@ class _Oxygen:
 
     index: Index
     _therapies: Sequence[Episode] | None = None
+    _flows: Sequence[Moment] | None = None
 
     def __call__(self, moment: Moment) -> bool:
         if self._therapies is None:
             each = (_episodes(name, self.index.episodes, self.index) for name in OXYGEN_THERAPIES)
             self._therapies = list(chain.from_iterable(each))
-        return any(_covers(episode, moment) for episode in self._therapies) or self._flows_at(moment)
+        if any(_covers(episode, moment) for episode in self._therapies):
+            return True
+        if self._flows is None:
+            self._flows = list(self._times_of_flow())
+        return any(_meet(flow, moment) for flow in self._flows)
 
-    def _flows_at(self, moment: Moment) -> bool:
-        """Whether a flow of oxygen was measured at that time, as an Observation of its own."""
-        found = [item for item, _ in self.index.results.get(_FLOW, ()) if item.component is None]
-        if not found:
-            return False
+    def _times_of_flow(self) -> Iterator[Moment]:
+        """When a flow of oxygen was measured, as an Observation of its own."""
+        concept = self.index.catalogue.concepts.get(_FLOW)
         reader = observations.ResultReader(self.index.person, self.index.clock, lambda _: False)
-        read = [reader.result_of(item, _FLOW, self.index.catalogue.concepts[_FLOW]) for item in found]
-        return any(_flows(flow) and _meet(flow.taken, moment) for flow in read if flow.taken)
+        for found, _ in self.index.results.get(_FLOW, ()):
+            if concept and found.component is None:
+                flow = reader.result_of(found, _FLOW, concept)
+                if flow.taken and _flows(flow):
+                    yield flow.taken
 
 
 def _flows(flow: Result) -> bool:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from datetime import UTC
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from tests.edges.asking import ALT, BILIRUBIN, CREATININE, HEMOGLOBIN, PLATELETS, Asked, a_result, value
-from tests.mappings.charts import LOINC, SNOMED, code
+from mappings.catalogue import Catalogue
+from mappings.observations import ResultReader
+from mappings.read import facts_of
+from tests.edges.asking import ALT, AS_OF, BILIRUBIN, CREATININE, HEMOGLOBIN, PLATELETS, Asked, a_result, value
+from tests.mappings.charts import LOINC, SNOMED, a_chart, code
 
 AT_LEAST_100 = value("platelets", ">= 100 10*9/L")
 INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
@@ -315,3 +322,22 @@ def test_a_flow_of_oxygen_that_stands_for_itself_speaks_for_its_time(
     flow = a_result("3151-8", litres, "L/min", id="flow", effectiveDateTime=taken)
     saturation = a_result("59408-5", 97, "%")
     assert ask(value("oxygen-saturation", ">= 92 %"), saturation, flow).says == says
+
+
+def test_flows_of_oxygen_are_read_once_however_many_saturations_there_are(catalogue: Catalogue) -> None:
+    """An intensive care unit sends thousands of each."""
+    flows = [a_result("3151-8", 2, "L/min", id=f"flow{i}", effectiveDateTime="2026-01-01") for i in range(20)]
+    saturations = [a_result("59408-5", 97, "%", id=f"saturation{i}") for i in range(20)]
+    facts = facts_of(a_chart(*flows, *saturations), catalogue, AS_OF, UTC)
+    read = Counter[str]()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is ResultReader.result_of.__code__:
+            read[frame.f_locals["name"]] += 1
+
+    sys.setprofile(note)
+    try:
+        assert len(facts.results("oxygen-saturation")) == 20
+    finally:
+        sys.setprofile(None)
+    assert read == {"oxygen-saturation": 20, "oxygen-flow": 20}
