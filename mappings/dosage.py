@@ -357,7 +357,7 @@ def _in_words_a_day(text: str) -> _Span:
     return _UNKNOWN
 
 
-_STRENGTH = re.compile(rf"\b({_NUMBER})\s*(mg|g|mcg|ug)\b", re.I)
+_STRENGTH = re.compile(rf"(?<![\d.,])\b({_NUMBER})\s*(mg|g|mcg|ug)\b", re.I)  # nothing of "1,000 mg" is a strength
 _SOLID = re.compile(r"\b(tab(let)?s?|cap(sule)?s?|pills?|tabletten?|tbl|kapseln?)\b", re.I)
 
 

@@ -135,6 +135,7 @@ def test_plain_words_are_read_when_every_word_is_understood(text: str, expected:
         ("prednisone 5 MG Oral Tablet", None, "5"),
         ("methylprednisolone 500 MG Injection", None, None),
         ("combination 5 MG / 10 MG tablet", None, None),
+        ("prednisone 1,000 mg tablet", None, None),  # a thousand, or one
         ("Prednison 2,5 mg Tabletten", None, "2.5"),
         ("prednisone", twenty_mg_in({"value": 1, "unit": "tablet"}), "20"),
         ("prednisone", twenty_mg_in(quantity(1, "mL")), None),
