@@ -104,9 +104,10 @@ _MISFITS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 def _mended(written: bytes | Raw, kind: type[S]) -> S | None:
     try:
-        return shaped(_untyped.decode(written), kind)
+        value = _untyped.decode(written)
     except _MISFITS:
         return None
+    return shaped(value[0] if isinstance(value, list) and len(value) == 1 else value, kind)
 
 
 def parts_of(observation: fhir.Observation) -> tuple[fhir.Component, ...] | None:

@@ -423,11 +423,11 @@ class Bundle(Struct, frozen=True, gc=False, rename="camel", tag=True, tag_field=
 def is_given(member: object) -> bool:
     """Whether a member holds anything, as sent or as read; null and an empty list are nothing."""
     if type(member) is Raw:
-        return member is not ABSENT and member not in _NOTHING
+        return member is not ABSENT and not _NOTHING.fullmatch(member)
     return member is not None and member != ()
 
 
-_NOTHING = (Raw(b""), Raw(b"null"), Raw(b"[]"), Raw(b"[null]"))
+_NOTHING = re.compile(rb"(?:null|\[\s*(?:null[\s,]*)*\])?")
 
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")

@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.catalogue import Catalogue
+from mappings.chart import ChartBuilder
 from mappings.facts import Interval, Polarity, Range, Reason
 from mappings.read import facts_of
 from tests.mappings.charts import (
@@ -22,6 +24,7 @@ from tests.mappings.charts import (
     UCUM,
     V3_INTERPRETATION,
     Json,
+    a_bundle,
     a_chart,
     a_patient,
     an_observation,
@@ -29,6 +32,7 @@ from tests.mappings.charts import (
     facts_from,
     quantity,
     result_from,
+    small_catalogue,
     source_of,
 )
 
@@ -356,6 +360,20 @@ def test_an_absent_value_is_no_result_and_is_counted() -> None:
     facts = facts_from(an_observation(value=absent), an_observation(id="o2", value={}))
     assert facts.results("platelets") == ()
     assert source_of(facts, "Observation").excluded == (("no-value", 2),)
+
+
+@pytest.mark.parametrize("empty", [b"[ ]", b"[\n]", b"[ null, null ]", b"null"])
+def test_an_empty_list_is_no_value_however_it_is_written(empty: bytes) -> None:
+    sent = msgspec.json.encode(a_bundle(a_patient(), an_observation(value={"interpretation": "HERE"})))
+    builder = ChartBuilder(None)
+    builder.add(sent.replace(b'"HERE"', empty), None)
+    facts = facts_of(builder.build(), small_catalogue(), AS_OF, UTC)
+    assert facts.results("platelets") == ()
+    assert source_of(facts, "Observation").excluded == (("no-value", 1),)
+
+
+def test_a_code_in_a_list_of_one_is_read() -> None:
+    assert result_from("platelets", an_observation(code=[code(LOINC, "777-3")])).value == exactly("180")
 
 
 def test_a_modifier_that_is_not_understood_makes_silence_say_nothing() -> None:
