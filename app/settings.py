@@ -20,6 +20,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, fiel
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.ehrs import is_loopback_address, place_of
+from app.storage.database import url_of
 from app.traces import NEEDS_EXTRA
 
 PREFIX = "TRIALCARDS_"
@@ -191,9 +192,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str) -> str:
-        # Whichever driver it names; `database.py` has its own.
-        if not re.match(r"(sqlite|postgresql)(\+\w+)?://", value):
-            raise ValueError("starts with sqlite:// or postgresql://")
+        url_of(value)
         return value
 
     @model_validator(mode="after")

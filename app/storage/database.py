@@ -33,7 +33,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 LONGEST = 8.0  # seconds that a caller waits for a transaction, its turn included
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _NOT_TEXT = (None, "22021")  # a NUL, which no text of PostgreSQL holds: as the driver tells it, and as the server does
-_OF_ASYNCPG = ("prepared_statement_cache_size", "statement_cache_size", "command_timeout")
+_STATEMENTS_KEPT = ("prepared_statement_cache_size", "statement_cache_size")
+_OF_ASYNCPG = (*_STATEMENTS_KEPT, "command_timeout", "timeout")
 _CONNECTIONS = 10  # to PostgreSQL
 _READERS = 2  # of SQLite
 
@@ -84,7 +85,7 @@ class Database:
         self._ready = False
         self.on_wait: Callable[[float], None] = lambda seconds: None
         if self._url.get_backend_name() != "sqlite":
-            self._writing = self._reading = _Lane(_postgresql(self._url), _CONNECTIONS)
+            self._writing = self._reading = _Lane(_postgresql(self._url, _prepares(url)), _CONNECTIONS)
             return
         file = _file_of(self._url)
         self._writing = _Lane(_sqlite(self._url), 1, partial(_in_turn, file.parent) if file else nullcontext)
@@ -211,9 +212,21 @@ def url_of(text: str) -> sa.URL:
         url = url.set(drivername=DRIVERS[url.get_backend_name()])
     except (KeyError, sa.exc.ArgumentError):
         raise ValueError("starts with sqlite:// or postgresql://") from None
+    except ValueError:
+        # Its message would quote what stands there: a part of the password, as a rule.
+        raise ValueError("is a URL: in a password, @ / ? : are written as %40 %2F %3F %3A") from None
     if mode := url.query.get("ssl"):
         url = url.update_query_dict({"sslmode": mode})
-    return url.difference_update_query(["ssl", *_OF_ASYNCPG])
+    return url.difference_update_query(["ssl", *_OF_ASYNCPG] if url.get_backend_name() == "postgresql" else [])
+
+
+def _prepares(text: str) -> bool:
+    """Whether statements may be prepared on a connection of this URL.
+
+    Whoever told asyncpg to keep none has a pooler between, which gives every transaction another connection.
+    """
+    query = make_url(text).query
+    return not any(query.get(name) == "0" for name in _STATEMENTS_KEPT)
 
 
 def _file_of(url: sa.URL) -> Path | None:
@@ -223,7 +236,7 @@ def _file_of(url: sa.URL) -> Path | None:
     return Path(str(url.database))
 
 
-def _postgresql(url: sa.URL) -> sa.Engine:
+def _postgresql(url: sa.URL, prepares: bool) -> sa.Engine:
     given = {
         "connect_timeout": 3,
         # A host that has vanished is noticed after some seconds, and not after two hours.
@@ -232,12 +245,13 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         "keepalives_interval": 1,
         "keepalives_count": 3,
         "options": f"{url.query.get('options', '')} -c timezone=UTC",
-    }
+    } | ({} if prepares else {"prepare_threshold": None})
     return sa.create_engine(url, pool_pre_ping=True, pool_size=_CONNECTIONS, connect_args=given)
 
 
 def _sqlite(url: sa.URL, *, reads: bool = False) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": 5})
+    # What is in memory is closed by another thread than asks it; each is used by one at a time.
+    engine = sa.create_engine(url, connect_args={"timeout": 5, "check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _: object) -> None:

@@ -52,6 +52,7 @@ class Held:
         ("sqlite+aiosqlite:////srv/x.db", "sqlite+pysqlite:////srv/x.db"),
         ("postgresql://u:p@h:5433/d", "postgresql+psycopg://u:p@h:5433/d"),
         ("postgresql+asyncpg://u:p@h/d?ssl=require&command_timeout=9", "postgresql+psycopg://u:p@h/d?sslmode=require"),
+        ("postgresql+asyncpg://u@h/d?statement_cache_size=0&timeout=5", "postgresql+psycopg://u@h/d"),
         ("postgresql+psycopg:///d?host=/run/postgresql", "postgresql+psycopg:///d?host=%2Frun%2Fpostgresql"),
     ],
 )
@@ -64,6 +65,26 @@ def test_a_database_of_another_kind_is_refused_without_being_quoted(given: str) 
     with pytest.raises(ValueError, match="starts with sqlite:// or postgresql://") as refused:
         url_of(given)
     assert "canary" not in str(refused.value)
+
+
+def test_a_password_that_breaks_the_url_is_not_quoted() -> None:
+    with pytest.raises(ValueError, match="in a password") as refused:
+        url_of("postgresql://u:ca@nary:canary/1@h/d")
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("asked", "prepared"), [("", True), ("?statement_cache_size=0", False)])
+async def test_nothing_is_prepared_behind_a_pooler(postgres: Cluster, asked: str, prepared: bool) -> None:
+    records = records_at(postgres.new_database() + asked)
+    await records.prepare()
+
+    def often(connection: sa.Connection) -> bool:
+        for _ in range(9):
+            connection.execute(sa.select(USED)).all()
+        return bool(connection.execute(sa.text("SELECT 1 FROM pg_prepared_statements")).all())
+
+    assert await records.read(often) is prepared
+    await records.close()
 
 
 async def test_a_transaction_is_done_as_a_whole_though_its_caller_is_gone(records: Records, database: str) -> None:
@@ -156,13 +177,14 @@ async def test_a_transaction_that_only_reads_can_change_nothing(tmp_path: Path) 
     assert rows_of(f"sqlite:///{tmp_path}/records.db", "used_token") == []
 
 
-async def test_a_database_in_memory_is_one_for_readers_and_writers() -> None:
+async def test_a_database_in_memory_is_one_for_readers_and_writers(caplog: pytest.LogCaptureFixture) -> None:
     records = records_at("sqlite://")
     await records.prepare()
     assert await records.use_token("issuer", "jti", NOW)
     assert await records.is_reachable()
     assert not await records.use_token("issuer", "jti", NOW)
     await records.close()
+    assert not caplog.records
 
 
 async def test_a_server_that_hangs_is_told_as_gone_and_is_used_again_when_it_goes_on(postgres: Cluster) -> None:

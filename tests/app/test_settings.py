@@ -57,6 +57,7 @@ WRONG = [
     ("TRIALCARDS_TIMEZONE", "Canary/Land", "TRIALCARDS_TIMEZONE: is not a time zone"),
     ("TRIALCARDS_PUBLIC_URL", "canary", "TRIALCARDS_PUBLIC_URL: is not an address"),
     ("TRIALCARDS_DATABASE_URL", "canary://x", "TRIALCARDS_DATABASE_URL: starts with sqlite"),
+    ("TRIALCARDS_DATABASE_URL", "postgresql://u:canary@x:canary/1@h/d", "TRIALCARDS_DATABASE_URL: is a URL"),
     ("TRIALCARDS_SECRET_KEY", "canary", "TRIALCARDS_SECRET_KEY: needs at least 32 characters"),
     ("TRIALCARDS_OPERATOR_TOKENS", "canary", "TRIALCARDS_OPERATOR_TOKENS: holds SHA-256 digests"),
     ("TRIALCARDS_RESTRICTED_LABELS", "canary", "TRIALCARDS_RESTRICTED_LABELS: holds labels"),
