@@ -63,8 +63,12 @@ _LOCAL_FORMS = re.compile(
     r"intravitreal|augen\w+|nasen\w+|ohren\w+|salbe|creme|zäpfchen|klysma)\b",
     re.I,
 )
-# "hydrocortisone 1 %": what is put on the skin or into the eye; "1000 mg in sodium chloride 0.9 %" is not.
-_A_SHARE = re.compile(r"^(?!.*(?:\b\d[\d.,]* ?m?c?g\b|\b(?:inj|i\.?v\b|infus))).*\d ?%", re.I)
+# "hydrocortisone 1 %": what is put on the skin or into the eye; "1000 mg", or what is in sodium chloride 0.9 %, is not.
+_A_SHARE = re.compile(
+    r"^(?!.*(?:\b\d[\d.,]* ?m?c?g\b|\b(?:inj|i\.?v\b|infus|ivpb|piggyback|sodium chloride|nacl|saline|kochsalz|"
+    r"natriumchlorid|dextrose|glucose|glukose))).*\d ?%",
+    re.I,
+)
 
 
 class _Span(Struct, frozen=True, gc=False):

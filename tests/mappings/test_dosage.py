@@ -166,6 +166,8 @@ def test_instructions_for_spans_that_follow_each_other_are_steps_and_do_not_add_
         ("PREDNISOLONE ACETATE 1 % OPHT DRPS", True),
         ("Prednisolon Augentropfen", True),
         ("Methylprednisolone 1000 mg in sodium chloride 0.9 % 250 mL", False),
+        ("methylPREDNISolone sodium succinate in sodium chloride 0.9 % 50 mL IVPB", False),
+        ("Solu-Decortin 250 in NaCl 0,9 %", False),
         ("Dexamethasone 0.4 % for injection", False),
         ("prednisone 5 mg tablet", False),
     ],
