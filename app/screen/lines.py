@@ -61,6 +61,8 @@ _decode = msgspec.json.Decoder(_Line).decode
 _decode_concept = msgspec.json.Decoder(fhir.CodeableConcept | None).decode
 _decode_subject = msgspec.json.Decoder(_Subject).decode
 Found = tuple[str, str | None, bool]
+# A code that was only skipped before may prove to be no text.
+_MISFITS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class LineError(ValueError):
@@ -88,7 +90,7 @@ class LineReader:
             found = _decode(line)
         except msgspec.ValidationError:
             return self._read_slowly(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _MISFITS:
             raise LineError(None, "is not JSON") from None
         kind = found.resource_type
         if kind in _BY_SUBJECT:
@@ -106,7 +108,7 @@ class LineReader:
             return kind, patient, False
         try:
             return kind, patient, self._opens(found)
-        except msgspec.ValidationError:
+        except _MISFITS:
             return self._read_slowly(line)
 
     def _patient(self, reference: str) -> str | None:
@@ -118,7 +120,7 @@ class LineReader:
             return self._patients.setdefault(reference, patient_meant(reference, self._base))
 
     def _opens(self, found: _Line) -> bool:
-        """Whether one of its codes opens a gate. ValidationError where a code is not written in its usual form."""
+        """Whether one of its codes opens a gate. One of _MISFITS where a code is not written in its usual form."""
         known = self._codes
         for code in (found.code, found.vaccine_code, found.medication_codeable_concept):
             if code is not _NOTHING:
@@ -173,7 +175,7 @@ class LineReader:
             return kind, where.id, False
         try:
             found = _decode_subject(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _MISFITS:
             found = _Subject()
         for subject in (found.subject, found.patient):
             reference = subject.get("reference") if isinstance(subject, dict) else subject

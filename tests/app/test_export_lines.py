@@ -101,6 +101,15 @@ def test_a_line_that_names_nobody_is_an_error_of_its_type(line: bytes, kind: str
     assert error.value.kind == kind
 
 
+@pytest.mark.parametrize("code", [b'{"text": "\xff\xfe"}', b'{"coding": [{"code": "\xff"}]}'])
+def test_a_code_that_is_no_text_spoils_no_more_than_its_line(code: bytes, catalogue: Catalogue) -> None:
+    reader = LineReader(catalogue, GATES, None)
+    line = b'{"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": %b}' % code
+    with pytest.raises(LineError):
+        reader.read(line)
+    assert reader.read(line.replace(b"Condition", b"Observation")) == ("Observation", "1", False)
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared patients are not here")
 def test_lines_are_given_to_whom_the_reader_of_charts_gives_them(catalogue: Catalogue) -> None:
     reader = LineReader(catalogue, GATES, None)
