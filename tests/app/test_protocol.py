@@ -217,12 +217,20 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a resource that contains itself": lambda: json.dumps(
         with_observations(result(contained=[result(contained=[{"resourceType": "Observation", "id": "x"}])]))
     ).encode(),
+    "levels that brackets in texts hide": lambda: _levels_in_texts(900),
+    "more of these than a reader can follow": lambda: _levels_in_texts(5000),
     "drugs that are made of themselves": lambda: json.dumps(_cyclic_drugs()).encode(),
 }
 
 
 def _raw_value(number: str) -> bytes:
     return json.dumps(with_observations(result(valueQuantity={"value": 424242}))).replace("424242", number).encode()
+
+
+def _levels_in_texts(depth: int) -> bytes:
+    hidden = '["]",' * depth + "1" + ',"["]' * depth
+    body = with_observations(*(result(id=name, **{name: "here"}) for name in ("component", "extension", "code")))
+    return json.dumps(body).replace('"here"', hidden).encode()
 
 
 def _cyclic_drugs() -> dict[str, Any]:
