@@ -227,7 +227,7 @@ def answer_treatment(leaf: Treatment, facts: PatientFacts) -> Answer:
     if uncertain:
         return _to_confirm(leaf, uncertain)
     note = f"{len(true)} of {leaf.different} on record" if leaf.different > 1 else None
-    return _silence(leaf, facts, leaf.concepts, leaf.absent, confirmed, note)
+    return _silence(leaf, facts, leaf.concepts, leaf.absent, episodes, note)
 
 
 def _may_count(leaf: Treatment, episode: Episode, today: date) -> bool:
