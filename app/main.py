@@ -27,7 +27,7 @@ from app.outbound import Outbound
 from app.profile import Profiling
 from app.routes import answers, api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
-from app.storage.database import RecordsUnavailable
+from app.storage.database import LONGEST, RecordsUnavailable
 from app.storage.records import Records
 from app.storage.signing import Keys
 from app.traces import tracer_for
@@ -192,7 +192,7 @@ def _spare_the_collector() -> None:
 async def _prepare_records(services: Services) -> bool:
     """Whether the tables are ready. The service starts without its database, and /readyz says so."""
     try:
-        await services.records.prepare()
+        await services.records.prepare(LONGEST)
         await services.take_signatures()
     except RecordsUnavailable:
         log.error("database not reachable")

@@ -92,12 +92,16 @@ class Database:
         # What is in memory is there for one connection only.
         self._reading = _Lane(_sqlite(self._url, reads=True), _READERS) if file else self._writing
 
-    async def prepare(self) -> None:
-        """Bring the tables to the newest form; safe to call from several workers at once."""
+    async def prepare(self, within: float | None = None) -> None:
+        """Bring the tables to the newest form; safe to call from several workers at once.
+
+        `within`: seconds that the caller waits. What is under way then goes on, and the next call finds it done.
+        """
         if file := _file_of(self._url):
             file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            await self._writing.run(self._prepare)
+            async with asyncio.timeout(within):
+                await self._writing.run(self._prepare)
         except (DBAPIError, OSError) as error:
             raise RecordsUnavailable from error
         self._ready = True

@@ -147,6 +147,23 @@ async def test_nobody_waits_longer_than_is_said_and_the_event_loop_not_at_all(tm
     await records.close()
 
 
+async def test_a_worker_that_starts_while_another_holds_the_file_does_not_wait_for_ever(tmp_path: Path) -> None:
+    before, starting = (records_at(f"sqlite:///{tmp_path}/records.db") for _ in range(2))
+    await before.prepare()
+    held = Held()
+    first = asyncio.create_task(before.write(held))
+    await held.is_under_way()
+    with pytest.raises(RecordsUnavailable):
+        await starting.prepare(0.2)
+    assert not starting.is_ready
+    held.let_go()
+    await first
+    await starting.prepare(20)
+    assert await starting.is_reachable()
+    await before.close()
+    await starting.close()
+
+
 async def test_of_the_workers_on_one_file_each_is_told_how_long_it_waited_for_the_other(tmp_path: Path) -> None:
     workers = [records_at(f"sqlite:///{tmp_path}/records.db") for _ in range(2)]
     waits: list[float] = []
