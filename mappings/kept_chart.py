@@ -1,6 +1,7 @@
 """A chart as bytes, and back: what is kept so that an answer can be explained and repeated later.
 
-Only what may be read of each resource is in it; everything that TrialCards does not look at was never decoded.
+Only those members of a resource that TrialCards reads are in it. What an Observation says is kept as it was sent, with
+all that stands in those members.
 """
 
 from __future__ import annotations
