@@ -94,7 +94,7 @@ def _observation(number: int, today: date, rng: random.Random) -> Json:
     code, name, unit, low, high, decimals = TESTS[number % len(TESTS)]
     taken = f"{_day(today, rng)}T08:00:00Z"
     quantity = {"unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
-    local = {"system": "urn:oid:1.2.3.4.5.6.7.8.9.10.11", "code": str(10000 + number), "display": name}
+    local = {"system": "urn:oid:1.2.3.4.5.6.7.8.9.10.11", "code": str(10000 + number % len(TESTS)), "display": name}
     coded = _coded("http://loinc.org", code, name, text=name)
     coded["coding"].append(local)
     return {
