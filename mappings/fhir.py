@@ -194,7 +194,7 @@ class Observation(_Resource, frozen=True):
     reference_range: Raw = ABSENT
     component: Raw = ABSENT
     method: Raw = ABSENT
-    note: Raw = ABSENT
+    note: tuple[Annotation, ...] = ()  # of which the author is never kept
 
 
 class Condition(_Resource, frozen=True):

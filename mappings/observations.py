@@ -83,7 +83,7 @@ class ResultReader:
     # Laboratories send the same range and the same interpretation again and again.
     _ranges: dict[object, Own] = field(default_factory=dict)
     _interpretations: dict[tuple[fhir.CodeableConcept, ...], Polarity | None] = field(default_factory=dict)
-    _contents: dict[str, fhir.Content | None] = field(default_factory=dict)  # by source
+    _contents: dict[int, fhir.Content | None] = field(default_factory=dict)  # by the Observation's identity
 
     def result_of(self, found: Found, name: str, concept: Concept) -> Result:
         """The Result, with the first reason why it cannot be used in `problem`, and everything else that it says."""
@@ -118,9 +118,10 @@ class ResultReader:
         )
 
     def _content(self, found: Found) -> fhir.Content | None:
-        if found.source not in self._contents:
-            self._contents[found.source] = decoding.content_of(found.observation)
-        return self._contents[found.source]
+        key = id(found.observation)  # two may have the same source where servers name badly
+        if key not in self._contents:
+            self._contents[key] = decoding.content_of(found.observation)
+        return self._contents[key]
 
     def _remark(self, name: str, found: Found, taken: Moment | None) -> tuple[str | None, Reason | None]:
         """What a reader must know of the result, and the reason for which it then decides nothing."""

@@ -23,6 +23,7 @@ from tests.mappings.charts import (
     an_observation,
     code,
     facts_from,
+    quantity,
     result_from,
     small_catalogue,
     source_of,
@@ -371,13 +372,23 @@ def chart_with(member: str, written: bytes, **more: Any) -> Chart:
 
 @pytest.mark.parametrize(
     ("member", "written"),
-    [("note", b'[{"text": %s}]' % NO_TEXT), ("referenceRange", TOO_DEEP), ("valueString", NO_TEXT)],
+    [("referenceRange", TOO_DEEP), ("valueString", NO_TEXT)],
 )
 @pytest.mark.parametrize("more", [{}, {"valueRange": 7}])
 def test_a_content_that_proves_to_be_no_text_is_not_readable(member: str, written: bytes, more: dict[str, Any]) -> None:
     chart = chart_with(member, written, **more)
     facts = facts_of(chart, small_catalogue(), AS_OF, UTC)
     assert [result.problem for result in facts.results("platelets")] == [Reason.NOT_READABLE]
+
+
+def test_two_records_of_one_source_are_read_each_for_itself() -> None:
+    named = {"fullUrl": "Observation/x", "resource": an_observation(id=None)}
+    other = an_observation(id="x", value={"valueQuantity": quantity(20, "10*9/L")}, effectiveDateTime="2026-10-21")
+    builder = ChartBuilder(None)
+    builder.add(raw({"resourceType": "Bundle", "entry": [{"resource": a_patient()}, named, {"resource": other}]}), None)
+    builder.whole_chart()
+    facts = facts_of(builder.build(), small_catalogue(), AS_OF, UTC)
+    assert [result.value and result.value.exact for result in facts.results("platelets")] == [20, 180]
 
 
 def test_a_code_that_proves_to_be_no_text_may_be_any() -> None:

@@ -70,6 +70,18 @@ def test_what_nothing_rests_on_is_not_kept_and_nothing_is_different_without_it(
     assert found(again)[1] == report
 
 
+def test_of_a_note_only_its_text_is_kept() -> None:
+    builder = ChartBuilder(None)
+    builder.add(msgspec.json.encode(WHOLE_CHART), None)
+    subject = {"reference": f"Patient/{WHOLE_CHART['entry'][0]['resource']['id']}"}
+    noted = {"resourceType": "Observation", "id": "noted", "status": "final", "subject": subject} | NOBODY_ASKS
+    noted |= {"note": [{"authorString": "Dr. Canary", "text": "on room air"}], "performer": [{"display": "Canary"}]}
+    builder.add(msgspec.json.encode({"resourceType": "Bundle", "entry": [{"resource": noted}]}), "Observation")
+    kept = chart_to_bytes(builder.build())
+    assert b"on room air" in kept
+    assert b"Canary" not in kept
+
+
 def test_a_chart_of_an_unknown_form_is_not_guessed_at() -> None:
     content = msgspec.json.decode(chart_to_bytes(a_chart()))
     assert chart_from_bytes(msgspec.json.encode(content | {"format": 99})) is None
