@@ -269,7 +269,8 @@ def _limit(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Decimal | None:
 # Plain words. The whole text must be understood; a word that is not means that the dose is not known.
 
 _SPACES = re.compile(r"\s+")
-_NUMBER = r"\d+(?:\.\d+|,\d{1,2}(?!\d))?"
+# "1.000" and "1,000" are a thousand to some and one to others: neither is read. "0.125" is one thing to all.
+_NUMBER = r"(?:0\.\d+|\d+(?:\.(?!\d{3}(?!\d))\d+|,\d{1,2}(?!\d))?)"
 _AS_NEEDED = re.compile(r"\b(?:as needed|when needed|if needed|prn|p\.r\.n\.)", re.I)
 _IN_WORDS: tuple[tuple[str, Decimal], ...] = (
     (

@@ -123,6 +123,10 @@ def test_the_most_that_may_be_taken_bounds_the_dose() -> None:
         ("5 mg alle 2 Tage", (2.5, 2.5)),
         ("5 mg tds", (15, 15)),
         ("2.5-5 ml daily", (None, None)),
+        ("1.000 mg täglich", (None, None)),  # a thousand, or one
+        ("1,000 mg daily", (None, None)),
+        ("0.125 mg daily", (0.125, 0.125)),
+        ("1.25 mg daily", (1.25, 1.25)),
     ],
 )
 def test_plain_words_are_read_when_every_word_is_understood(text: str, expected: tuple[float, float]) -> None:
@@ -136,6 +140,7 @@ def test_plain_words_are_read_when_every_word_is_understood(text: str, expected:
         ("methylprednisolone 500 MG Injection", None, None),
         ("combination 5 MG / 10 MG tablet", None, None),
         ("prednisone 1,000 mg tablet", None, None),  # a thousand, or one
+        ("Methylprednisolon 1.000 mg", None, None),
         ("Prednison 2,5 mg Tabletten", None, "2.5"),
         ("prednisone", twenty_mg_in({"value": 1, "unit": "tablet"}), "20"),
         ("prednisone", twenty_mg_in(quantity(1, "mL")), None),
