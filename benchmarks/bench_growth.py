@@ -27,7 +27,7 @@ from benchmarks.synthetic_export import write_export
 OBSERVATIONS = (0, 100, 250, 500, 1000, 2000)
 TRIALS = (5, 100, 1000)  # 5 are ours; the others are invented beside them
 PATIENTS = (500, 1000, 3000)
-ROUNDS = 3
+ROUNDS = 8
 
 
 def by_observations(rounds: int) -> Iterator[Figure]:
