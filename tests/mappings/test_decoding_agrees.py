@@ -20,27 +20,18 @@ from mappings import decoding, fhir
 Json = dict[str, Any]
 
 KINDS: tuple[type[Struct], ...] = (*get_args(fhir.PatientRecord), fhir.Patient, fhir.Medication)
+USE: Json = {
+    "status": "active",
+    "subject": {"reference": "Patient/1"},
+    "medicationCodeableConcept": {"text": "prednisone"},
+}
 # What a resource must have, so that each member can be tried alone.
 BARE: dict[str, Json] = {
     "Observation": {"status": "final", "code": {"text": "Platelets"}},
     "Condition": {"subject": {"reference": "Patient/1"}},
-    "MedicationRequest": {
-        "status": "active",
-        "intent": "order",
-        "subject": {"reference": "Patient/1"},
-        "medicationCodeableConcept": {"text": "prednisone"},
-    },
-    "MedicationStatement": {
-        "status": "active",
-        "subject": {"reference": "Patient/1"},
-        "medicationCodeableConcept": {"text": "prednisone"},
-    },
-    "MedicationAdministration": {
-        "status": "completed",
-        "subject": {"reference": "Patient/1"},
-        "medicationCodeableConcept": {"text": "prednisone"},
-        "effectiveDateTime": "2026-03-05",
-    },
+    "MedicationRequest": USE | {"intent": "order"},
+    "MedicationStatement": USE,
+    "MedicationAdministration": USE | {"status": "completed", "effectiveDateTime": "2026-03-05"},
     "Procedure": {"status": "completed", "subject": {"reference": "Patient/1"}},
     "Immunization": {
         "status": "completed",
