@@ -114,7 +114,7 @@ class ResultReader:
             polarity=polarity,
             range=own.canonical or site_range(concept),
             problem=problem,
-            note=note or (own.note if own.canonical is None else None),
+            note=note or said.note or (own.note if own.canonical is None else None),
         )
 
     def _content(self, found: Found) -> fhir.Content | None:

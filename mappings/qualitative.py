@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import takewhile
 
+from mappings import thousands
 from mappings.facts import Interval, Polarity
 from mappings.units import canonical_unit, convert
 
@@ -289,7 +290,7 @@ _DIGITS = r"(?:\d[\d.,]{0,14}|\.\d{1,9})"
 _NUMBER = re.compile(rf"^({_COMPARATOR})? ?(-?{_DIGITS})(?![\d.,]|e\d)(.*)$", re.ASCII | re.IGNORECASE)
 _RANGE = re.compile(rf"^({_DIGITS}) ?(?:-|–|—|to|bis) ?({_DIGITS})(?![\d.,]|e\d)(.*)$", re.ASCII | re.IGNORECASE)
 _TITRE = re.compile(
-    rf"(?:({_COMPARATOR}) ?)?(?<![\d:/.,])1 ?[:/] ?(\d{{1,3}}(?:,\d{{3}})+|\d{{1,7}})(?![\d:/])",
+    rf"(?:({_COMPARATOR}) ?)?(?<![\d:/.,])1 ?[:/] ?(\d{{1,3}}(?:[.,]\d{{3}})+|\d{{1,7}})(?![\d:/]|[.,' ]\d)",
     re.ASCII | re.IGNORECASE,
 )
 _RATIO = re.compile(r"\d ?: ?\d")
@@ -299,7 +300,9 @@ _UNIT = re.compile(
     r"(?: [^\s,;:=<>?!]{1,16}){0,2}$",
     re.IGNORECASE,
 )
-_FLAG = re.compile(r" ?[(\[](?:h|l|a|hh|ll|high|low|abnormal|normal|n)[)\]]$| (?:h|hh|ll)$|[ *!.]+$", re.IGNORECASE)
+_FLAG = re.compile(
+    r" ?[(\[](?:h|l|a|hh|ll|high|low|abnormal|normal|n)[)\]]$|(?<!/24) (?:h|hh|ll)$|[ *!.]+$", re.IGNORECASE
+)
 _REMARK = re.compile(r" ?[(\[,;]? ?\b(?:ref|reference|normal|expected|referenz|normalwert)\b.*$", re.IGNORECASE)
 
 
@@ -308,22 +311,41 @@ def number_in_text(text: str) -> tuple[Interval, str] | None:
 
     "<0.1 mg/dL", "≥ 5", "5-10 /HPF", "1,200", "1,2" (a decimal comma) and titres: "1:80" is 80 {titer}, and
     "Positive 1:160, speckled" is 160. Three digits after a single comma are thousands ("1,200" is 1200), unless it
-    starts with 0. None for dates, two numbers, and everything else.
+    starts with 0; after a dot they are where the unit counts ("2.100 /µL", "1:1.280"). None for dates, two numbers,
+    and everything else.
     """
+    found = _read_number(text, "usual")
+    if found and thousands.is_ambiguous(text) and thousands.is_counted(found[1]):
+        return _read_number(text, "grouped")
+    return found
+
+
+def other_reading(text: str) -> Interval | None:
+    """The number that the text states where dot and comma mean the opposite; None where only one reading is possible.
+
+    "2.100 U/L" is 2.1 (`number_in_text`) or 2100. A unit that counts leaves one reading.
+    """
+    if not thousands.is_ambiguous(text):
+        return None
+    found = _read_number(text, "continental")
+    return found[0] if found and not thousands.is_counted(found[1]) and found != _read_number(text, "usual") else None
+
+
+def _read_number(text: str, style: thousands.Style) -> tuple[Interval, str] | None:
     if len(text) > _LONGEST:
         return None
-    text = _REMARK.sub("", " ".join(text.split()))
+    text = _REMARK.sub("", thousands.without_separators(text))
     if titre := _titre_in(text):
         return titre
     if _RATIO.search(text):
         return None
     text = _FLAG.sub("", text)
     if match := _RANGE.match(text):
-        low, high = _number(match[1]), _number(match[2])
+        low, high = thousands.number_of(match[1], style), thousands.number_of(match[2], style)
         found = Interval(low, high) if low is not None and high is not None and low < high else None
         return _with_unit(found, match[3])
     if match := _NUMBER.match(text):
-        value = _number(match[2])
+        value = thousands.number_of(match[2], style)
         comparator = _COMPARATORS[match[1].lower()] if match[1] else "="
         return _with_unit(None if value is None else _interval(comparator, value), match[3])
     return None
@@ -335,7 +357,7 @@ def _titre_in(text: str) -> tuple[Interval, str] | None:
     slash = len(matches) == 1 and "/" in matches[0][0]
     if len(matches) != 1 or (slash and matches[0][0] != text):
         return None
-    value = _number(matches[0][2])
+    value = thousands.number_of(matches[0][2], "grouped")
     comparator = _COMPARATORS[matches[0][1].lower()] if matches[0][1] else "="
     return None if value is None else (_interval(comparator, value), "{titer}")
 
@@ -355,32 +377,19 @@ def _interval(comparator: str, value: Decimal) -> Interval:
             return Interval.exactly(value)
 
 
-_PLAIN = re.compile(r"^-?(?:\d+(?:\.\d+)?|\.\d+)$", re.ASCII)
-_THOUSANDS = re.compile(r"^-?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?$", re.ASCII)
-_DECIMAL_COMMA = re.compile(r"^-?\d+,\d+$", re.ASCII)
-_CONTINENTAL = re.compile(r"^-?[1-9]\d{0,2}(?:\.\d{3})+,\d+$", re.ASCII)
-
-
-def _number(text: str) -> Decimal | None:
-    if _PLAIN.match(text):
-        return Decimal(text)
-    if _THOUSANDS.match(text):
-        return Decimal(text.replace(",", ""))
-    if _DECIMAL_COMMA.match(text):
-        return Decimal(text.replace(",", "."))
-    if _CONTINENTAL.match(text):
-        return Decimal(text.replace(".", "").replace(",", "."))
-    return None
-
-
-def range_in_text(text: str, unit: str | None = None) -> tuple[Decimal | None, Decimal | None] | None:
+def range_in_text(
+    text: str, unit: str | None = None, *, counted: bool = False
+) -> tuple[Decimal | None, Decimal | None] | None:
     """The limits of normal that a reference text states: "0-40", "<100" is (None, 100), ">=10.00" is (10.00, None).
 
     Where the text names a unit and `unit` (the result's own) means another, the limits are not the result's: None.
+    None also where a dot may be decimal or separate thousands ("1.000-4.800"); `counted` says that the result is in a
+    unit without decimals (cells per µL), where the dot separates thousands.
     Whether a limit itself is still normal ("<100", "<=100") is not told apart; laboratories do not either.
     """
-    found = number_in_text(re.sub(r"^[(\[](.*)[)\]]$", r"\1", text.strip()))
-    if found is None:
+    text = re.sub(r"^[(\[](.*)[)\]]$", r"\1", text.strip())
+    found = _read_number(text, "grouped") if counted else number_in_text(text)
+    if found is None or (not counted and "." in text and other_reading(text)):
         return None
     interval, stated = found
     if interval.exact is not None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mappings import fhir
 from mappings.catalogue import Concept
 from mappings.facts import Interval, Polarity, Reason
-from mappings.qualitative import number_in_text, polarity_of_code, polarity_of_text
+from mappings.qualitative import number_in_text, other_reading, polarity_of_code, polarity_of_text
 from mappings.units import canonical_unit, convert
 
 UCUM = ("http://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8")
@@ -27,6 +27,7 @@ class Said(Struct, frozen=True, gc=False):
     polarity: Polarity | None = None
     ordinal: Decimal | None = None
     problem: Reason | None = None
+    note: str | None = None  # what a reader must know of the problem
 
 
 def said_in(value: fhir.Value, concept: Concept) -> Said:
@@ -169,7 +170,29 @@ def _said_text(text: str, concept: Concept) -> Said:
     number = number_in_text(text)
     if number is None:
         return Said(text, polarity=polarity)
-    return _bounded(Said(text, number[0], (number[1],) if number[1] else (), polarity))
+    said = _bounded(Said(text, number[0], (number[1],) if number[1] else (), polarity))
+    other = other_reading(text)
+    return said if other is None else _more_plausible(said, other, concept)
+
+
+def _more_plausible(said: Said, other: Interval, concept: Concept) -> Said:
+    """The possible reading of an ambiguous number ("2.100 U/L"); where both are possible, the number is not used.
+
+    Three digits after a comma are thousands wherever that is possible, as in English text.
+    """
+    if concept.unit is not None and in_unit(said, concept) is None:
+        return said
+    reading = replace(said, number=other)
+    if _is_possible(said, concept) is not _is_possible(reading, concept):
+        return said if _is_possible(said, concept) else reading
+    if "," in said.recorded or not _is_possible(said, concept):
+        return said
+    return replace(said, number=None, problem=Reason.IMPRECISE, note="the dot may be decimal or separate thousands")
+
+
+def _is_possible(said: Said, concept: Concept) -> bool:
+    number = in_unit(said, concept)
+    return said.number is not None and (number is None or is_plausible(number, concept))
 
 
 # "NYHA functional class III", "Stadium III": what may stand before the rank.

@@ -13,6 +13,7 @@ from mappings.catalogue import Concept
 from mappings.facts import Person, Range, Sex
 from mappings.qualitative import range_in_text
 from mappings.recorded_values import number_in, units_of
+from mappings.thousands import is_counted
 from mappings.times import Moment, whole_years
 from mappings.units import convert
 
@@ -79,7 +80,8 @@ def _limits(item: fhir.ReferenceRange, units: tuple[str, ...], to: _ToUnit) -> t
     bounds = [bound for bound in (item.low, item.high) if bound and bound.value is not None]
     if bounds:
         return _sound(limit(item.low), limit(item.high))
-    low, high = range_in_text(_SEX_IN_TEXT.sub("", fhir.clean(item.text or ""))) or (None, None)
+    counted = any(map(is_counted, units))
+    low, high = range_in_text(_SEX_IN_TEXT.sub("", fhir.clean(item.text or "")), counted=counted) or (None, None)
     return _sound(
         to(low, units) if low is not None else None,
         to(high, units) if high is not None else None,
@@ -87,10 +89,10 @@ def _limits(item: fhir.ReferenceRange, units: tuple[str, ...], to: _ToUnit) -> t
 
 
 def _sound(low: Decimal | None, high: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
-    """The limits, unless they cannot be meant: upside down, or 0 to 0 as systems write where they have none."""
+    """The limits, unless they cannot be meant: upside down, or an upper limit of 0, which systems write for none."""
     if low is not None and high is not None and (low > high or low == high == 0):
         return None, None
-    return low, high
+    return (None, None) if low is None and high == 0 else (low, high)
 
 
 _SEX_CODES: Mapping[str, Sex] = {
