@@ -24,9 +24,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
 
 from app.ehrs import Caller, Ehr
+from app.errors import BadJson, NotAllowed, NotAuthenticated
 from app.logs import log
 from app.outbound import BodyTooLarge, Outbound, read_capped
-from app.web.errors import BadJson, NotAllowed, NotAuthenticated
 from app.web.strict_json import check_whole
 
 LONGEST_TOKEN = 16 * 1024

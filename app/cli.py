@@ -19,34 +19,34 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
-from app.audit_commands import audit_command, purge_command
-from app.bulk.command import export_command
+from app.calls.replay import Unrepeatable, replay
+from app.commands.audit import audit_command, purge_command
+from app.commands.bulk import export_command
+from app.commands.registry import add_commands
+from app.commands.screen import screen_command
+from app.commands.worklist import worklist_cli
 from app.definitions.histories import Histories, Versions
 from app.definitions.linting import rule_problems
 from app.definitions.served import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
 from app.metrics import shared_counters
 from app.profile import part, profiled, table_of
-from app.registry import add_commands
-from app.replay import Unrepeatable, replay
-from app.screen.command import screen_command
 from app.settings import Settings, SettingsError, read_settings
 from app.storage.audit import Audit
 from app.storage.database import RecordsUnavailable
 from app.storage.records import Records
 from app.storage.signing import Keys
-from app.worklist.command import worklist_cli
-from cds_hooks.change_words import KINDS
-from cds_hooks.needs import Need, what_next
 from cds_hooks.report import report_of
-from cds_hooks.wording import counted
-from mappings.chart import ChartBuilder, ChartError
-from mappings.read import facts_of
-from mappings.times import can_be_now, parse_moment
+from cds_hooks.words.change_words import KINDS
+from cds_hooks.words.wording import counted
+from mappings.chart.chart import ChartBuilder, ChartError
+from mappings.patient_facts import facts_of
+from mappings.time.times import can_be_now, parse_moment
 from mappings.yaml_files import DefinitionError
-from trial_defs.evaluation import match_facts
-from trial_defs.findings import Match
-from trial_defs.loader import OUR_TRIALS
+from trial_defs.definition.loader import OUR_TRIALS
+from trial_defs.engine.evaluation import match_facts
+from trial_defs.engine.findings import Match
+from trial_defs.planning.needs import Need, what_next
 
 cli = typer.Typer(
     name="trialcards",

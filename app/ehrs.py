@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import tomllib
@@ -10,15 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from app.oauth.client_key import KeyUnusable, read_key
+from app.addresses import is_loopback_address, parse_address, place_of
+from app.client_key import KeyUnusable, read_key
 
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
-_PORTS = {"http": 80, "https": 443}
 
 
 class EhrsError(Exception):
@@ -122,67 +120,6 @@ class Ehr(_Entry):
 
     def may_call(self, service: str) -> bool:
         return not self.services or service in self.services
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What two addresses must share to be the same server: scheme, host, port and path."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-
-def parse_address(address: str) -> SplitResult | None:
-    """The parts of an absolute http(s) address without tricks: no user, fragment, backslash, dot segment or escape."""
-    if not address.isascii() or re.search(r"[\x00-\x20\\\x7f]", address):
-        return None
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or "#" in address or port == 0:
-        return None
-    if "%" in parts.path or any(segment in (".", "..") for segment in parts.path.split("/")):
-        return None
-    return parts
-
-
-def place_of(address: str) -> Place | None:
-    """Where an address points; None when it is no plain http(s) address or has a query."""
-    parts = parse_address(address)
-    if parts is None or parts.query or "?" in address:
-        return None
-    return _place(parts)
-
-
-def _place(parts: SplitResult) -> Place:
-    return Place(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], parts.path.rstrip("/"))
-
-
-def is_under(address: str, base: str) -> bool:
-    """Whether an address (a `next` link, with its query) lies under this base: scheme, host, port and path prefix."""
-    parts, home = parse_address(address), place_of(base)
-    if parts is None or home is None:
-        return False
-    place = _place(parts)
-    inside = place.path == home.path or place.path.startswith(home.path + "/")
-    return inside and (place.scheme, place.host, place.port) == (home.scheme, home.host, home.port)
-
-
-def is_loopback_address(address: str) -> bool:
-    """Whether an address names this machine in plain words: 127.x.x.x, ::1 or localhost."""
-    place = place_of(address)
-    if place is None:
-        return False
-    if place.host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(place.host).is_loopback
-    except ValueError:
-        return False
 
 
 class DemoEhr(Ehr):

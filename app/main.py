@@ -21,6 +21,7 @@ from app.definitions.compiled import Compiled
 from app.definitions.served import Definitions
 from app.demo import site as demo_site
 from app.ehrs import Caller, Ehr, demo_ehr, load_ehrs
+from app.errors import ServiceError, Unavailable, Unusable, error_response, from_status
 from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
@@ -32,16 +33,15 @@ from app.storage.records import Records
 from app.storage.signing import Keys
 from app.traces import tracer_for
 from app.web.edge import Edge
-from app.web.errors import ServiceError, Unavailable, Unusable, error_response, from_status
 from app.web.examples import WHOLE_CHART
 from app.wiring import Services
-from cds_hooks import fhir_drafts
-from cds_hooks.cards import cards_for
+from cds_hooks.cards.trial_cards import cards_for
+from cds_hooks.fhir import fhir_drafts
 from cds_hooks.report import VERSION
-from mappings import units
-from mappings.chart import ChartBuilder
-from mappings.read import facts_of
-from trial_defs.evaluation import match_many
+from mappings.chart.chart import ChartBuilder
+from mappings.patient_facts import facts_of
+from mappings.values import units
+from trial_defs.engine.evaluation import match_many
 
 READ_WITHIN = 5.0  # seconds that a start waits for the definitions
 LOOK_EVERY = 3.0  # seconds between looks at the definition files

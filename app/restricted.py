@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from mappings.facts import Result
-from trial_defs.findings import Match, TrialMatch
+from trial_defs.engine.findings import Match, TrialMatch
 
 
 def without_restricted(found: Match, restricted: frozenset[str]) -> Match:

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.ehrs import is_loopback_address, place_of
+from app.addresses import is_loopback_address, place_of
 from app.storage.database import url_of
 from app.traces import NEEDS_EXTRA
 

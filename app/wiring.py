@@ -15,6 +15,7 @@ from app.definitions.histories import Histories
 from app.definitions.served import Definitions
 from app.definitions.sign_offs import SignOffs
 from app.ehrs import Ehr
+from app.errors import Unavailable
 from app.login.oidc import Provider
 from app.login.people import Login
 from app.login.sessions import Sessions
@@ -27,7 +28,6 @@ from app.storage.attestations import Answers
 from app.storage.audit import Audit
 from app.storage.records import Records
 from app.storage.signing import Keys
-from app.web.errors import Unavailable
 from app.worklist.records import Worklist
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.synthetic_export import COMMON, MEDICINES, TESTS
-from cds_hooks.services import CHART
+from cds_hooks.protocol.services import CHART
 
 Json = dict[str, Any]
 PATIENT = "bench-1"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from mappings.catalogue import Catalogue, load_catalogue
+from mappings.concepts.catalogue import Catalogue, load_catalogue
 
 COUNT = 10_000
 DISEASE = "systemic-lupus-erythematosus"

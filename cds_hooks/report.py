@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from cds_hooks.safe_text import plain
-from cds_hooks.wording import Titles, day_words, explanation, interval_words, person_words, titles_of
-from mappings.catalogue import Catalogue
+from cds_hooks.words.safe_text import plain
+from cds_hooks.words.wording import Titles, day_words, explanation, interval_words, person_words, titles_of
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Episode, Result, SourceReport
-from mappings.times import Moment
-from trial_defs.findings import (
+from mappings.time.times import Moment
+from trial_defs.engine.findings import (
     ALIKE,
     CohortMatch,
     Evidence,

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mappings.catalogue import Catalogue, load_catalogue
-from trial_defs.compiler import compile_trial
-from trial_defs.expressions import Trial
-from trial_defs.language import TrialWords
-from trial_defs.loader import OUR_TRIALS, load_trials
+from mappings.concepts.catalogue import Catalogue, load_catalogue
+from trial_defs.definition.compiler import compile_trial
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.language import TrialWords
+from trial_defs.definition.loader import OUR_TRIALS, load_trials
 from trial_defs.registry.comparison import Comparison, compare, is_limit
 from trial_defs.registry.definition_file import as_words
 from trial_defs.registry.draft import Draft, draft_of

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from app.settings import PREFIX, Settings
-from mappings.catalogue import load_catalogue
-from trial_defs.coverage import Decidable, decidable, why_not_more
-from trial_defs.expressions import Criterion, Trial
-from trial_defs.loader import OUR_TRIALS, load_trials
+from mappings.concepts.catalogue import load_catalogue
+from trial_defs.definition.coverage import Decidable, decidable, why_not_more
+from trial_defs.definition.expressions import Criterion, Trial
+from trial_defs.definition.loader import OUR_TRIALS, load_trials
 
 ROOT = Path(__file__).parents[1]
 

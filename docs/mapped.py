@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mappings import decoding, fhir, observations
-from mappings.catalogue import SYSTEMS, Catalogue, load_catalogue
-from mappings.chart import Chart, ChartBuilder, ChartError
-from mappings.clock import Clock
+from mappings.chart import decoding, fhir
+from mappings.chart.chart import Chart, ChartBuilder, ChartError
+from mappings.concepts.catalogue import SYSTEMS, Catalogue, load_catalogue
 from mappings.facts import Certainty
-from mappings.read import PatientFacts, facts_of
+from mappings.patient_facts import PatientFacts, facts_of
+from mappings.readers import observations
+from mappings.time.clock import Clock
 
 ROOT = Path(__file__).parents[1]
 CHARTS = ROOT.parent / "shared" / "patients"

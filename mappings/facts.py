@@ -16,7 +16,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from mappings.times import Moment
+from mappings.time.times import Moment
 
 
 class Reason(StrEnum):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from mappings.catalogue import OUR_SYSTEM, Catalogue
+from mappings.concepts.catalogue import OUR_SYSTEM, Catalogue
 
 PATIENT = "p1"
 _QUANTITY = re.compile(r"^(<=|>=|<|>)?\s*(-?\d+(?:\.\d+)?)\s+(\S+)$")

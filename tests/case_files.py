@@ -9,15 +9,15 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
-from mappings.read import PatientFacts, facts_of
-from mappings.times import start_of_day
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import PatientFacts, facts_of
+from mappings.time.times import start_of_day
 from mappings.yaml_files import read_yaml
 from tests.builders import PATIENT, body_of
-from trial_defs.evaluation import evaluate
-from trial_defs.expressions import Trial
-from trial_defs.findings import CohortMatch, Finding, Outcome
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import evaluate
+from trial_defs.engine.findings import CohortMatch, Finding, Outcome
 
 FOLDER = Path(__file__).parent / "trial_cases"
 _GROUPS = ("patient", "results", "conditions", "treatments")

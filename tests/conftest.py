@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mappings.catalogue import Catalogue, load_catalogue
-from trial_defs.expressions import Trial
-from trial_defs.loader import OUR_TRIALS, load_trials
+from mappings.concepts.catalogue import Catalogue, load_catalogue
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.loader import OUR_TRIALS, load_trials
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

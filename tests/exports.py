@@ -13,9 +13,9 @@ from typing import Any
 from app.screen.export import open_export
 from app.screen.order import Order
 from app.screen.shard import Question
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from tests.builders import bundle_of
-from trial_defs.expressions import Trial
+from trial_defs.definition.expressions import Trial
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mappings.catalogue import OUR_SYSTEM
+from mappings.concepts.catalogue import OUR_SYSTEM
 from tests.builders import PATIENT
 
 Json = dict[str, Any]

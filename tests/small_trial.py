@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mappings.catalogue import Catalogue
-from trial_defs.compiler import compile_trial
-from trial_defs.expressions import Trial
-from trial_defs.language import TrialWords
+from mappings.concepts.catalogue import Catalogue
+from trial_defs.definition.compiler import compile_trial
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.language import TrialWords
 
 LUPUS: Mapping[str, Any] = {"condition": {"is": "systemic-lupus-erythematosus"}}
 

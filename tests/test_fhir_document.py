@@ -11,14 +11,14 @@ from pathlib import Path
 import msgspec
 
 from app.web.examples import WHOLE_CHART
-from cds_hooks.fhir_match import bundle_of
-from cds_hooks.fhir_study import group_of, study_of
-from cds_hooks.fhir_worklist import Listed, worklist_bundle
-from mappings.catalogue import Catalogue, load_catalogue
-from mappings.chart import ChartBuilder
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.findings import Verdict
+from cds_hooks.fhir.fhir_match import bundle_of
+from cds_hooks.fhir.fhir_study import group_of, study_of
+from cds_hooks.fhir.fhir_worklist import Listed, worklist_bundle
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue, load_catalogue
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Verdict
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "fhir.md").read_text("utf-8")

@@ -1,15 +1,36 @@
-"""The rooms of the house: imports point left only, and only `app/` touches network, clock, database and environment."""
+"""The rooms of the house and their floors: imports point left and down only, and never in a circle.
+
+Only `app/` touches network, clock, database and environment.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("mappings", "trial_defs", "cds_hooks", "app")
+# The floors of each room from the ground up: a file imports from its own floor and from those before it in this list.
+# A floor is a folder, or a file beside the folders.
+FLOORS: Mapping[str, tuple[str, ...]] = {
+    "mappings": (
+        "lazily", "yaml_files", "clean_text", "resource_types", "time", "facts", "concepts", "chart", "values",
+        "readers", "derived", "patient_facts", "draft_orders",
+    ),
+    "trial_defs": ("definition", "engine", "planning", "export", "registry"),
+    "cds_hooks": ("protocol", "words", "report", "fhir", "cards", "explanation"),
+    "app": (
+        "errors", "people", "addresses", "client_key", "restricted", "logs", "traces", "profile", "metrics", "ehrs",
+        "outbound", "storage", "settings", "web", "auth", "definitions", "oauth", "login", "screen", "bulk",
+        "worklist", "wiring", "demo", "calls", "routes", "main", "commands", "cli",
+    ),
+}  # fmt: skip
+# Alembic runs these scripts, which must know the tables of every floor; no module imports them.
+SCRIPTS = ("app.storage.migrations.",)
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 # Modules through which a file could reach the world outside its arguments; `urllib.parse` only takes text apart.
@@ -48,6 +69,41 @@ def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
+def floor_faults(module: str, source: str) -> list[str]:
+    """The imports of this module that lead up a stair within its room, each with its line."""
+    room, *rest = module.split(".")
+    if not rest or module.startswith(SCRIPTS):
+        return []
+    floors = FLOORS[room]
+    if rest[0] not in floors:
+        return [f"{module}: {rest[0]} has no place in FLOORS"]
+    above = floors[floors.index(rest[0]) + 1 :]
+    return [
+        f"line {line}: {module} lies below {imported} and cannot see it"
+        for line, imported in _imports(ast.parse(source))
+        if imported.split(".")[:1] == [room] and imported.split(".")[1:2] and imported.split(".")[1] in above
+    ]
+
+
+def circle(sources: Mapping[str, str]) -> Sequence[str]:
+    """Modules that import each other in a circle, the first again as the last; empty where there is none."""
+    graph = {
+        module: {name for _, name in _imports(ast.parse(source)) if name in sources and name != module}
+        for module, source in sources.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return ()
+
+
+def _module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
 def _clock_readings(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
@@ -68,6 +124,55 @@ def test_a_file_keeps_to_its_room(path: Path) -> None:
     assert faults(path.relative_to(ROOT).parts[0], path.read_text()) == []
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_keeps_to_its_floor(path: Path) -> None:
+    assert floor_faults(_module_of(path), path.read_text()) == []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports for type checking count too: they bind two files as much as any other."""
+    assert circle({_module_of(path): path.read_text() for path in FILES}) == ()
+
+
+def test_every_floor_has_files() -> None:
+    present = {tuple(_module_of(path).split(".")[:2]) for path in FILES}
+    assert [(room, floor) for room in ROOMS for floor in FLOORS[room] if (room, floor) not in present] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("mappings.chart.fhir", "from mappings.readers import index"),
+        ("mappings.facts", "import mappings.chart.fhir"),
+        ("mappings.derived.estimates", "if TYPE_CHECKING:\n    from mappings.patient_facts import PatientFacts"),
+        ("trial_defs.definition.lint", "from trial_defs import engine"),
+        ("cds_hooks.words.wording", "from cds_hooks.cards.detail import detail_of"),
+        ("app.storage.database", "from app.web import forms"),
+        ("app.helpers", "import ast"),
+    ],
+)
+def test_a_file_that_imports_from_a_floor_above_is_caught(module: str, source: str) -> None:
+    assert floor_faults(module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("mappings.chart.chart", "from mappings.chart import fhir\nfrom mappings.facts import Result"),
+        ("app.routes.cds", "from app.calls.answer import answer_cards\nfrom trial_defs.engine import evaluation"),
+        ("app", "import ast"),
+    ],
+)
+def test_a_file_that_imports_from_its_floor_or_below_is_left_alone(module: str, source: str) -> None:
+    assert floor_faults(module, source) == []
+
+
+def test_a_circle_of_files_is_caught() -> None:
+    one, other = "import mappings.b", "def f() -> None: ...\nif TYPE_CHECKING:\n    from mappings.a import X"
+    assert set(circle({"mappings.a": one, "mappings.b": other})) == {"mappings.a", "mappings.b"}
+    assert circle({"mappings.a": one, "mappings.b": "import ast"}) == ()
+
+
 def test_every_room_has_files() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(ROOMS)
 
@@ -75,9 +180,9 @@ def test_every_room_has_files() -> None:
 @pytest.mark.parametrize(
     ("room", "source"),
     [
-        ("mappings", "from trial_defs.loader import load_trials"),
+        ("mappings", "from trial_defs.definition.loader import load_trials"),
         ("mappings", "import app"),
-        ("trial_defs", "from cds_hooks import cards"),
+        ("trial_defs", "from cds_hooks.cards import trial_cards as cards"),
         ("cds_hooks", "def f() -> None:\n    from app.wiring import Services"),
         ("mappings", "import httpx"),
         ("mappings", "from sqlalchemy.ext.asyncio import AsyncSession"),
@@ -88,7 +193,7 @@ def test_every_room_has_files() -> None:
         ("mappings", "from datetime import date as d\nDAY = d.today()"),
         ("mappings", "import time\nSTARTED = time.time()"),
         ("trial_defs", "from uuid import uuid4\nID = uuid4()"),
-        ("app", "def f() -> None:\n    from mappings.units import convert"),
+        ("app", "def f() -> None:\n    from mappings.values.units import convert"),
     ],
 )
 def test_a_file_that_leaves_its_room_is_caught(room: str, source: str) -> None:
@@ -98,7 +203,7 @@ def test_a_file_that_leaves_its_room_is_caught(room: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("room", "source"),
     [
-        ("cds_hooks", "from mappings.units import convert\nfrom trial_defs import expressions"),
+        ("cds_hooks", "from mappings.values.units import convert\nfrom trial_defs import expressions"),
         ("app", "import os, asyncio, httpx\nfrom datetime import UTC, datetime\nNOW = datetime.now(UTC)"),
         ("mappings", "from urllib.parse import urlsplit\ndef f() -> None:\n    import pint"),
     ],

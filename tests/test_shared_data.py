@@ -15,18 +15,18 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.cards import cards_for, response
+from cds_hooks.cards.trial_cards import cards_for, response
+from cds_hooks.protocol.services import CHART, OFFERS, Offer
 from cds_hooks.report import report_of
-from cds_hooks.services import CHART, OFFERS, Offer
 from docs.mapped import AS_OF, chart_files, tally_of
-from mappings.catalogue import OUR_SYSTEM, Catalogue
-from mappings.chart import ChartBuilder, ChartError
+from mappings.chart.chart import ChartBuilder, ChartError
+from mappings.concepts.catalogue import OUR_SYSTEM, Catalogue
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_response
 from tests.conftest import SHARED
 from tests.server import demo_server
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
 
 CHARTS, CALLS = SHARED / "patients", SHARED / "cds-requests"
 MATCH = "/api/v1/match?asOf=2026-12-01"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from app.oauth import client_key
-from app.oauth.client_key import ASSERTION_TYPE, KeyUnusable, SigningKey, client_assertion
+from app import client_key
+from app.client_key import ASSERTION_TYPE, KeyUnusable, SigningKey, client_assertion
 
 _EARLY = 30  # seconds before its end that a token is renewed
 

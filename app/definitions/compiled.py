@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from app.logs import log
-from trial_defs.expressions import Trial
-from trial_defs.packed import one_of_each, unpack
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.packed import one_of_each, unpack
 
 WORTH_IT = 50  # definitions that had to be compiled: fewer take no time
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cds_hooks.change_words import ChangedVersion, changed_words
-from cds_hooks.wording import titles_of
-from mappings.catalogue import Catalogue
-from trial_defs.expressions import Trial
-from trial_defs.history import OUR_HISTORY, history_folder, history_of
-from trial_defs.loader import hash_of
+from cds_hooks.words.change_words import ChangedVersion, changed_words
+from cds_hooks.words.wording import titles_of
+from mappings.concepts.catalogue import Catalogue
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.history import OUR_HISTORY, history_folder, history_of
+from trial_defs.definition.loader import hash_of
 
 _MOST = 64  # trials that are remembered
 

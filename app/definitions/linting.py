@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError, Problem
-from trial_defs.history import history_folder, keep_version
-from trial_defs.lint import KnownVersion, Linted, lint_folder, read_versions, versions_text
-from trial_defs.loader import OUR_TRIALS
+from trial_defs.definition.history import history_folder, keep_version
+from trial_defs.definition.lint import KnownVersion, Linted, lint_folder, read_versions, versions_text
+from trial_defs.definition.loader import OUR_TRIALS
 
 OUR_VERSIONS = OUR_TRIALS.parent / "versions.yaml"
 

@@ -16,14 +16,14 @@ from app.definitions.compiled import WORTH_IT, Compiled
 from app.definitions.file_contents import Contents, files_of
 from app.definitions.sign_offs import Signatures, signed
 from app.definitions.texts import PackedTexts, add_trial_texts, concepts_text
+from app.errors import Unavailable
 from app.storage.audit import definitions_of
-from app.web.errors import Unavailable
-from mappings.catalogue import Catalogue, load_catalogue
+from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
-from trial_defs.expressions import Trial
-from trial_defs.gates import MANY, Gates
-from trial_defs.loader import OUR_TRIALS, Draft, Trials, load_trials
-from trial_defs.silence import Silences
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.loader import OUR_TRIALS, Draft, Trials, load_trials
+from trial_defs.engine.gates import MANY, Gates
+from trial_defs.engine.silence import Silences
 
 OUR_CONCEPTS = Path(__file__).parents[2] / "mappings" / "concepts"
 

@@ -13,11 +13,11 @@ from datetime import UTC, date, datetime
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from app.login.people import Person
+from app.people import Person
 from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import Records
 from app.storage.tables import instant
-from trial_defs.expressions import SignOff, Trial
+from trial_defs.definition.expressions import SignOff, Trial
 
 
 class SignOffRow(SQLModel, table=True):

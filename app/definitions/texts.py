@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from mappings.catalogue import Catalogue, load_catalogue
+from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
-from trial_defs.expressions import Trial
-from trial_defs.loader import hash_of, read_trial
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.loader import hash_of, read_trial
 
 _Folder = list[tuple[str, bytes]]
 _KINDS = ("*.yaml", "*.json")

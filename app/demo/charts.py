@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mappings.catalogue import OUR_SYSTEM
-from mappings.times import add_months
+from mappings.concepts.catalogue import OUR_SYSTEM
+from mappings.time.times import add_months
 from mappings.yaml_files import read_yaml
 
 Json = dict[str, Any]

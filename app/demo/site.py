@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.addresses import is_under
 from app.demo.charts import Json, demo_choices, demo_patients
 from app.demo.fhir import FAILING, SLOW, WELL, fhir_router
-from app.ehrs import is_under
 from app.web.html import page
 from app.wiring import services_of
 

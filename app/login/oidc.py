@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
+from app.addresses import is_loopback_address
 from app.auth import KeySets
-from app.ehrs import is_loopback_address
-from app.login.sessions import Person
 from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
 from app.oauth.pending import Pending
 from app.outbound import Outbound
+from app.people import Person
 from app.settings import Settings
-from cds_hooks.safe_text import plain
+from cds_hooks.words.safe_text import plain
 
 PURPOSE = "login"
 _LONGEST_NAME = 80

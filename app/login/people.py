@@ -12,15 +12,13 @@ from datetime import datetime
 from starlette.requests import Request
 
 from app.auth import Authenticator
-from app.login.sessions import Person, Sessions
-from app.web.errors import NotAuthenticated
+from app.errors import NotAuthenticated
+from app.login.sessions import Sessions
+from app.people import OPERATOR, Person
 from app.web.forms import check_same_origin
-
-__all__ = ["COOKIE", "DEMO_COORDINATOR", "OPERATOR", "Login", "LoginNeeded", "Person", "local_path"]
 
 COOKIE = "__Host-trialcards"
 DEMO_COORDINATOR = Person("Demo coordinator", "demo")
-OPERATOR = Person("Operator", "operator")  # a token names nobody
 HOME = "/worklist"
 _READS = ("GET", "HEAD")
 # What a login may lead to, and nothing else: no other host, no other scheme, no step upwards.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, col
 
+from app.people import Person
 from app.storage.database import Write, all_of, doing
 from app.storage.records import Records
 from app.storage.signing import Keys
@@ -20,14 +20,6 @@ from app.storage.tables import instant
 LONGEST = timedelta(hours=8)
 IDLE = timedelta(minutes=30)
 _NOTED_EVERY = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who is at work. The name stands beside what they wrote; it is no patient's, and yet in no log."""
-
-    name: str
-    subject: str
 
 
 class LoginSession(SQLModel, table=True):

@@ -34,14 +34,14 @@ import httpx
 from joserfc import jws
 from joserfc.errors import JoseError
 
+from app.addresses import parse_address
 from app.auth import SKEW, KeyAddress, KeySets, Refused, check_key, seconds_of, token_parts
-from app.ehrs import parse_address
+from app.client_key import ASSERTION_TYPE, SigningKey, client_assertion, key_id
+from app.errors import BadJson
 from app.logs import log
-from app.oauth.client_key import ASSERTION_TYPE, SigningKey, client_assertion, key_id
 from app.outbound import BodyTooLarge, Outbound, read_capped
-from app.web.errors import BadJson
 from app.web.strict_json import check_whole
-from cds_hooks.models import is_bearer_token
+from cds_hooks.protocol.models import is_bearer_token
 
 ID_TOKEN_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 LARGEST_ANSWER = 256 * 1024

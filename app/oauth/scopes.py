@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
-from cds_hooks.services import Prefetch
+from cds_hooks.protocol.services import Prefetch
 
 LAUNCH = ("launch", "openid", "fhirUser")
 _RESOURCE = re.compile(r"^(?:patient|user)/(\*|[A-Za-z]+)\.(\*|read|c?r?u?d?s?)(\?.*)?$")

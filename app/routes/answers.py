@@ -8,12 +8,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.login.people import OPERATOR, Person
+from app.people import OPERATOR, Person
+from app.routes.answering import Answering, NotAnAnswer, attestation, whose
 from app.routes.worklist import back_to, change_audited, detail_page, gone_page
 from app.storage.database import Write
 from app.web.forms import read_form
 from app.wiring import Services, services_of
-from app.worklist.answering import Answering, NotAnAnswer, attestation, whose
 from app.worklist.records import Row
 
 router = APIRouter(prefix="/worklist", include_in_schema=False)

@@ -15,21 +15,21 @@ from starlette.responses import Response
 
 from app.definitions.served import Served
 from app.ehrs import Caller
+from app.errors import NotHere, Unusable
 from app.logs import call_id
+from app.routes.parameters import chosen, moment_of
 from app.storage.audit import AuditedCall, definitions_of
 from app.storage.records import Shown
-from app.web.errors import NotHere, Unusable
 from app.web.examples import AS_OF, TRIAL, WHOLE_CHART
 from app.web.media_types import FHIR_TYPE, prefers_fhir
-from app.web.parameters import chosen, moment_of
 from app.web.strict_json import check_whole, read_body
 from app.wiring import Services, services_of
-from cds_hooks.fhir_study import study_of
+from cds_hooks.fhir.fhir_study import study_of
 from cds_hooks.report import report_of
-from mappings.chart import ChartBuilder, ChartError
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.gates import MANY
+from mappings.chart.chart import ChartBuilder, ChartError
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.gates import MANY
 
 router = APIRouter(prefix="/api/v1", tags=["API"])
 

@@ -9,10 +9,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.errors import Unusable
+from app.routes.parameters import moment_of
 from app.storage.audit import Question, audit_bundle
-from app.web.errors import Unusable
 from app.web.media_types import FHIR_TYPE, prefers_fhir
-from app.web.parameters import moment_of
 from app.web.strict_json import check_whole, read_body
 from app.wiring import Services, services_of
 

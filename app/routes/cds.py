@@ -9,13 +9,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.answer import answer
-from app.web.errors import Unusable
+from app.calls.answer import answer
+from app.errors import Unusable
 from app.web.examples import FEEDBACK, context_of, hook_call
 from app.web.strict_json import check_whole, read_body, read_envelope
 from app.wiring import services_of
-from cds_hooks.models import HookRequest, InvalidRequest, read_feedback, read_request
-from cds_hooks.services import OFFERS, Offer, discovery
+from cds_hooks.protocol.models import HookRequest, InvalidRequest, read_feedback, read_request
+from cds_hooks.protocol.services import OFFERS, Offer, discovery
 
 router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"])
 

@@ -11,12 +11,12 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.login.people import Person
 from app.oauth.scopes import scope_for
+from app.people import Person
+from app.routes.openapi import described
 from app.web.html import ROOM, page
-from app.web.openapi import described
 from app.wiring import Services, services_of
-from cds_hooks.services import CHART, OFFERS
+from cds_hooks.protocol.services import CHART, OFFERS
 
 # The documentation's own script draws its icons as inline images and sets inline styles.
 _POLICY = (

@@ -16,24 +16,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.definitions.served import Served
+from app.errors import BadJson, NotAcceptable, NotHere, ServiceError, Unusable
 from app.restricted import without_restricted
 from app.routes.api import audit_match
-from app.web.errors import BadJson, NotAcceptable, NotHere, ServiceError, Unusable
+from app.routes.parameters import chosen, moment_of
 from app.web.examples import AS_OF, TRIAL, WHOLE_CHART
 from app.web.media_types import FHIR_TYPE, takes_fhir
-from app.web.parameters import chosen, moment_of
 from app.web.strict_json import check_whole, read_body
 from app.wiring import Services, services_of
-from cds_hooks.fhir_capabilities import MATCH_ID, capabilities, match_operation
-from cds_hooks.fhir_match import bundle_of
-from cds_hooks.fhir_study import BASE, group_id, group_of, matching, study_of
-from cds_hooks.fhir_terms import CODE_SYSTEMS, CONCEPT_MAP, code_system_of, concept_map_of, value_set_of
-from mappings.chart import ChartBuilder, ChartError
-from mappings.labels import restricted_sources
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.findings import RANK
-from trial_defs.gates import MANY
+from cds_hooks.fhir.fhir_capabilities import MATCH_ID, capabilities, match_operation
+from cds_hooks.fhir.fhir_match import bundle_of
+from cds_hooks.fhir.fhir_study import BASE, group_id, group_of, matching, study_of
+from cds_hooks.fhir.fhir_terms import CODE_SYSTEMS, CONCEPT_MAP, code_system_of, concept_map_of, value_set_of
+from mappings.chart.chart import ChartBuilder, ChartError
+from mappings.chart.labels import restricted_sources
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import RANK
+from trial_defs.engine.gates import MANY
 
 Json = dict[str, Any]
 Search = Callable[[Served, tuple[str, ...]], Iterable[str]]

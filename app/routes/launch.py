@@ -12,12 +12,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from app.calls.launch import CALLBACK, WORDS, Explained, Stopped, begin, browser_id, finish
+from app.client_key import KeyUnusable, public_key_set, read_key
+from app.errors import NotHere, Unavailable
 from app.logs import log
-from app.oauth.client_key import KeyUnusable, public_key_set, read_key
-from app.oauth.launch import CALLBACK, WORDS, Explained, Stopped, begin, browser_id, finish
 from app.routes.reports import explanation, frames_of
 from app.storage.database import RecordsUnavailable
-from app.web.errors import NotHere, Unavailable
 from app.web.html import page, policy
 from app.wiring import Services, services_of
 

@@ -10,16 +10,17 @@ from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.errors import NotAuthenticated, error_response
 from app.login.oidc import NotInGroup
 from app.login.people import COOKIE, LoginNeeded, local_path
-from app.login.sessions import LONGEST, Person
+from app.login.sessions import LONGEST
 from app.logs import log
 from app.oauth.flow import OAuthError
 from app.oauth.pending import LIVES, TooMany
+from app.people import Person
 from app.storage.audit import LOGIN, AuditedCall, Outcome
 from app.storage.database import Write
 from app.storage.records import Shown
-from app.web.errors import NotAuthenticated, error_response
 from app.web.forms import check_same_origin
 from app.web.html import page
 from app.wiring import Services, services_of

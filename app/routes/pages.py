@@ -15,17 +15,17 @@ from starlette.staticfiles import StaticFiles
 
 from app.definitions.histories import Versions
 from app.definitions.served import Served
-from app.definitions.signing_off import PERSONAL, NotSigned, sign_or_take_back, signing_of
+from app.routes.signing_off import PERSONAL, NotSigned, sign_or_take_back, signing_of
 from app.storage.database import RecordsUnavailable
 from app.web.forms import read_form
 from app.web.html import ROOM, page
 from app.wiring import Services, services_of
-from cds_hooks.change_words import KINDS
-from cds_hooks.paraphrase import near_miss_words, paraphrase
-from cds_hooks.wording import definition_words, recruiting_words, titles_of, unit_words
-from mappings.catalogue import Catalogue, Concept
-from trial_defs import expressions as x
-from trial_defs.coverage import Decidable, decidable
+from cds_hooks.words.change_words import KINDS
+from cds_hooks.words.paraphrase import near_miss_words, paraphrase
+from cds_hooks.words.wording import definition_words, recruiting_words, titles_of, unit_words
+from mappings.concepts.catalogue import Catalogue, Concept
+from trial_defs.definition import expressions as x
+from trial_defs.definition.coverage import Decidable, decidable
 
 TRIALS_ON_A_PAGE = 100
 

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.calls.replay import Unrepeatable, replay
+from app.errors import Gone, NotHere, NotRepeatable, ServiceError
 from app.logs import call_id
-from app.replay import Unrepeatable, replay
-from app.web.errors import Gone, NotHere, NotRepeatable, ServiceError
 from app.wiring import services_of
 
 # It has no example that could run before an answer was given, and so does not stand in the API documentation.

@@ -10,14 +10,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.calls.explain import source_of
+from app.calls.reports import may_read
 from app.ehrs import Ehr
-from app.explain import source_of
 from app.logs import call_id
-from app.reports import may_read
 from app.storage.kept import KeptAnswer, from_kept
 from app.web.html import page, policy
 from app.wiring import Services, services_of
-from cds_hooks.explained import OUTCOMES, explained, need_words, not_indicated, side_by_side
+from cds_hooks.explanation.explained import OUTCOMES, explained, need_words, not_indicated, side_by_side
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _GONE = "This address is not valid any more. Open the patient's chart again for a new one."

@@ -17,15 +17,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.login.people import OPERATOR, Person
-from app.reports import signed_address
+from app.calls.reports import signed_address
+from app.errors import Unusable
+from app.people import OPERATOR, Person
+from app.routes.answering import Answering, answers_of, whose
 from app.storage.database import Write
-from app.web.errors import Unusable
 from app.web.forms import read_form
 from app.web.html import page
 from app.web.media_types import FHIR_TYPE
 from app.wiring import Services, services_of
-from app.worklist.answering import Answering, answers_of, whose
 from app.worklist.candidates import Left
 from app.worklist.exports import as_csv, as_fhir
 from app.worklist.figures import answers, funnels
@@ -41,8 +41,8 @@ from app.worklist.words import (
     STATUS_WORDS,
     VERDICT_CHOICES,
 )
-from cds_hooks.wording import VERDICTS as VERDICT_WORDS
-from trial_defs.findings import Verdict
+from cds_hooks.words.wording import VERDICTS as VERDICT_WORDS
+from trial_defs.engine.findings import Verdict
 
 router = APIRouter(prefix="/worklist", include_in_schema=False)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from app.screen.work import Work, begin, pack
-from mappings import units
+from mappings.values import units
 
 P = TypeVar("P")
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from mappings import decoding, fhir
-from mappings.catalogue import Catalogue
-from mappings.chart import patient_meant, patient_of
-from mappings.named import NAMED_EVENTS, named_in
+from mappings.chart import decoding, fhir
+from mappings.chart.chart import patient_meant, patient_of
+from mappings.concepts.catalogue import Catalogue
+from mappings.readers.uncoded import NAMED_EVENTS, named_in
 
 _MOST_REMEMBERED = 100_000  # references and codes; forgetting them costs time only
 

@@ -26,7 +26,7 @@ from app.screen.shard import Question
 from app.screen.spool import write_whole
 from app.screen.tables import Comparison
 from cds_hooks.report import VERSION, instant
-from mappings.times import parse_moment
+from mappings.time.times import parse_moment
 
 UNFINISHED, REPORT, UNREAD = "unfinished", "report.json", "unread.csv"
 

@@ -1,7 +1,7 @@
 """What became of each patient of a screen, and how long that stands; what a later screen takes over of it.
 
 Rows are taken over where nothing that decides them has changed: the patient's lines, the Medications they refer to, the
-definition of the trial, and every answer that the clock gave (`mappings/watched_day.py`).
+definition of the trial, and every answer that the clock gave (`mappings/time/watched_day.py`).
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ from app.screen.spool import (
     write_whole,
 )
 from app.screen.work import EARLIER, WANTED, WANTED_LATE, Counted, Work, keep_medications
-from mappings.chart import RESOURCE_TYPES, ChartBuilder
-from trial_defs.gates import needed_for
+from mappings.chart.chart import RESOURCE_TYPES, ChartBuilder
+from trial_defs.engine.gates import needed_for
 
 _SHARD = 48 * MIB  # what a shard holds where every patient is evaluated, about
 _MOST_SHARDS = 2048

@@ -20,17 +20,17 @@ from app.restricted import without_restricted
 from app.screen.lines import LineError, LineReader, reference_of
 from app.screen.reading import Earlier, Reading, Readings, digest_of_lines, fate_of, of_trials, together
 from cds_hooks.report import Json, instant, trial_entry
-from cds_hooks.wording import Titles, titles_of
-from mappings.catalogue import Catalogue
-from mappings.chart import Chart, ChartBuilder, ChartError
-from mappings.clock import WatchedClock
-from mappings.labels import restricted_sources
-from mappings.read import PatientFacts, facts_of
-from mappings.times import start_of_day
-from mappings.watched_day import SHOWN
-from trial_defs.evaluation import is_indicated, match_facts
-from trial_defs.expressions import Trial
-from trial_defs.findings import RANK, Verdict
+from cds_hooks.words.wording import Titles, titles_of
+from mappings.chart.chart import Chart, ChartBuilder, ChartError
+from mappings.chart.labels import restricted_sources
+from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import PatientFacts, facts_of
+from mappings.time.clock import WatchedClock
+from mappings.time.times import start_of_day
+from mappings.time.watched_day import SHOWN
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import is_indicated, match_facts
+from trial_defs.engine.findings import RANK, Verdict
 
 Lines = Sequence[bytes]
 

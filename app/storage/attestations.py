@@ -17,12 +17,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from app.login.people import Person
+from app.people import Person
 from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import DISMISSALS, Records, Shown, by_trial
 from app.storage.signing import Keys
 from app.storage.tables import instant
-from trial_defs.attestation import Attestation, Attestations, newest
+from trial_defs.engine.attestation import Attestation, Attestations, newest
 
 _A_DAY = timedelta(days=1)  # no zone is further from UTC
 

@@ -20,8 +20,8 @@ from sqlmodel import col
 from app.storage.database import Write, all_of, doing
 from app.storage.records import Records, Shown
 from app.storage.tables import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport
-from trial_defs.expressions import Trial
-from trial_defs.gates import MANY
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.gates import MANY
 
 CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
 _NEW_CALL = sa.insert(CALLS)

@@ -26,8 +26,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
+from app.errors import Unusable
 from app.logs import log
-from app.web.errors import Unusable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LONGEST = 8.0  # seconds that a caller waits for a transaction, its turn included

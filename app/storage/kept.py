@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from mappings.chart import Chart
-from mappings.kept_chart import chart_from_bytes, chart_to_bytes
-from trial_defs.attestation import NO_ATTESTATIONS, Attestation, Attestations, newest
+from mappings.chart.chart import Chart
+from mappings.chart.kept_chart import chart_from_bytes, chart_to_bytes
+from trial_defs.engine.attestation import NO_ATTESTATIONS, Attestation, Attestations, newest
 
 
 class _Kept(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

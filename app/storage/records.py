@@ -25,8 +25,8 @@ from app.ehrs import Caller
 from app.storage.database import Database, Write, doing
 from app.storage.signing import Keys
 from app.storage.tables import CallRow, DefinitionText, Dismissal, IssuedCard, KeptFeedback, KeptReport, UsedToken
-from cds_hooks.dismissals import of_the_order_alone
-from cds_hooks.models import Feedback
+from cds_hooks.cards.dismissals import of_the_order_alone
+from cds_hooks.protocol.models import Feedback
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.ehrs import is_loopback_address
+from app.addresses import is_loopback_address
+from app.errors import error_response, is_cds_path, unexpected
 from app.logs import log, where_it_broke
 from app.metrics import Metrics
-from app.web.errors import error_response, is_cds_path, unexpected
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",

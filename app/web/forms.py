@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 
-from app.web.errors import NotAllowed, TooLarge, TooSlow, Unusable, WrongMediaType
+from app.errors import NotAllowed, TooLarge, TooSlow, Unusable, WrongMediaType
 
 LARGEST_FORM = 64 * 1024
 _MOST_FIELDS = 50

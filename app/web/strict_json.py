@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Raw
 from starlette.requests import ClientDisconnect, Request
 
-from app.web.errors import BadJson, TooLarge, TooSlow, WrongMediaType
-from cds_hooks.models import Envelope, Sent
+from app.errors import BadJson, TooLarge, TooSlow, WrongMediaType
+from cds_hooks.protocol.models import Envelope, Sent
 
 DEEPEST = 100  # FHIR resources stay under 60 levels
 LONGEST_UPLOAD = 30  # seconds

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.dismissals import what_it_said
-from cds_hooks.needs import WORTH_A_CARD
+from cds_hooks.cards.dismissals import what_it_said
 from cds_hooks.report import trial_entry
-from cds_hooks.wording import Titles
-from trial_defs.findings import RANK, CohortMatch, Match, Outcome, TrialMatch, Verdict
+from cds_hooks.words.wording import Titles
+from trial_defs.engine.findings import RANK, CohortMatch, Match, Outcome, TrialMatch, Verdict
+from trial_defs.planning.needs import WORTH_A_CARD
 
 Json = dict[str, Any]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from app.web.spreadsheets import cell
 from app.worklist.records import Row
-from cds_hooks.fhir_worklist import Listed, worklist_bundle
-from trial_defs.expressions import Trial
-from trial_defs.findings import Verdict
+from cds_hooks.fhir.fhir_worklist import Listed, worklist_bundle
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.findings import Verdict
 
 _COLUMNS = (
     "patient_id", "ehr", "tenant", "trial", "verdict", "cohort", "not_met", "unknown", "needs_human", "recheck_on",
@@ -37,7 +37,7 @@ def _shown(value: object) -> object:
 
 
 def as_fhir(rows: Sequence[Row], trials: Mapping[str, Trial], base: str, now: datetime) -> dict[str, Any]:
-    """See cds_hooks/fhir_worklist.py."""
+    """See cds_hooks/fhir/fhir_worklist.py."""
     return worklist_bundle([_listed(row, trials) for row in rows], base, now)
 
 

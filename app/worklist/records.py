@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
-from app.login.people import Person
+from app.people import Person
 from app.storage.audit import AuditedCall
 from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import Records, Shown

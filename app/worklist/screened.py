@@ -15,11 +15,11 @@ import msgspec
 from app.screen.order import REPORT
 from app.screen.tables import CRITERIA, MATCHES, connect, require_duckdb
 from app.worklist.candidates import Candidate, Left, Reading
-from cds_hooks.dismissals import what_entry_said
-from cds_hooks.needs import WORTH_A_CARD
-from mappings.times import parse_moment
-from trial_defs.expressions import Trial
-from trial_defs.findings import RANK, Verdict
+from cds_hooks.cards.dismissals import what_entry_said
+from mappings.time.times import parse_moment
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.findings import RANK, Verdict
+from trial_defs.planning.needs import WORTH_A_CARD
 
 Json = dict[str, Any]
 Place = tuple[str, str, str]  # patient, trial, cohort

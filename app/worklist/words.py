@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.worklist.candidates import Left
-from cds_hooks.wording import VERDICTS as VERDICT_WORDS
-from trial_defs.findings import Verdict
+from cds_hooks.words.wording import VERDICTS as VERDICT_WORDS
+from trial_defs.engine.findings import Verdict
 
 STATUS_WORDS: Mapping[str, str] = {
     "new": "New",

@@ -12,9 +12,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from app.audit_commands import forgotten
+from app.commands.audit import forgotten
 from app.definitions.served import Definitions
-from app.login.people import Person
+from app.people import Person
 from app.storage.attestations import Answers
 from app.storage.audit import Question
 from app.storage.database import doing
@@ -23,11 +23,11 @@ from app.storage.records import Records, Shown
 from app.storage.signing import Keys
 from app.web.examples import PATIENT, WHOLE_CHART
 from app.wiring import Services
-from cds_hooks.models import Feedback, OverrideReason
+from cds_hooks.protocol.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
 from tests.app.test_cds import SERVICE, call
 from tests.app.test_records import ANNA, CALLER, COLLEAGUE, everything_in, show
-from trial_defs.attestation import Attestation, content_of
+from trial_defs.engine.attestation import Attestation, content_of
 
 NORA = Person("Nora Canary-Name", "subject-canary")
 YES = Attestation("NCT1", "I1", "sha256:1", True, NORA.name, "canary words", NOW, NOW.date(), date(2027, 1, 30))

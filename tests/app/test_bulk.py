@@ -18,7 +18,7 @@ from app.bulk.export import BulkExport, Wanted, discover_token_url
 from app.bulk.token import BackendToken, BulkError, read_key
 from app.cli import cli
 from app.screen.export import open_export
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from tests.bulk_server import CLIENT, Answer, BulkServer, Json
 from tests.exports import a_patient
 

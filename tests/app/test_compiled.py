@@ -14,9 +14,9 @@ from app.definitions.compiled import WORTH_IT, Compiled
 from app.definitions.file_contents import Contents
 from app.definitions.served import Definitions, Served
 from benchmarks.many_trials import write_trials
-from trial_defs.expressions import Trial
-from trial_defs.loader import hash_of
-from trial_defs.packed import pack
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.loader import hash_of
+from trial_defs.definition.packed import pack
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.definitions.served import Definitions
-from trial_defs.loader import OUR_TRIALS
+from trial_defs.definition.loader import OUR_TRIALS
 
 OURS = (OUR_TRIALS / "NCT06711146.yaml").read_text(encoding="utf-8")
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.calls.complete_chart import MOST_PAGES
 from app.definitions.served import Definitions
-from app.ehr import MOST_PAGES
 from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from tests import fhir_server
 from tests.app.conftest import demo_settings, services_with, serving

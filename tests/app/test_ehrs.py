@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.ehrs import Ehr, EhrsError, demo_ehr, is_under, load_ehrs
+from app.addresses import is_under
+from app.ehrs import Ehr, EhrsError, demo_ehr, load_ehrs
 
 ENTRY = """
 [[ehr]]

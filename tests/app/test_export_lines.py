@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from app.screen.export import MIB, Broken, Chunk, Export, ExportFile, lines_of
 from app.screen.lines import LineError, LineReader
 from app.screen.spool import PatientFilter, mark_of
-from mappings import decoding
-from mappings.catalogue import Catalogue
-from mappings.chart import patient_of
+from mappings.chart import decoding
+from mappings.chart.chart import patient_of
+from mappings.concepts.catalogue import Catalogue
 from tests.conftest import SHARED
 
 GATES = frozenset({"systemic-lupus-erythematosus"})

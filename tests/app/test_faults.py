@@ -16,17 +16,17 @@ from typing import Any
 import httpx
 import pytest
 
+from app.calls.complete_chart import MOST_PAGES
 from app.definitions.served import Definitions
-from app.ehr import MOST_PAGES
 from app.web.examples import PATIENT, WHOLE_CHART, hook_call
-from cds_hooks.cards import topic_code
-from cds_hooks.detail import _TYPES as NAMES
-from cds_hooks.services import CHART
+from cds_hooks.cards.detail import _TYPES as NAMES
+from cds_hooks.cards.trial_cards import topic_code
+from cds_hooks.protocol.services import CHART
 from tests import fhir_server
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_response
 from tests.fhir_server import FhirServer, Resource, a_drug_by_reference, body, page, status
-from trial_defs.expressions import Expression, Treatment, leaves_of
+from trial_defs.definition.expressions import Expression, Treatment, leaves_of
 
 SERVICE = "/cds-services/trial-match-patient-view"
 TOKEN = "canary-token"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 from benchmarks.hook_body import CONDITIONS, MEDICATIONS, hook_body
-from cds_hooks.models import read_request
-from cds_hooks.services import CHART
-from mappings.chart import ChartBuilder
+from cds_hooks.protocol.models import read_request
+from cds_hooks.protocol.services import CHART
+from mappings.chart.chart import ChartBuilder
 
 TODAY = date(2026, 11, 24)
 

@@ -18,11 +18,12 @@ from fastapi.routing import APIRoute
 from fhir.resources.R4B.auditevent import AuditEvent
 from sqlmodel import SQLModel
 
-from app.audit_commands import forgotten, purged
-from app.audit_commands import opened as opened_records
+from app.commands.audit import forgotten, purged
+from app.commands.audit import opened as opened_records
 from app.definitions.served import Definitions
-from app.login.sessions import Person, Sessions
+from app.login.sessions import Sessions
 from app.oauth.pending import Pending, TooMany
+from app.people import Person
 from app.routes import answers, audit, login, pages, worklist
 from app.storage.audit import Question, audit_event
 from app.storage.database import all_of, doing, migrate, url_of

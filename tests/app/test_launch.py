@@ -19,20 +19,20 @@ import pytest
 import sqlalchemy as sa
 from joserfc.jwk import ECKey
 
+from app.calls.launch import WORDS
+from app.calls.replay import Unrepeatable, replay
 from app.definitions.served import Definitions
 from app.demo.charts import demo_patients
 from app.ehrs import EhrsError
 from app.logs import configure_logs
-from app.oauth.launch import WORDS
 from app.oauth.scopes import granted, scope_for
-from app.replay import Unrepeatable, replay
 from app.settings import Settings, read_settings
 from app.storage.audit import Question
 from app.storage.database import doing
 from app.storage.records import Shown
 from app.web.examples import hook_call
 from app.wiring import Services
-from cds_hooks.services import CHART
+from cds_hooks.protocol.services import CHART
 from tests.app.conftest import NOW, SECRET, services_with, serving
 from tests.app.test_auth import EC, key_set, token
 from tests.authorization_server import AuthorizationServer, Launched, Registered

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.definitions.linting import OUR_VERSIONS, versions_file
-from trial_defs.loader import OUR_TRIALS
+from trial_defs.definition.loader import OUR_TRIALS
 
 TRIAL = """
 id: SITE-1

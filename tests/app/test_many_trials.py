@@ -22,7 +22,7 @@ from app.wiring import Services
 from benchmarks.hook_body import hook_body
 from benchmarks.many_trials import write_trials
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from trial_defs.gates import MANY
+from trial_defs.engine.gates import MANY
 
 SERVICE = "/cds-services/trial-match-patient-view"
 JSON = {"content-type": "application/json"}

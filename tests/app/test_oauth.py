@@ -16,8 +16,8 @@ import pytest
 from joserfc.jwk import ECKey, RSAKey
 
 from app.auth import KeySets
+from app.client_key import key_id, public_key_set, read_key
 from app.oauth import pending
-from app.oauth.client_key import key_id, public_key_set, read_key
 from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
 from app.oauth.pending import LIVES, Pending, TooMany
 from app.outbound import Outbound

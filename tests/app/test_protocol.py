@@ -17,11 +17,11 @@ import pytest
 from starlette.requests import Request
 
 from app.definitions.served import Definitions
+from app.errors import TooSlow
 from app.settings import Settings, read_settings
-from app.web.errors import TooSlow
 from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from app.web.strict_json import read_body
-from cds_hooks.services import OFFERS
+from cds_hooks.protocol.services import OFFERS
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_discovery, check_response
 from tests.fhir_server import FhirServer, a_drug_by_reference

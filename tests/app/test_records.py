@@ -18,7 +18,7 @@ from sqlmodel import SQLModel
 from app.ehrs import Caller, demo_ehr
 from app.storage.database import RecordsUnavailable, migrate, url_of, write_ahead
 from app.storage.records import NewCard, Records, Shown
-from cds_hooks.models import Feedback, OverrideReason
+from cds_hooks.protocol.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET, records_at
 
 CALLER = Caller(demo_ehr(None, "UTC"))

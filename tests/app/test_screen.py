@@ -30,12 +30,12 @@ from app.screen.run import screen
 from app.screen.work import Work
 from benchmarks.synthetic_export import write_export as write_synthetic
 from cds_hooks.report import report_of
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from tests.conftest import ROOT
 from tests.exports import AS_OF, Json, a_patient, an_order, rows_of, verdicts_of, write_export
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -173,7 +173,7 @@ def test_a_spark_cluster_gives_the_same_tables(cohort: Path, plain: Path, tmp_pa
     if shutil.which("java") is None:
         pytest.skip("the Spark engine needs Java")
     submit = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local-cluster[2,1,1024]"]
-    job = [str(ROOT / "app" / "screen" / "job.py"), str(cohort), "--out", str(tmp_path), "--engine", "spark"]
+    job = [str(ROOT / "app" / "commands" / "screen_job.py"), str(cohort), "--out", str(tmp_path), "--engine", "spark"]
     python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
     done = subprocess.run(
         [*submit, *job, "--as-of", "2026-11-01", "--complete"],

@@ -21,9 +21,9 @@ from app.screen.export import open_export
 from app.screen.order import Order, ScreenError, plan_of, unfinished
 from app.screen.run import screen
 from benchmarks.synthetic_export import write_export as write_synthetic
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from tests.exports import AS_OF, Json, a_patient, an_order, rows_of, write_export
-from trial_defs.expressions import Trial
+from trial_defs.definition.expressions import Trial
 
 LUPUS: Json = {"systemic-lupus-erythematosus": {}}
 MORNING = AS_OF + timedelta(days=1, hours=6)

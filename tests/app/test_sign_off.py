@@ -14,7 +14,8 @@ from fhir.resources.R4B.auditevent import AuditEvent
 
 from app.definitions.served import Definitions
 from app.definitions.sign_offs import SignOffs, signed
-from app.login.people import DEMO_COORDINATOR, Person
+from app.login.people import DEMO_COORDINATOR
+from app.people import Person
 from app.storage.audit import Question, audit_event
 from app.storage.records import Records
 from app.wiring import Services
@@ -24,7 +25,7 @@ from tests.app.test_login import CLIENT, GROUP, log_in, oidc
 from tests.app.test_protocol import production_settings
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, OPERATOR, bearer
-from trial_defs.expressions import SignOff, Trial
+from trial_defs.definition.expressions import SignOff, Trial
 
 PAGE = "/trials/DEMO-JUDGED"
 NORA = Person("Nora Nord", "subject-1")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.web.errors import BadJson
+from app.errors import BadJson
 from app.web.strict_json import DEEPEST, check_whole, is_deeper_than, looks_deeper_than, read_envelope
 
 NOT_JSON = [b"", b'{"a":', b"{'a':1}", b'{"a":1,}', b'{"a":1}//', b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":"\xff"}']

@@ -13,7 +13,7 @@ from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
 from tests.app.test_cds import SERVICE, call
 from tests.app.test_replay import write_trial
-from trial_defs.history import history_folder, keep_version
+from trial_defs.definition.history import history_folder, keep_version
 
 
 async def test_a_changed_limit_stands_on_the_page_with_its_criterion(tmp_path: Path) -> None:

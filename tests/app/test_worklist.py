@@ -19,10 +19,10 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.list import List
 from fhir.resources.R4B.researchsubject import ResearchSubject
 
-from app.audit_commands import forgotten, purged, worklist_of
-from app.audit_commands import opened as opened_records
+from app.commands.audit import forgotten, purged, worklist_of
+from app.commands.audit import opened as opened_records
 from app.definitions.served import Definitions
-from app.login.people import Person
+from app.people import Person
 from app.storage.database import all_of
 from app.storage.records import Shown
 from app.storage.signing import Keys
@@ -32,7 +32,7 @@ from app.worklist.candidates import NOT_TO_BE_APPROACHED, Candidate, Left, Readi
 from app.worklist.records import Filter, Worklist
 from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
 from tests.app.test_records import everything_in, rows_of
-from trial_defs.findings import Verdict
+from trial_defs.engine.findings import Verdict
 
 SERVICE = "/cds-services/trial-match-patient-view"
 TRIAL = "NCT06711146"

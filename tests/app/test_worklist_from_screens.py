@@ -16,9 +16,9 @@ pytest.importorskip("duckdb", reason="the screen needs DuckDB: pip install 'tria
 
 from typer.testing import CliRunner, Result
 
-from app.audit_commands import opened, worklist_of
 from app.cli import cli
-from app.login.people import Person
+from app.commands.audit import opened, worklist_of
+from app.people import Person
 from app.screen.run import screen
 from app.settings import Settings
 from app.storage.records import Shown
@@ -26,17 +26,17 @@ from app.worklist.candidates import Reading, reading_of
 from app.worklist.records import Detail, Filter, Row
 from app.worklist.screened import finished_screen
 from benchmarks.synthetic_export import write_export as write_synthetic
-from cds_hooks.dismissals import says_the_same
-from cds_hooks.wording import titles_of
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from cds_hooks.cards.dismissals import says_the_same
+from cds_hooks.words.wording import titles_of
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from tests.app.conftest import demo_settings
 from tests.app.test_worklist import a_candidate
 from tests.exports import AS_OF, Json, a_patient, an_order, write_export
 from tests.hospital import SECRET
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.findings import Match
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Match
 
 LUPUS: Json = {"systemic-lupus-erythematosus": {}}
 TRIAL = "NCT06711146"

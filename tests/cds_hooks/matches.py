@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Episode, Interval, Polarity, Reason, Result, SourceReport, SourceState
-from mappings.times import parse_moment
-from trial_defs import expressions as x
-from trial_defs.findings import (
+from mappings.time.times import parse_moment
+from trial_defs.definition import expressions as x
+from trial_defs.engine.findings import (
     RANK,
     Basis,
     CohortMatch,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from cds_hooks.cards import (
+from cds_hooks.cards.trial_cards import (
     EXTENSION,
     LARGEST_RESPONSE,
     Card,
@@ -22,7 +22,7 @@ from cds_hooks.cards import (
     response,
     topic_code,
 )
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason
 from tests.cds_hooks.matches import (
     PATIENT,
@@ -37,8 +37,8 @@ from tests.cds_hooks.matches import (
     unknown,
 )
 from tests.cds_hooks.oracle import check_response
-from trial_defs import expressions as x
-from trial_defs.findings import Basis, Evidence, Finding, Match, Outcome, TrialMatch, Verdict
+from trial_defs.definition import expressions as x
+from trial_defs.engine.findings import Basis, Evidence, Finding, Match, Outcome, TrialMatch, Verdict
 
 Trials = Mapping[str, x.Trial]
 Make = Callable[[x.Criterion], Finding]

@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from cds_hooks.dismissals import says_the_same, what_it_said
-from mappings.catalogue import Catalogue
+from cds_hooks.cards.dismissals import says_the_same, what_it_said
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason
 from tests.cds_hooks.matches import Findings, a_cohort, a_trial, missed, unknown
-from trial_defs import expressions as x
-from trial_defs.findings import TrialMatch, Verdict
+from trial_defs.definition import expressions as x
+from trial_defs.engine.findings import TrialMatch, Verdict
 
 LIKELY, POSSIBLY, NEAR = Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS
 OUT, UNREAD, ELSEWHERE = Verdict.NOT_ELIGIBLE, Verdict.COULD_NOT_EVALUATE, Verdict.NOT_INDICATED

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.demo.charts import demo_patients
-from cds_hooks.explained import (
+from cds_hooks.explanation.explained import (
     ExplainedCohort,
     ExplainedTrial,
     Row,
@@ -23,11 +23,11 @@ from cds_hooks.explained import (
     side_by_side,
 )
 from cds_hooks.report import report_of
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
-from mappings.read import facts_of
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import facts_of
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
 
 DAY = date(2026, 11, 1)
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ from typing import Any
 import fhirkit
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
-from cds_hooks.fhir_drafts import referral, test_order
-from cds_hooks.needs import Need
-from mappings.catalogue import Catalogue, Concept
-from trial_defs.expressions import Trial
+from cds_hooks.fhir.fhir_drafts import referral, test_order
+from mappings.concepts.catalogue import Catalogue, Concept
+from trial_defs.definition.expressions import Trial
+from trial_defs.planning.needs import Need
 
 ordered_test = test_order  # under a name that pytest does not collect
 del test_order

@@ -11,13 +11,13 @@ import fhirkit
 import pytest
 
 from app.definitions.served import OUR_CONCEPTS
-from cds_hooks.fhir_capabilities import capabilities, match_operation
-from cds_hooks.fhir_study import group_id, group_of, matching, study_of
-from cds_hooks.fhir_terms import CODE_SYSTEMS, code_system_of, concept_map_of, value_set_of
-from mappings.catalogue import Catalogue, load_catalogue
+from cds_hooks.fhir.fhir_capabilities import capabilities, match_operation
+from cds_hooks.fhir.fhir_study import group_id, group_of, matching, study_of
+from cds_hooks.fhir.fhir_terms import CODE_SYSTEMS, code_system_of, concept_map_of, value_set_of
+from mappings.concepts.catalogue import Catalogue, load_catalogue
 from tests.small_trial import a_trial
-from trial_defs.expressions import Cohort, Trial
-from trial_defs.loader import OUR_TRIALS, load_trials
+from trial_defs.definition.expressions import Cohort, Trial
+from trial_defs.definition.loader import OUR_TRIALS, load_trials
 
 Json = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cds_hooks.models import Fault, InvalidRequest, read_feedback, read_request
-from cds_hooks.services import OFFERS
+from cds_hooks.protocol.models import Fault, InvalidRequest, read_feedback, read_request
+from cds_hooks.protocol.services import OFFERS
 from tests.cds_hooks.oracle import check_feedback
 
 REQUESTS = Path(__file__).parents[3] / "shared" / "cds-requests"

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.needs import EFFORT, needs_of, what_next
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from tests import small_trial
 from tests.builders import PATIENT, body_of
 from tests.case_files import all_cases
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.findings import Finding, Match, Outcome, Verdict
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Finding, Match, Outcome, Verdict
+from trial_defs.planning.needs import EFFORT, needs_of, what_next
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 LUPUS: dict[str, Any] = {

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from app.definitions.served import Definitions, Served
-from cds_hooks.cards import ranked, response
-from cds_hooks.dismissals import of_the_order_alone, says_the_same, warns_of_the_same, what_the_order_would_do
-from cds_hooks.order_cards import EFFECT_EXTENSION, order_cards_for
-from cds_hooks.order_effect import OrderEffect, effects_of
-from mappings.chart import Chart, ChartBuilder
-from mappings.clock import Clock
-from mappings.orders import as_if_given, planned, read_drafts
+from cds_hooks.cards.dismissals import of_the_order_alone, says_the_same, warns_of_the_same, what_the_order_would_do
+from cds_hooks.cards.order_cards import EFFECT_EXTENSION, order_cards_for
+from cds_hooks.cards.trial_cards import ranked, response
+from mappings.chart.chart import Chart, ChartBuilder
+from mappings.draft_orders import as_if_given, planned, read_drafts
+from mappings.time.clock import Clock
 from tests.builders import PATIENT, body_of
 from tests.case_files import Case, all_cases
 from tests.cds_hooks.matches import numbered
 from tests.cds_hooks.oracle import check_response
 from tests.orders import a_drug_order, a_service_order, a_vaccine_due, body, coded, daily, for_days
-from trial_defs.evaluation import match
-from trial_defs.findings import Match, Outcome
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Match, Outcome
+from trial_defs.planning.order_effect import OrderEffect, effects_of
 
 Json = dict[str, Any]
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.paraphrase import near_miss_words, paraphrase
-from cds_hooks.wording import titles_of
-from mappings.catalogue import Catalogue
+from cds_hooks.words.paraphrase import near_miss_words, paraphrase
+from cds_hooks.words.wording import titles_of
+from mappings.concepts.catalogue import Catalogue
 from mappings.yaml_files import read_yaml
 from tests.small_trial import a_trial
-from trial_defs.expressions import Expression, Trial
+from trial_defs.definition.expressions import Expression, Trial
 
 HERE = Path(__file__)
 

@@ -15,11 +15,22 @@ import pytest
 from msgspec import structs
 
 from cds_hooks.report import VERSION, json_number, report_of
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Episode, Interval, Polarity, Reason, Result, SourceReport
 from tests.cds_hooks.matches import PATIENT, a_cohort, a_diagnosis, a_match, a_result, a_trial, missed
-from trial_defs.expressions import Trial
-from trial_defs.findings import Basis, CohortMatch, Evidence, Finding, Margin, Match, Open, Outcome, PersonFact, Verdict
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.findings import (
+    Basis,
+    CohortMatch,
+    Evidence,
+    Finding,
+    Margin,
+    Match,
+    Open,
+    Outcome,
+    PersonFact,
+    Verdict,
+)
 
 Trials = Mapping[str, Trial]
 LUPUS = "NCT06711146"

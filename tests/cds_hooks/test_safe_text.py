@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.safe_text import _ADDRESS, length, markdown, plain, shortened
+from cds_hooks.words.safe_text import _ADDRESS, length, markdown, plain, shortened
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cds_hooks.services import CHART, OFFERS, discovery, find_offer
+from cds_hooks.protocol.services import CHART, OFFERS, discovery, find_offer
 from tests.cds_hooks.oracle import check_discovery
 
 

@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from cds_hooks.trends import HEIGHT, WIDTH, Limit, Trend, limits_of, trend_of
-from cds_hooks.wording import titles_of
-from mappings.catalogue import Catalogue
+from cds_hooks.explanation.trends import HEIGHT, WIDTH, Limit, Trend, limits_of, trend_of
+from cds_hooks.words.wording import titles_of
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Interval, Range, Reason, Result
-from mappings.times import parse_moment
+from mappings.time.times import parse_moment
 from tests.cds_hooks.test_paraphrase import asked
-from trial_defs.expressions import Criterion
+from trial_defs.definition.expressions import Criterion
 
 
 def platelets(value: str, day: str, problem: Reason | None = None, normal: Range | None = None) -> Result:

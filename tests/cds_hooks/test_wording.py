@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from cds_hooks.wording import (
+from cds_hooks.words.wording import (
     counted,
     episode_words,
     explanation,
@@ -24,12 +24,12 @@ from cds_hooks.wording import (
     titles_of,
     unit_words,
 )
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Certainty, Dose, Episode, Interval, Polarity, Reason
-from mappings.times import Period, parse_moment
+from mappings.time.times import Period, parse_moment
 from tests.cds_hooks.matches import a_diagnosis, a_result
-from trial_defs import expressions as x
-from trial_defs.findings import Basis, Finding, Margin, Open, Outcome
+from trial_defs.definition import expressions as x
+from trial_defs.engine.findings import Basis, Finding, Margin, Open, Outcome
 
 TITLES = titles_of(None)
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from app.demo.charts import demo_patients
-from cds_hooks.services import CHART
+from cds_hooks.protocol.services import CHART
 from tests.hapi import hapi
 from tests.server import demo_server
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from cds_hooks.report import report_of
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from tests.mappings.charts import a_bundle, a_condition, a_patient, an_observation, quantity
 from tests.small_trial import a_trial
-from trial_defs.evaluation import match
+from trial_defs.engine.evaluation import match
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 Json = dict[str, Any]

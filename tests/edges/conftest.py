@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from tests.edges.asking import Asked
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mappings.catalogue import Catalogue
-from mappings.observations import ResultReader
-from mappings.read import facts_of
+from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import facts_of
+from mappings.readers.observations import ResultReader
 from tests.edges.asking import ALT, AS_OF, BILIRUBIN, CREATININE, HEMOGLOBIN, PLATELETS, Asked, a_result, value
 from tests.mappings.charts import LOINC, SNOMED, a_chart, code
 

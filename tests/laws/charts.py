@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 
 from app.definitions.served import OUR_CONCEPTS
 from cds_hooks.report import report_of
-from mappings.catalogue import OUR_SYSTEM, Catalogue, load_catalogue
-from mappings.chart import Chart, ChartBuilder
+from mappings.chart.chart import Chart, ChartBuilder
+from mappings.concepts.catalogue import OUR_SYSTEM, Catalogue, load_catalogue
 from tests.builders import PATIENT, bundle_of
 from tests.case_files import Case, all_cases
-from trial_defs.attestation import NO_ATTESTATIONS, Attestations
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial, concepts_of
-from trial_defs.findings import Match
-from trial_defs.loader import OUR_TRIALS, load_trials
+from trial_defs.definition.expressions import Trial, concepts_of
+from trial_defs.definition.loader import OUR_TRIALS, load_trials
+from trial_defs.engine.attestation import NO_ATTESTATIONS, Attestations
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Match
 
 Json = dict[str, Any]
 Outcomes = Mapping[tuple[str, str, str], tuple[str, str | None]]

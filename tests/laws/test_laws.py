@@ -17,9 +17,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cds_hooks.report import report_of
-from mappings.catalogue import OUR_SYSTEM
-from mappings.kept_chart import chart_from_bytes, chart_to_bytes
-from mappings.times import Period
+from mappings.chart.kept_chart import chart_from_bytes, chart_to_bytes
+from mappings.concepts.catalogue import OUR_SYSTEM
+from mappings.time.times import Period
 from tests.builders import PATIENT
 from tests.laws.charts import (
     Json,
@@ -40,9 +40,9 @@ from tests.laws.charts import (
     seen_as,
     situations,
 )
-from trial_defs import expressions as x
-from trial_defs.attestation import Attestation, Attestations, content_of
-from trial_defs.findings import RANK, Basis, CohortMatch, Finding, Match, Outcome, Verdict
+from trial_defs.definition import expressions as x
+from trial_defs.engine.attestation import Attestation, Attestations, content_of
+from trial_defs.engine.findings import RANK, Basis, CohortMatch, Finding, Match, Outcome, Verdict
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(Path(__file__).parents[1].joinpath("report_schema.json").read_text())

@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mappings.catalogue import Catalogue, load_catalogue
-from mappings.chart import Chart, ChartBuilder
+from mappings.chart.chart import Chart, ChartBuilder
+from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.facts import Episode, Result, SourceReport
-from mappings.read import PatientFacts, facts_of
+from mappings.patient_facts import PatientFacts, facts_of
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 UCUM = "http://unitsofmeasure.org"

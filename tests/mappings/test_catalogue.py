@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mappings.catalogue import SYSTEMS, Catalogue, load_catalogue
+from mappings.concepts.catalogue import SYSTEMS, Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 
 OURS = Path(__file__).parents[2] / "mappings" / "concepts"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mappings.chart import Chart, ChartBuilder, ChartError, Page
+from mappings.chart.chart import Chart, ChartBuilder, ChartError, Page
+from mappings.chart.fhir import Observation
 from mappings.facts import Reason
-from mappings.fhir import Observation
-from mappings.read import facts_of
+from mappings.patient_facts import facts_of
 from tests.mappings.charts import (
     AS_OF,
     LOINC,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder, ChartError
-from mappings.read import PatientFacts, facts_of
+from mappings.chart.chart import ChartBuilder, ChartError
+from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import PatientFacts, facts_of
 
 CHARTS = Path(__file__).parents[3] / "shared" / "patients"
 pytestmark = pytest.mark.skipif(not CHARTS.is_dir(), reason="../shared/patients is not there")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 from stdnum import luhn, verhoeff
 
-from mappings.catalogue import OUR_SYSTEM, SYSTEMS, Catalogue, Concept
-from mappings.units import canonical_unit
-from trial_defs.expressions import Trial
+from mappings.concepts.catalogue import OUR_SYSTEM, SYSTEMS, Catalogue, Concept
+from mappings.values.units import canonical_unit
+from trial_defs.definition.expressions import Trial
 
 LOINC, SNOMED, RXNORM, CVX = (SYSTEMS[name][0] for name in ("loinc", "snomed", "rxnorm", "cvx"))
 ICD10, ATC, PCS, HCPCS = (SYSTEMS[name][0] for name in ("icd10", "atc", "icd10pcs", "hcpcs"))

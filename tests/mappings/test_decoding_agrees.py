@@ -15,7 +15,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from msgspec import Raw, Struct
 from pydantic import ValidationError
 
-from mappings import decoding, fhir
+from mappings.chart import decoding, fhir
 
 Json = dict[str, Any]
 

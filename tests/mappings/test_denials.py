@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mappings import fhir
-from mappings.catalogue import Catalogue
-from mappings.named import named_by, result_named_by
+from mappings.chart import fhir
+from mappings.concepts.catalogue import Catalogue
+from mappings.readers.uncoded import named_by, result_named_by
 
 
 def named(catalogue: Catalogue, *texts: str, kind: type = fhir.Condition) -> set[str]:

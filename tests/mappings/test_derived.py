@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.derived import (
+from mappings.derived.formulas import (
     DERIVATIONS,
     ckd_epi_2021,
     cockcroft_gault,

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from mappings import fhir
-from mappings.dosage import daily_dose, is_local, strength_of
+from mappings.chart import fhir
 from mappings.facts import Dose
+from mappings.values.dosage import daily_dose, is_local, strength_of
 from tests.mappings.charts import a_dosage, code, quantity
 
 Json = dict[str, Any]

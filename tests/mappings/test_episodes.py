@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
 from mappings.facts import Certainty, Dose
 from tests.mappings.charts import (
     RXNORM,

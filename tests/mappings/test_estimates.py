@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mappings.derived import ckd_epi_2021, cockcroft_gault, qtc_bazett
+from mappings.derived.formulas import ckd_epi_2021, cockcroft_gault, qtc_bazett
 from mappings.facts import Reason, Result
 from tests.mappings.charts import (
     RXNORM,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mappings.times import parse_moment
+from mappings.time.times import parse_moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
 _two_digits = st.integers(0, 99).map("{:02}".format)

@@ -9,13 +9,13 @@ import msgspec
 
 from app.web.examples import WHOLE_CHART
 from cds_hooks.report import report_of
-from mappings.catalogue import Catalogue
-from mappings.chart import Chart, ChartBuilder
-from mappings.fhir import Observation
-from mappings.kept_chart import chart_from_bytes, chart_to_bytes
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.findings import Match
+from mappings.chart.chart import Chart, ChartBuilder
+from mappings.chart.fhir import Observation
+from mappings.chart.kept_chart import chart_from_bytes, chart_to_bytes
+from mappings.concepts.catalogue import Catalogue
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Match
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 NOBODY_ASKS: dict[str, Any] = {"code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}}  # potassium

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mappings import decoding, fhir
+from mappings.chart import decoding, fhir
 
 BUNDLE = b"""{"resourceType": "Bundle", "type": "collection", "entry": [
   {"resource": {"resourceType": "Patient", "id": "1"}},

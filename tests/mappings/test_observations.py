@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Interval, Polarity, Range, Reason
-from mappings.read import facts_of
+from mappings.patient_facts import facts_of
 from tests.mappings.charts import (
     AS_OF,
     LOINC,

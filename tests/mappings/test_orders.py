@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from app.definitions.served import Definitions
-from mappings.catalogue import Catalogue
-from mappings.chart import Chart, ChartBuilder, ChartError
-from mappings.clock import Clock
+from mappings.chart.chart import Chart, ChartBuilder, ChartError
+from mappings.concepts.catalogue import Catalogue
+from mappings.draft_orders import Planned, as_if_given, only_about, planned, read_drafts
 from mappings.facts import Result
-from mappings.orders import Planned, as_if_given, only_about, planned, read_drafts
-from mappings.read import PatientFacts, facts_of
-from mappings.times import start_of_day
+from mappings.patient_facts import PatientFacts, facts_of
+from mappings.time.clock import Clock
+from mappings.time.times import start_of_day
 from tests.builders import PATIENT, body_of
 from tests.orders import a_drug_order, a_service_order, a_vaccine_due, body, bundle, coded, daily, for_days
 

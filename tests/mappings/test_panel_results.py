@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity
-from mappings.read import PatientFacts, facts_of
+from mappings.patient_facts import PatientFacts, facts_of
 from tests.mappings.charts import AS_OF, Json, a_chart, an_observation
 
 JO1, MI2 = "8076-2", "82997-8"

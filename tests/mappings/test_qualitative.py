@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import luhn, verhoeff
 
-from mappings import qualitative
 from mappings.facts import Interval, Polarity
-from mappings.qualitative import number_in_text, polarity_of_code, polarity_of_text, range_in_text
+from mappings.values import qualitative
+from mappings.values.qualitative import number_in_text, polarity_of_code, polarity_of_text, range_in_text
 
 POSITIVE = (
     "<15 IU/mL Detected|< 20 copies/mL, detected|12.5 S/CO Reactive|2400 IU/mL DETECTED|"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings import units
-from mappings.units import canonical_unit, convert, warm
+from mappings.values import units
+from mappings.values.units import canonical_unit, convert, warm
 
 CREATININE = Decimal("113.12")
 HEMOGLOBIN_MONOMER = Decimal(16114)
@@ -210,7 +210,7 @@ def test_two_readings_of_one_text_can_never_both_fit(text: str, readings: tuple[
 
 def test_common_conversions_do_not_load_the_unit_library() -> None:
     script = (
-        "import sys; from decimal import Decimal; from mappings.units import convert\n"
+        "import sys; from decimal import Decimal; from mappings.values.units import convert\n"
         "assert convert(Decimal(75), '/minute', '/min') == 75\n"
         "assert convert(Decimal(180), 'K/uL', '10*9/L') == 180 and convert(Decimal(15), 'g/dL', 'g/L') == 150\n"
         "assert 'pint' not in sys.modules and 'ucumvert' not in sys.modules\n"

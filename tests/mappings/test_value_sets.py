@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.definitions.served import OUR_CONCEPTS, Definitions
-from cds_hooks.fhir_terms import value_set_of
-from mappings.catalogue import OUR_SYSTEM, Catalogue, load_catalogue
+from cds_hooks.fhir.fhir_terms import value_set_of
+from mappings.concepts.catalogue import OUR_SYSTEM, Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
 
 LOINC = "http://loinc.org"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.clock import Clock, WatchedClock
-from mappings.times import Moment, Period, Unit, first_day_when, whole_years
-from mappings.watched_day import HORIZON, SHOWN, Watch, WatchedDay, WatchedInstant, asked_of
+from mappings.time.clock import Clock, WatchedClock
+from mappings.time.times import Moment, Period, Unit, first_day_when, whole_years
+from mappings.time.watched_day import HORIZON, SHOWN, Watch, WatchedDay, WatchedInstant, asked_of
 
 TODAY = date(2026, 1, 30)
 END = TODAY + timedelta(HORIZON)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from trial_defs import language as w
+from trial_defs.definition import language as w
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _LIMIT = re.compile(

@@ -20,17 +20,17 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mappings.catalogue import Catalogue, load_catalogue
-from mappings.read import PatientFacts
+from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.patient_facts import PatientFacts
 from mappings.yaml_files import DefinitionError, read_yaml
 from tests.case_files import FOLDER, Case, cases_of, differences, facts_for, questions
 from tests.mutation.mutants import changed_criteria, changed_gates
-from trial_defs import expressions as x
-from trial_defs.compiler import compile_trial
-from trial_defs.evaluation import evaluate
-from trial_defs.findings import Finding
-from trial_defs.language import CohortWords, CriterionWords, TrialWords
-from trial_defs.loader import OUR_TRIALS
+from trial_defs.definition import expressions as x
+from trial_defs.definition.compiler import compile_trial
+from trial_defs.definition.language import CohortWords, CriterionWords, TrialWords
+from trial_defs.definition.loader import OUR_TRIALS
+from trial_defs.engine.evaluation import evaluate
+from trial_defs.engine.findings import Finding
 
 ROOT = Path(__file__).parents[2]
 ACCEPTED = Path(__file__).parent / "accepted.yaml"

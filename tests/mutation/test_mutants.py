@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from tests.mutation.mutants import changed, changed_criteria, lengths, limits, steps
 from tests.mutation.prove import Explanation, Fate, Mutant, Proof, judged, mutants_of, report
-from trial_defs.language import CriterionWords
-from trial_defs.loader import OUR_TRIALS
+from trial_defs.definition.language import CriterionWords
+from trial_defs.definition.loader import OUR_TRIALS
 
 TRIAL = OUR_TRIALS / "CT1190B-SLE-SSC.yaml"
 

@@ -8,11 +8,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity
-from mappings.times import Period
+from mappings.time.times import Period
 from tests.builders import bundle_of
-from trial_defs import expressions as x
+from trial_defs.definition import expressions as x
 
 Json = dict[str, Any]
 _WORDS = ("positive", "negative", "indeterminate")

@@ -21,18 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from app.definitions.served import Definitions, Served
-from mappings.chart import ChartBuilder
-from mappings.read import facts_of
-from mappings.times import start_of_day
+from mappings.chart.chart import ChartBuilder
+from mappings.patient_facts import facts_of
+from mappings.time.times import start_of_day
 from mappings.yaml_files import read_yaml
 from tests import fetched
 from tests.builders import bundle_of
 from tests.case_files import all_cases
 from tests.oracle_cql.charts import generated
-from trial_defs import expressions as x
-from trial_defs.cql import CqlLibrary, library_of
-from trial_defs.evaluation import evaluate
-from trial_defs.findings import Outcome
+from trial_defs.definition import expressions as x
+from trial_defs.engine.evaluation import evaluate
+from trial_defs.engine.findings import Outcome
+from trial_defs.export.cql import CqlLibrary, library_of
 
 HERE = Path(__file__).parent
 CACHE = fetched.CACHE / "oracle_cql"

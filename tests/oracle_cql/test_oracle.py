@@ -14,8 +14,8 @@ from app.definitions.served import Definitions, Served
 from tests.builders import bundle_of
 from tests.oracle_cql import oracle
 from tests.oracle_cql.oracle import Disagreement, Question
-from trial_defs.cql import library_of
-from trial_defs.findings import Outcome
+from trial_defs.engine.findings import Outcome
+from trial_defs.export.cql import library_of
 
 TODAY = date(2026, 11, 1)
 Json = dict[str, Any]

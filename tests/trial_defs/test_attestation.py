@@ -12,18 +12,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from cds_hooks.cards import cards_for
+from cds_hooks.cards.trial_cards import cards_for
 from cds_hooks.report import report_of
-from cds_hooks.wording import explanation, titles_of
-from mappings.catalogue import Catalogue
-from mappings.chart import Chart, ChartBuilder
+from cds_hooks.words.wording import explanation, titles_of
+from mappings.chart.chart import Chart, ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from tests import small_trial
 from tests.mappings.charts import a_bundle, a_condition, a_patient, an_observation, quantity
-from trial_defs import expressions as x
-from trial_defs.attestation import Attestation, content_of, newest
-from trial_defs.evaluation import match
-from trial_defs.findings import Basis, CohortMatch, Finding, Match, Outcome, Verdict
-from trial_defs.silence import Silences
+from trial_defs.definition import expressions as x
+from trial_defs.engine.attestation import Attestation, content_of, newest
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Basis, CohortMatch, Finding, Match, Outcome, Verdict
+from trial_defs.engine.silence import Silences
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 Json = dict[str, Any]

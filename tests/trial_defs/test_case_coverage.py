@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.case_files import all_cases
-from trial_defs.coverage import sides_of
-from trial_defs.expressions import Criterion, Trial
-from trial_defs.findings import Outcome
-from trial_defs.loader import OUR_TRIALS
+from trial_defs.definition.coverage import sides_of
+from trial_defs.definition.expressions import Criterion, Trial
+from trial_defs.definition.loader import OUR_TRIALS
+from trial_defs.engine.findings import Outcome
 
 OPEN = frozenset({Outcome.UNKNOWN, Outcome.NEEDS_HUMAN})
 

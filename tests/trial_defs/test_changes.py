@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
-from cds_hooks.change_words import ChangedVersion, changed_words
-from cds_hooks.wording import titles_of
-from mappings.catalogue import Catalogue
+from cds_hooks.words.change_words import ChangedVersion, changed_words
+from cds_hooks.words.wording import titles_of
+from mappings.concepts.catalogue import Catalogue
 from mappings.yaml_files import read_yaml
-from trial_defs.changes import changes
-from trial_defs.compiler import compile_trial
-from trial_defs.expressions import Trial
-from trial_defs.history import OUR_HISTORY, history_folder, history_of, keep_version
-from trial_defs.language import TrialWords
-from trial_defs.lint import meaning_of, read_versions
-from trial_defs.loader import OUR_TRIALS, read_trial
+from trial_defs.definition.changes import changes
+from trial_defs.definition.compiler import compile_trial
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.history import OUR_HISTORY, history_folder, history_of, keep_version
+from trial_defs.definition.language import TrialWords
+from trial_defs.definition.lint import meaning_of, read_versions
+from trial_defs.definition.loader import OUR_TRIALS, read_trial
 
 Json = dict[str, Any]
 Edit = Callable[[Json], object]

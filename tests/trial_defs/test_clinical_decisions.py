@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.case_files import all_cases
-from trial_defs.expressions import Trial
+from trial_defs.definition.expressions import Trial
 
 TEXT = (Path(__file__).parents[2] / "docs" / "decisions-clinical.md").read_text("utf-8")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from trial_defs.coverage import Decidable, decidable, why_not_more
-from trial_defs.expressions import Criterion, Trial
+from trial_defs.definition.coverage import Decidable, decidable, why_not_more
+from trial_defs.definition.expressions import Criterion, Trial
 
 
 def _criterion(trials: Mapping[str, Trial], trial: str, name: str) -> Criterion:

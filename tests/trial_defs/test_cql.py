@@ -7,7 +7,7 @@ import re
 import pytest
 
 from app.definitions.served import Definitions, Served
-from trial_defs.cql import library_of
+from trial_defs.export.cql import library_of
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from mappings.yaml_files import read_yaml
 from tests.builders import PATIENT, body_of
 from tests.small_trial import a_trial
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.findings import CohortMatch
-from trial_defs.language import VERBS
-from trial_defs.loader import read_trial
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.language import VERBS
+from trial_defs.definition.loader import read_trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import CohortMatch
 
 README = Path(__file__).parents[2] / "trial_defs" / "README.md"
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from tests.builders import PATIENT, body_of
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.findings import Verdict
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Verdict
 
 TODAY = date(2026, 11, 1)
 LUPUS: dict[str, Any] = {"conditions": {"systemic-lupus-erythematosus": {}}}

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity
-from trial_defs.expressions import (
+from trial_defs.definition.expressions import (
     Age,
     All,
     AnyOf,
@@ -24,7 +24,7 @@ from trial_defs.expressions import (
     Trial,
     Value,
 )
-from trial_defs.gates import needed_for
+from trial_defs.engine.gates import needed_for
 
 SLE = Condition("systemic-lupus-erythematosus", "ever")
 ITP = Condition("immune-thrombocytopenia", "ever")

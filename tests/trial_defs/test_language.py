@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity
-from mappings.times import Period
+from mappings.time.times import Period
 from mappings.yaml_files import DefinitionError
-from trial_defs import expressions as x
-from trial_defs.loader import load_trials, read_trial
+from trial_defs.definition import expressions as x
+from trial_defs.definition.loader import load_trials, read_trial
 
 WHOLE = """
 id: DEMO-1

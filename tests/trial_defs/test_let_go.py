@@ -10,16 +10,16 @@ from datetime import UTC, datetime, time
 import msgspec
 import pytest
 
-from cds_hooks.cards import cards_for
+from cds_hooks.cards.trial_cards import cards_for
 from cds_hooks.report import report_of
-from mappings.catalogue import Catalogue
-from mappings.chart import Chart, ChartBuilder
-from mappings.read import facts_of
+from mappings.chart.chart import Chart, ChartBuilder
+from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import facts_of
 from tests.builders import PATIENT, body_of
 from tests.case_files import Case, all_cases
-from trial_defs.evaluation import match_facts
-from trial_defs.expressions import Trial
-from trial_defs.silence import Silences
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match_facts
+from trial_defs.engine.silence import Silences
 
 CASES = all_cases()[::150]
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from tests.case_files import FOLDER
 from tests.small_trial import words_of
-from trial_defs.compiler import compile_trial
-from trial_defs.language import TrialWords
-from trial_defs.lint import (
+from trial_defs.definition.compiler import compile_trial
+from trial_defs.definition.language import TrialWords
+from trial_defs.definition.lint import (
     KnownVersion,
     changed_silently,
     lint_folder,
@@ -25,7 +25,7 @@ from trial_defs.lint import (
     versions_text,
     without_cases,
 )
-from trial_defs.loader import OUR_TRIALS
+from trial_defs.definition.loader import OUR_TRIALS
 
 LUPUS = {"id": "I1.sle", "source": "s", "text": "t", "include": {"condition": {"is": "systemic-lupus-erythematosus"}}}
 GATE = {"condition": {"is": "systemic-lupus-erythematosus"}}

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.facts import Reason
-from trial_defs.expressions import Consent
-from trial_defs.findings import Basis, Margin, Open
-from trial_defs.logic import Answer, all_of, any_of, at_least, negate
+from trial_defs.definition.expressions import Consent
+from trial_defs.engine.findings import Basis, Margin, Open
+from trial_defs.engine.logic import Answer, all_of, any_of, at_least, negate
 
 LEAF = Consent("a step")
 TRUE = Answer(True, basis=Basis.RECORDED)

@@ -15,24 +15,24 @@ import pytest
 from benchmarks.hook_body import PATIENT as BENCH_PATIENT
 from benchmarks.hook_body import hook_body
 from benchmarks.many_trials import write_trials
-from cds_hooks.cards import cards_for
+from cds_hooks.cards.trial_cards import cards_for
 from cds_hooks.report import report_of
-from mappings.catalogue import Catalogue
-from mappings.chart import RESOURCE_TYPES, Chart, ChartBuilder
+from mappings.chart.chart import RESOURCE_TYPES, Chart, ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity
 from mappings.lazily import Lazily
-from mappings.read import facts_of
+from mappings.patient_facts import facts_of
 from tests.builders import PATIENT, body_of
 from tests.case_files import all_cases
 from tests.trial_defs.test_silence import charts
-from trial_defs import expressions as x
-from trial_defs.attestation import NO_ATTESTATIONS, Attestation, Attestations, content_of
-from trial_defs.evaluation import is_indicated, match, match_many
-from trial_defs.findings import Match, Outcome, Verdict
-from trial_defs.gates import Gates
-from trial_defs.loader import load_trials
-from trial_defs.packed import one_of_each
-from trial_defs.silence import Silences
+from trial_defs.definition import expressions as x
+from trial_defs.definition.loader import load_trials
+from trial_defs.definition.packed import one_of_each
+from trial_defs.engine.attestation import NO_ATTESTATIONS, Attestation, Attestations, content_of
+from trial_defs.engine.evaluation import is_indicated, match, match_many
+from trial_defs.engine.findings import Match, Outcome, Verdict
+from trial_defs.engine.gates import Gates
+from trial_defs.engine.silence import Silences
 
 TODAY = date(2026, 11, 1)
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from mappings.catalogue import Catalogue
-from trial_defs.expressions import Age, All, AtLeast, Consent, Trial
-from trial_defs.packed import one_of_each, pack, unpack
+from mappings.concepts.catalogue import Catalogue
+from trial_defs.definition.expressions import Age, All, AtLeast, Consent, Trial
+from trial_defs.definition.packed import one_of_each, pack, unpack
 
 CONCEPTS = "sha256:concepts"
 

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from app.definitions.served import OUR_CONCEPTS
-from mappings.catalogue import Catalogue, load_catalogue
+from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.yaml_files import DefinitionError
-from trial_defs.language import TrialWords
-from trial_defs.loader import OUR_TRIALS, load_trials, read_trial
+from trial_defs.definition.language import TrialWords
+from trial_defs.definition.loader import OUR_TRIALS, load_trials, read_trial
 from trial_defs.registry.comparison import Comparison, compare, is_limit
 from trial_defs.registry.criteria import Drafted
 from trial_defs.registry.definition_file import as_yaml

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app.definitions.served import OUR_CONCEPTS
-from mappings.catalogue import Catalogue, load_catalogue
+from mappings.concepts.catalogue import Catalogue, load_catalogue
 from tests.small_trial import a_trial
-from trial_defs.expressions import Criterion
-from trial_defs.loader import OUR_TRIALS, load_trials
-from trial_defs.rendering import criterion_words
+from trial_defs.definition.expressions import Criterion
+from trial_defs.definition.loader import OUR_TRIALS, load_trials
+from trial_defs.definition.rendering import criterion_words
 
 
 @pytest.fixture(scope="module")

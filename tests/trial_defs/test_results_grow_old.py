@@ -6,15 +6,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from mappings.catalogue import Catalogue
-from mappings.chart import ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason
-from mappings.read import PatientFacts, facts_of
-from mappings.times import Period
+from mappings.patient_facts import PatientFacts, facts_of
+from mappings.time.times import Period
 from tests.builders import PATIENT, body_of
 from tests.mappings.charts import an_observation, facts_from, quantity
-from trial_defs.expressions import Bound, Value
-from trial_defs.values import answer_value
+from trial_defs.definition.expressions import Bound, Value
+from trial_defs.engine.values import answer_value
 
 TODAY = date(2026, 11, 1)
 DOSE = Value("glucocorticoid-dose", Bound("<=", Decimal(10), "mg/d", Decimal(10)), within=Period(2, "wk"))

@@ -11,17 +11,17 @@ from datetime import UTC, date, datetime, time
 import msgspec
 import pytest
 
-from cds_hooks.cards import cards_for
+from cds_hooks.cards.trial_cards import cards_for
 from cds_hooks.report import report_of
-from mappings.catalogue import Catalogue
-from mappings.chart import Chart, ChartBuilder
-from mappings.read import facts_of
+from mappings.chart.chart import Chart, ChartBuilder
+from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import facts_of
 from tests.builders import PATIENT, body_of
 from tests.case_files import Case, all_cases
-from trial_defs.evaluation import match
-from trial_defs.expressions import Trial
-from trial_defs.findings import Match, Outcome
-from trial_defs.silence import Silences
+from trial_defs.definition.expressions import Trial
+from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Match, Outcome
+from trial_defs.engine.silence import Silences
 
 
 @dataclass

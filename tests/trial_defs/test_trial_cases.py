@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from tests.case_files import FOLDER, Case, all_cases, cases_of, differences, judged
-from trial_defs.expressions import Trial
+from trial_defs.definition.expressions import Trial
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.trial}: {case.sentence}") for case in all_cases()])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mappings.facts import Polarity
-from trial_defs import expressions as x
+from trial_defs.definition import expressions as x
 
 Piece = tuple[str, ...]  # side, kind, concept, and for a limit what it asks
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError
-from trial_defs.compiler import compile_criterion
-from trial_defs.language import CriterionWords
+from trial_defs.definition.compiler import compile_criterion
+from trial_defs.definition.language import CriterionWords
 from trial_defs.registry import phrases
 from trial_defs.registry.lexicon import Lexicon, Mention, lexicon_for
 from trial_defs.registry.recognition import Reader, Reading, Words

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from trial_defs.registry.criteria import Drafted
 from trial_defs.registry.draft import Draft
 from trial_defs.registry.lexicon import lexicon_for

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mappings.catalogue import Catalogue
+from mappings.concepts.catalogue import Catalogue
 from trial_defs.registry import phrases
 from trial_defs.registry.criteria import Criteria, Drafted
 from trial_defs.registry.exclusions import Exclusions

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from mappings.units import canonical_unit
+from mappings.values.units import canonical_unit
 
 # -- numbers, signs and units
 

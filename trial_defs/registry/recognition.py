@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from mappings.catalogue import Catalogue
-from mappings.units import convert
+from mappings.concepts.catalogue import Catalogue
+from mappings.values.units import convert
 from trial_defs.registry import phrases
 from trial_defs.registry.lexicon import Lexicon, Mention
 from trial_defs.registry.splitting import Clause

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from trial_defs.expressions import Recruiting
+from trial_defs.definition.expressions import Recruiting
 
 _STATUSES: Mapping[str, Recruiting] = {
     "recruiting": "recruiting",

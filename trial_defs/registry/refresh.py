@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import yaml
 
-from trial_defs.changes import Recruitment, recruiting_changes
-from trial_defs.expressions import Recruiting
-from trial_defs.language import CriterionWords, TrialWords
+from trial_defs.definition.changes import Recruitment, recruiting_changes
+from trial_defs.definition.expressions import Recruiting
+from trial_defs.definition.language import CriterionWords, TrialWords
 from trial_defs.registry.record import Record
 from trial_defs.registry.splitting import clauses
 

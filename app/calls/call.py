@@ -1,0 +1,159 @@
+"""One call about one patient, whoever makes it: what of the match may be shown, and what is written down first."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
+
+import msgspec
+
+from app.calls.reports import signed_address
+from app.definitions.served import Served
+from app.ehrs import Ehr
+from app.logs import call_id
+from app.profile import part
+from app.restricted import without_restricted
+from app.storage.audit import AuditedCall, Outcome, definitions_of
+from app.storage.database import Write
+from app.storage.kept import KeptAnswer, to_keep
+from app.storage.records import NewCard, Shown
+from app.wiring import Services
+from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, reading_of
+from cds_hooks.cards.trial_cards import Link, ranked
+from cds_hooks.report import report_of
+from cds_hooks.words.wording import titles_of
+from mappings.chart.chart import Chart
+from mappings.chart.consent import REFUSALS, declines_research
+from mappings.chart.labels import restricted_sources
+from mappings.patient_facts import facts_of
+from mappings.time.clock import Clock
+from trial_defs.engine.attestation import Attestations
+from trial_defs.engine.evaluation import match_facts, match_many
+from trial_defs.engine.findings import Match, TrialMatch
+
+LONG_CHART = 3000  # records
+MOST_KEPT = 200  # trials of one report, where there are many
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who is shown what, by which definitions, and under which report."""
+
+    shown: Shown
+    action: str  # as the audit trail names it: the hook service's id, or "launch"
+    ehr: Ehr
+    services: Services
+    served: Served
+    base: str  # our own address
+    now: datetime
+    report_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.services.zone_of(self.ehr)
+
+    def audited(self, outcome: Outcome, kept: Match | None = None) -> AuditedCall:
+        """The line of the audit trail."""
+        named = definitions_of([trial.trial for trial in kept.trials]) if kept else {}
+        definitions = {**named, **self.served.names}
+        report = self.report_id if outcome in ("cards", "launched") else ""
+        return AuditedCall(call_id(), self.action, self.shown, outcome, definitions, report)
+
+    def listed(self, reading: Reading | None, report: str = "") -> list[Write]:
+        """What brings the worklist up to date."""
+        if reading is None:
+            return []
+        return self.services.worklist.writes(self.shown, reading, "hook", self.now, report)
+
+    def link_to(self, trial: TrialMatch | None) -> Link | None:
+        """The way to the full explanation: our SMART app, or a signed address where reports are kept at all."""
+        name = trial.trial.id if trial else None
+        if self.ehr.app:
+            return Link(f"{self.base}/launch", smart=True, app_context=name)
+        return Link(self.signed_address(name)) if self.services.settings.retention_days else None
+
+    def signed_address(self, trial: str | None) -> str:
+        """Where this call's report can be read for some minutes."""
+        return signed_address(self.services.keys, self.base, self.report_id, self.now, trial)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The part of a match that may be shown, and what the worklist learns from it, if it is to learn anything.
+
+    `found` is None for a patient whose chart says not to be approached for research. `dismissed`: what cards had said
+    that this user set aside, by trial.
+    """
+
+    found: Match | None
+    reading: Reading | None
+    dismissed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+async def judge(call: Call, chart: Chart, *, is_whole: bool = True) -> Judged:
+    """Hold the chart against the trials. Where it was not read as a whole, the worklist learns nothing."""
+    if declines_research(chart, Clock(call.now, call.zone)):
+        return Judged(None, NOT_TO_BE_APPROACHED)
+    known = await call.services.answers.known(call.shown, call.now)
+    whole = await _matched(call, chart, known.attestations)
+    found = without_restricted(whole, restricted_sources(chart, call.services.settings.labels))
+    read = all(chart.states[each] == "complete" for each in REFUSALS)
+    reading = reading_of(whole, found, titles_of(call.served.catalogue), knows_refusals=read) if is_whole else None
+    return Judged(found, reading, known.dismissed)
+
+
+async def _matched(call: Call, chart: Chart, attestations: Attestations) -> Match:
+    """The match, one at a time; one that takes long is made beside the event loop."""
+    async with call.services.turn:
+        with call.services.metrics.phase("match"):
+            if _takes_long(chart, call.served):
+                return await asyncio.to_thread(_match, call, chart, attestations)
+            return _match(call, chart, attestations)
+
+
+def _takes_long(chart: Chart, served: Served) -> bool:
+    # Without all diagnoses no gate is known to be closed, and every trial has to be looked at.
+    return sum(chart.counts.values()) > LONG_CHART or (served.are_many and chart.states["Condition"] != "complete")
+
+
+def _match(call: Call, chart: Chart, attestations: Attestations) -> Match:
+    """Against every trial; of many those that are not indicated are left out."""
+    served = call.served
+    with part("index"):
+        facts = facts_of(chart, served.catalogue, call.now, call.zone)
+    if served.are_many:
+        return match_many(served.gates, chart, facts, served.silences, attestations)
+    return match_facts(served.trials.values(), chart, facts, served.silences, attestations)
+
+
+def _reported(found: Match, served: Served) -> Match:
+    """With the trials of which a report is kept behind the cards: all, or of many the best that are worth a card."""
+    if not served.are_many:
+        return found
+    best = {trial.trial.id for trial in ranked(found, served.catalogue)[:MOST_KEPT]}
+    return replace(found, trials=tuple(trial for trial in found.trials if trial.trial.id in best))
+
+
+async def write_down(
+    call: Call, chart: Chart, judged: Judged, outcome: Outcome, cards: Sequence[NewCard] = ()
+) -> KeptAnswer:
+    """Write down what is about to be shown, with the line of the audit trail, in one transaction; what it rests on."""
+    services, now = call.services, call.now
+    assert judged.found is not None
+    kept = _reported(judged.found, call.served)
+    given = judged.found.attestations
+    with part("report"):
+        report = msgspec.json.encode(report_of(kept, call.report_id, call.served.catalogue))
+        content = b""
+        if services.settings.retention_days:
+            content = to_keep(report, chart, str(call.zone), given, kept.unasked)
+    if content:
+        used = {kept.concepts_hash, *(trial.trial.hash for trial in kept.trials)}
+        await services.records.remember(call.served.texts, now, used)
+    listed = call.listed(judged.reading, call.report_id if content else "")
+    also = [*services.audit.writes(call.audited(outcome, kept), now), *listed]
+    await services.records.keep(call.shown, call.action, call.report_id, content, cards, now, also)
+    return KeptAnswer(report, chart, str(call.zone), given)

@@ -1,0 +1,252 @@
+"""Registry entries from ClinicalTrials.gov or a file, and the commands that draft, renew and export definitions."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import httpx
+import msgspec
+import typer
+from pydantic import ValidationError
+
+from app.definitions.served import Definitions, Served
+from cds_hooks.fhir.fhir_study import group_of, study_of
+from cds_hooks.fhir.fhir_terms import value_set_of
+from mappings.concepts.catalogue import Catalogue
+from mappings.yaml_files import DefinitionError, problems_of, read_yaml
+from trial_defs.definition.expressions import Trial
+from trial_defs.definition.language import TrialWords
+from trial_defs.export.cql import library_of
+from trial_defs.registry.definition_file import as_yaml
+from trial_defs.registry.draft import draft_of
+from trial_defs.registry.record import Record, RegistryError, read_record
+from trial_defs.registry.refresh import Refreshed, refresh
+
+REGISTRY = "https://clinicaltrials.gov/api/v2"
+_NUMBER = re.compile(r"^NCT\d{8}$", re.A)
+_MOST = 16 * 1024 * 1024  # bytes of one entry
+
+Mappings = Annotated[Path | None, typer.Option("--mappings", help="A folder with the site's own concepts and codes.")]
+Registry = Annotated[str, typer.Option("--registry", help="Address of the registry's API, version 2.")]
+
+
+def add_commands(cli: typer.Typer) -> None:
+    """`import`, `refresh` and `export`, beside the other commands on trial definitions."""
+    cli.command(name="import")(import_trial)
+    cli.command(name="refresh")(refresh_trial)
+    cli.command(name="export")(export_trial)
+
+
+def _stop(message: str, code: int = 2) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def import_trial(
+    source: Annotated[str, typer.Argument(help="NCT number, or a file: the registry's JSON, or the text of a page.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder that the draft is written to.")] = Path("."),
+    trial_id: Annotated[
+        str | None, typer.Option("--id", help="Id of the trial, where the registry gives none.")
+    ] = None,
+    registry: Registry = REGISTRY,
+    mappings: Mappings = None,
+) -> None:
+    """Draft a definition from a registry entry.
+
+    Writes ID.yaml and, beside it, the entry as it was read (ID.source.json or .txt). What can be read safely is
+    drafted with its place and confidence; everything else is a question for a person. The draft is not served before
+    a named person has signed it. Nothing is overwritten.
+    """
+    raw = _entry(source, registry)
+    record = _record(raw, "SOURCE")
+    name = trial_id or record.id
+    if name is None or not re.match(r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", name, re.A):
+        _stop("--id: is needed, because this entry has no registry number: letters, digits and hyphens")
+    catalogue = _catalogue(mappings)
+    draft = draft_of(record, catalogue)
+    document = f"{name}.source.{'json' if raw.lstrip().startswith(b'{') else 'txt'}"
+    today = datetime.now(UTC).date().isoformat()
+    text = as_yaml(draft, catalogue, trial_id=name, document=document, read_on=today)
+    _write_new(out / document, raw)
+    _write_new(out / f"{name}.yaml", text.encode())
+    drafted = sum(1 for each in draft.criteria if each.name != "text")
+    typer.echo(f"{out / f'{name}.yaml'}: {len(draft.criteria)} criteria, {drafted} of them drafted")
+    for each in draft.questions:
+        typer.echo(f"  asks  {each.place}: {each.question}")
+    for what in draft.missing:
+        typer.echo(f"  lacks {what}")
+    typer.echo("Not served until it is signed: read it, answer what it asks, add signed_off.")
+
+
+def refresh_trial(
+    definition: Annotated[Path, typer.Argument(help="The definition file.")],
+    source: Annotated[
+        str | None, typer.Argument(help="The newer entry: NCT number or file. Default: the number of the definition.")
+    ] = None,
+    before: Annotated[
+        Path | None, typer.Option("--before", help="The entry that it was made from. Default: its source.document.")
+    ] = None,
+    registry: Registry = REGISTRY,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and write nothing.")] = False,
+) -> None:
+    """Renew a definition's recruiting status, completion date and sites, and show what changed in the text.
+
+    Criteria are not touched: for each changed sentence the criteria that were read from it are named. Exit status 0
+    where the text is as it was, 3 where it changed.
+    """
+    text, words = _definition(definition)
+    wanted = source or _number_of(words)
+    if wanted is None:
+        _stop("SOURCE: is needed, because the definition names no registry number")
+    record = _record(_entry(wanted, registry), "SOURCE")
+    if record.id and (number := _number_of(words)) and record.id != number:
+        _stop("SOURCE: is the entry of another study than this definition's")
+    found = refresh(text, words, record, _eligibility_before(definition, words, before))
+    _tell(found)
+    if found.text is not None and not dry_run:
+        definition.write_text(found.text, encoding="utf-8")
+    raise typer.Exit(3 if found.words else 0)
+
+
+def _tell(found: Refreshed) -> None:
+    for line in found.renewed:
+        typer.echo(line)
+    for change in found.words:
+        typer.echo(f"text: {', '.join(change.criteria) or 'no criterion was read from it'}")
+        for sign, words in (("-", change.before), ("+", change.after)):
+            if words:
+                typer.echo(f"  {sign} {words}")
+    if not found.renewed and not found.words:
+        typer.echo("nothing has changed")
+
+
+class Form(StrEnum):
+    """In which a trial is printed."""
+
+    FHIR = "fhir"
+    CQL = "cql"
+
+
+def export_trial(
+    trial_id: Annotated[str, typer.Argument(help="Id of the trial, as `trials list` shows it.")],
+    form: Annotated[Form, typer.Option("--as", help="A FHIR Bundle, or the computed criteria as a CQL library.")] = (
+        Form.FHIR
+    ),
+    trials: Annotated[Path | None, typer.Option("--trials", help="A folder with the site's own definitions.")] = None,
+    mappings: Mappings = None,
+) -> None:
+    """Print a trial as a FHIR R4 Bundle: its ResearchStudy, a Group per cohort, the ValueSets of its concepts.
+
+    With `--as cql` its computed criteria as a library of the Clinical Quality Language, one define a criterion.
+    """
+    served = _served(trials, mappings)
+    trial = served.trials.get(trial_id)
+    if trial is None:
+        _stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
+    if form is Form.CQL:
+        typer.echo(library_of(trial, served.catalogue).text, nl=False)
+        return
+    typer.echo(msgspec.json.format(msgspec.json.encode(_bundle(trial, served.catalogue)), indent=2).decode())
+
+
+def _bundle(trial: Trial, catalogue: Catalogue) -> dict[str, object]:
+    named = dict.fromkeys(name for cohort in trial.cohorts for each in cohort.criteria for name in each.concepts)
+    resources = [
+        study_of(trial, catalogue),
+        *(group_of(trial, cohort, catalogue) for cohort in trial.cohorts),
+        *(value_set_of(name, catalogue) for name in named),
+    ]
+    base = "https://trialcards.org/fhir"
+    entries = [{"fullUrl": f"{base}/{each['resourceType']}/{each['id']}", "resource": each} for each in resources]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+# -- what is read and written
+
+
+def _entry(source: str, registry: str) -> bytes:
+    if _NUMBER.match(source):
+        return _fetched(f"{registry.rstrip('/')}/studies/{source}")
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        _stop(f"SOURCE: is neither an NCT number nor a file that can be read ({error.strerror})")
+
+
+def _fetched(address: str) -> bytes:
+    """One entry of the registry. Stops with a sentence when it cannot be had."""
+    try:
+        with httpx.Client(timeout=20, follow_redirects=False) as client, client.stream("GET", address) as answer:
+            if answer.status_code == 404:
+                _stop("SOURCE: the registry has no study of this number")
+            if answer.status_code != 200:
+                _stop(f"SOURCE: the registry answered with status {answer.status_code}")
+            raw = b""
+            for part in answer.iter_bytes():
+                raw += part
+                if len(raw) > _MOST:
+                    _stop("SOURCE: the registry's answer is too large")
+            return raw
+    except httpx.HTTPError:
+        _stop("SOURCE: the registry cannot be reached; a saved entry can be given as a file")
+
+
+def _record(raw: bytes, place: str) -> Record:
+    try:
+        return read_record(raw)
+    except RegistryError as error:
+        _stop(f"{place}: {error}")
+
+
+def _catalogue(mappings: Path | None) -> Catalogue:
+    return _served(None, mappings).catalogue
+
+
+def _served(trials: Path | None, mappings: Path | None) -> Served:
+    try:
+        return Definitions(mappings, trials).now
+    except DefinitionError as error:
+        _stop("\n".join(map(str, error.problems)), code=1)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        _stop(f"{path}: is there already; nothing is overwritten")
+    except OSError as error:
+        _stop(f"{path}: cannot be written ({error.strerror})")
+
+
+def _definition(path: Path) -> tuple[str, TrialWords]:
+    try:
+        raw = path.read_bytes()
+        return raw.decode("utf-8"), TrialWords.model_validate(read_yaml(raw, path))
+    except OSError as error:
+        _stop(f"{path}: cannot be read ({error.strerror})")
+    except DefinitionError as error:
+        _stop("\n".join(map(str, error.problems)))
+    except ValidationError as error:
+        _stop("\n".join(map(str, problems_of(error, path))))
+
+
+def _number_of(words: TrialWords) -> str | None:
+    last = (words.source.registry_url or "").rpartition("/")[2]
+    return next((name for name in (last, words.id) if _NUMBER.match(name)), None)
+
+
+def _eligibility_before(definition: Path, words: TrialWords, before: Path | None) -> str | None:
+    """The text that the definition was made from, where it is at hand."""
+    path = before or definition.parent / words.source.document
+    if before is None and not path.is_file():
+        typer.echo(f"{path}: is not there, so the text is not compared; --before names another", err=True)
+        return None
+    try:
+        return _record(path.read_bytes(), str(path)).eligibility
+    except OSError as error:
+        _stop(f"{path}: cannot be read ({error.strerror})")

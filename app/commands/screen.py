@@ -1,0 +1,209 @@
+"""`trialcards screen`: the arguments of a cohort screen, and how far it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.definitions.served import Definitions, Served
+from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
+from app.screen.export import ExportError, open_export
+from app.screen.order import UNFINISHED, UNREAD, Order, ScreenError, moment_of_same, planned_as_of
+from app.screen.run import screen
+from app.screen.shard import Question
+from app.screen.tables import CANDIDATES, CHANGES, DuckDbMissing
+from mappings.time.times import can_be_now, parse_moment
+from mappings.yaml_files import DefinitionError
+
+out = Console(highlight=False)
+
+
+class EngineName(StrEnum):
+    LOCAL = "local"
+    SPARK = "spark"
+
+
+def screen_command(
+    export: Annotated[
+        list[Path],
+        typer.Argument(help="Folder of a FHIR Bulk Data export (*.ndjson, *.ndjson.gz); its later deltas may follow."),
+    ],
+    to: Annotated[Path, typer.Option("--out", help="Folder for the results; made where it is missing.")],
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="A date, or an instant with offset, at which charts are read. Default: now."),
+    ] = None,
+    trial: Annotated[list[str] | None, typer.Option("--trial", help="Id of a trial; may repeat. Default: all.")] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            "--since",
+            help="Folder of an earlier screen: changes.csv says who is newly a candidate, who no longer, and why. "
+            "What records, definitions and time cannot have changed since is taken over from there. Where the export "
+            "is the same, the moment is that of the earlier screen unless --as-of says another.",
+        ),
+    ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option("--complete", help="The export holds every type: one that has no file has no records."),
+    ] = False,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            "--base-url", help="The FHIR server's address, where references hold it. Default: the manifest's."
+        ),
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="This machine, or the executors of a Spark cluster.")
+    ] = EngineName.LOCAL,
+    spark_master: Annotated[
+        str | None, typer.Option(help="Where the Spark cluster is, like spark://host:7077; spark-submit says it too.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes. Default: one for each core.")
+    ] = os.cpu_count() or 1,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw an unfinished screen in --out away.")] = False,
+    timezone: Annotated[
+        str,
+        typer.Option(help="The time zone in which a bare date is read.", envvar="TRIALCARDS_TIMEZONE"),
+    ] = "UTC",
+    restricted_labels: Annotated[
+        str,
+        typer.Option(
+            help="Security labels (system|code, comma separated) whose records no list may show.",
+            envvar="TRIALCARDS_RESTRICTED_LABELS",
+        ),
+    ] = "",
+    trials: Annotated[
+        Path | None,
+        typer.Option("--trials", help="A folder with the site's own trial definitions.", envvar="TRIALCARDS_TRIALS"),
+    ] = None,
+    mappings: Annotated[
+        Path | None,
+        typer.Option("--mappings", help="A folder with the site's own concepts.", envvar="TRIALCARDS_MAPPINGS"),
+    ] = None,
+) -> None:
+    """Hold every trial against every patient of a FHIR Bulk Data export.
+
+    Writes matches.parquet (a row for each patient and cohort whose diagnosis is on record), criteria.parquet (a row for
+    each criterion of these), candidates.csv (best first), report.json and unread.csv. A screen that was stopped goes on
+    when the same command is given again.
+
+    Exit status 0 when the screen is done, 2 when something about the call or the export is not usable.
+    """
+    served = _served(mappings, trials)
+    if unknown := [name for name in trial or () if name not in served.trials]:
+        _stop(
+            f"--trial: {len(unknown)} of the ids given are not served; `trialcards trials list` shows those that are."
+        )
+    if restart:
+        shutil.rmtree(to / UNFINISHED, ignore_errors=True)
+    try:
+        files = open_export(export, base_url=base_url, everything=complete)
+        question = Question(
+            trials=tuple(each for name, each in served.trials.items() if not trial or name in trial),
+            catalogue=served.catalogue,
+            as_of=datetime.now(UTC),
+            timezone=timezone,
+            base_url=files.base_url,
+            complete=files.complete,
+            labels=_labels(restricted_labels),
+        )
+        chosen = _moment(as_of, _zone(timezone)) or planned_as_of(to) or moment_of_same(since, files, question)
+        question = replace(question, as_of=chosen or question.as_of)
+        runs_on = SparkEngine(spark_master) if engine is EngineName.SPARK else LocalEngine(workers)
+        with closing(runs_on), _Bars() as bars:
+            report = screen(Order(files, question, to, workers, runs_on, since), bars)
+    except (ExportError, ScreenError, DuckDbMissing, SparkMissing) as error:
+        _stop(str(error))
+    _print(report, to)
+
+
+class _Bars:
+    """A bar for each pass, with the time that is left."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description:<22}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        self._bars = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
+        self._task = self._bars.add_task("", visible=False)
+
+    def __enter__(self) -> _Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def stage(self, title: str, total: int, unit: Literal["bytes", "shards", "steps"]) -> None:
+        self._task = self._bars.add_task(title, total=max(total, 1))
+
+    def advance(self, done: int) -> None:
+        self._bars.advance(self._task, done)
+
+
+def _print(report: dict[str, Any], to: Path) -> None:
+    table = Table("Trial", "Cohort", "Verdict", "Patients", box=None, header_style="bold")
+    for trial, cohorts in report["verdicts"].items():
+        for cohort, verdicts in cohorts.items():
+            for verdict, count in verdicts.items():
+                table.add_row(trial, cohort, verdict, str(count))
+    out.print(table)
+    typer.echo(f"{report['candidates']} candidates: {to / CANDIDATES}")
+    if "changes" in report:
+        changes = report["changes"]
+        typer.echo(f"{changes['new']} newly, {changes['gone']} no longer: {to / CHANGES}")
+        typer.echo(f"{report['evaluated']} of {sum(report['patients'].values())} patients had to be evaluated")
+    if report["linesNotRead"] or report["incompleteTypes"]:
+        count, types = sum(report["linesNotRead"].values()), ", ".join(report["incompleteTypes"]) or "none"
+        typer.echo(f"{count} places could not be read: {to / UNREAD}; silence says nothing in: {types}")
+
+
+def _stop(*lines: str) -> NoReturn:
+    for line in lines:
+        typer.echo(line, err=True)
+    raise typer.Exit(2)
+
+
+def _served(mappings: Path | None, trials: Path | None) -> Served:
+    try:
+        served = Definitions(mappings, trials).now
+    except DefinitionError as error:
+        _stop(*map(str, error.problems))
+    for problem in served.problems:
+        typer.echo(problem, err=True)
+    return served
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        _stop("--timezone: is not a time zone; write it like Europe/Berlin")
+
+
+def _moment(text: str | None, zone: tzinfo) -> datetime | None:
+    if text is None:
+        return None
+    moment = parse_moment(text, zone)
+    if moment is None or not moment.is_one_day or not can_be_now(moment.earliest):
+        _stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
+    return moment.earliest
+
+
+def _labels(text: str) -> frozenset[tuple[str, str]]:
+    labels = [tuple(part.strip().split("|")) for part in text.split(",") if part.strip()]
+    if not all(len(label) == 2 and all(label) for label in labels):
+        _stop("--restricted-labels: write each label as system|code")
+    return frozenset((system, code) for system, code in labels)

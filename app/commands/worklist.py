@@ -1,0 +1,161 @@
+"""`trialcards worklist`: what a screen of the whole hospital found goes onto the coordinator's list."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.commands.audit import opened, worklist_of
+from app.definitions.served import Definitions
+from app.ehrs import EhrsError, load_ehrs
+from app.restricted import digest_of_labels
+from app.screen.tables import DuckDbMissing
+from app.settings import Settings, SettingsError, read_settings
+from app.storage.database import RecordsUnavailable
+from app.storage.records import Records, Shown
+from app.worklist.candidates import Left, Reading
+from app.worklist.records import Worklist
+from app.worklist.screened import NotAScreen, Screened, finished_screen
+from mappings.yaml_files import DefinitionError
+from trial_defs.definition.expressions import Trial
+
+worklist_cli = typer.Typer(help="The coordinator's worklist.", no_args_is_help=True)
+_AT_ONCE = 200  # patients in one transaction
+
+# Of a patient (keyed hash) who was on the list before: the hash under the current secret, and the trials in the screen.
+InScreen = dict[str, tuple[str, set[str]]]
+
+
+@worklist_cli.callback()
+def _of_several() -> None:
+    """The coordinator's worklist."""
+
+
+@worklist_cli.command(name="add")
+def add_command(
+    screen: Annotated[Path, typer.Argument(help="Folder of a finished screen, as `trialcards screen --out` wrote it.")],
+    ehr: Annotated[str, typer.Option("--ehr", help="Name of the EHR in the file of trusted EHRs whose export it was.")],
+    tenant: Annotated[str, typer.Option("--tenant", help="Tenant within the EHR, where its tokens name one.")] = "",
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial", help="The export held only some of the EHR's patients: rows of the others stay as they are."
+        ),
+    ] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Write into the demo's records under var/.")] = False,
+) -> None:
+    """Put the candidates of a screen onto the worklist, and take those off who are candidates no longer.
+
+    A row keeps its status, notes and history. A chart that was opened after the moment of the screen counts more than
+    the screen. Given twice, nothing changes. A patient of this EHR who is on the list and has no row in the screen
+    leaves it, since the screen does not say whether the diagnosis is gone or nobody may be told; --partial keeps those.
+
+    Exit status 0 when the list is up to date, 2 when the call, the folder or the database is not usable.
+    """
+    settings = _settings(demo)
+    _check_ehr(settings, ehr, tenant)
+    try:
+        found = finished_screen(screen)
+        if found.labels != digest_of_labels(settings.labels):
+            _stop(
+                "TRIALCARDS_RESTRICTED_LABELS: are others than those of the screen, which may show what the list must "
+                "not; screen again with the same labels"
+            )
+        texts = Definitions(settings.mappings, settings.trials).now.trials
+        taken, gone = asyncio.run(_add(settings, found, texts, (ehr, tenant), partial=partial))
+    except NotAScreen:
+        _stop("SCREEN: is not the folder of a finished screen; it holds report.json, matches.parquet, criteria.parquet")
+    except DuckDbMissing as error:
+        _stop(str(error))
+    except DefinitionError as error:
+        _stop(*map(str, error.problems))
+    except RecordsUnavailable:
+        _stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
+    typer.echo(f"{taken} patients on the list, {gone} no longer in the screen")
+
+
+def _settings(demo: bool) -> Settings:
+    try:
+        return read_settings("demo" if demo else "production")
+    except SettingsError as error:
+        _stop(*error.problems)
+
+
+def _check_ehr(settings: Settings, name: str, tenant: str) -> None:
+    """A row under a name that no EHR has would never be seen again by a hook."""
+    known: dict[str, tuple[str, ...]] = {"demo": ()}
+    if settings.ehrs is not None:
+        try:
+            known = {each.name: each.tenants for each in load_ehrs(settings.ehrs)}
+        except EhrsError as error:
+            _stop(*error.problems)
+    if name not in known:
+        _stop("--ehr: is the name of an entry in the file of trusted EHRs")
+    if tenant and known[name] and tenant not in known[name]:
+        _stop("--tenant: is one of this entry's tenants")
+
+
+async def _add(
+    settings: Settings, found: Screened, texts: Mapping[str, Trial], where: tuple[str, str], *, partial: bool
+) -> tuple[int, int]:
+    """How many patients were put on the list, and how many rows left it because the screen has none."""
+    async with opened(settings) as records:
+        worklist = worklist_of(records, settings)
+        before = await worklist.patients_of(*where, found.as_of)
+        taken = 0
+        in_screen: InScreen = {}
+        for some in _in_batches(found.readings(texts)):
+            wanted = list(_of_interest(some, where, records, before, in_screen))
+            await worklist.take(wanted, "screen", found.as_of)
+            taken += sum(bool(reading.candidates) for _, reading in wanted)
+        return taken, await _let_go(worklist, found, before, in_screen, partial=partial)
+
+
+def _of_interest(
+    readings: Iterable[tuple[str, Reading]],
+    where: tuple[str, str],
+    records: Records,
+    before: dict[str, set[str]],
+    in_screen: InScreen,
+) -> Iterator[tuple[Shown, Reading]]:
+    """Those that put somebody on the list or concern somebody who is; notes for which trials the screen has rows."""
+    for patient, reading in readings:
+        whose = Shown(*where, patient, "")
+        hashes = records.patient_hashes(whose)
+        known = next((each for each in hashes if each in before), None)
+        if known:
+            trials = {each.trial for each in reading.candidates} | set(reading.gone) | set(reading.unclear)
+            in_screen[known] = (hashes[0], trials)
+        if known or reading.candidates:
+            yield whose, reading
+
+
+async def _let_go(
+    worklist: Worklist, found: Screened, before: dict[str, set[str]], in_screen: InScreen, *, partial: bool
+) -> int:
+    count = 0
+    for patient, trials in before.items():
+        if partial and patient not in in_screen:
+            continue
+        current, there = in_screen.get(patient, (patient, set()))
+        if absent := (trials & set(found.trials)) - there:
+            await worklist.leave(current, sorted(absent), Left.NOT_IN_SCREEN, found.as_of)
+            count += len(absent)
+    return count
+
+
+def _in_batches(readings: Iterable[tuple[str, Reading]]) -> Iterator[Sequence[tuple[str, Reading]]]:
+    rest = iter(readings)
+    while some := list(itertools.islice(rest, _AT_ONCE)):
+        yield some
+
+
+def _stop(*lines: str) -> NoReturn:
+    for line in lines:
+        typer.echo(line, err=True)
+    raise typer.Exit(2)

@@ -1,8 +1,0 @@
-"""The screen as a job: `spark-submit app/screen/job.py EXPORT --out DIR --engine spark`, on its cluster."""
-
-import typer
-
-from app.screen.command import screen_command
-
-if __name__ == "__main__":
-    typer.run(screen_command)

@@ -1,0 +1,108 @@
+"""Whether a card that a user set aside would say anything new: what is remembered of it, and how the two compare.
+
+A card comes back when its verdict or its open criteria change. A criterion that is unknown only because it could not
+be read, or because its result has aged, is no change, neither by itself nor through the verdict that it lowers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from mappings.facts import Reason
+from trial_defs.engine.findings import CohortMatch, Outcome, TrialMatch, Verdict
+from trial_defs.planning.needs import WORTH_A_CARD
+from trial_defs.planning.order_effect import OrderEffect
+
+_NO_NEWS = frozenset({Reason.NOT_READABLE, Reason.STALE})
+_UNSURE = "unsure"
+
+Points = Mapping[str, str]  # criterion id -> "not-met", "unknown" or "unsure"
+
+
+def what_it_said(match: TrialMatch) -> str:
+    """The verdict and the open criteria of every cohort, as a text to be stored with the card."""
+    cohorts = {cohort.cohort.id: [cohort.verdict.value, _points(cohort)] for cohort in match.cohorts}
+    return msgspec.json.encode(cohorts, order="deterministic").decode()
+
+
+def what_entry_said(cohorts: Iterable[Mapping[str, Any]]) -> str:
+    """The same, from the cohorts of a match that is there as JSON, with `verdict` and `criteria`."""
+    said = {
+        cohort["cohort"]: [
+            cohort["verdict"],
+            {
+                each["id"]: _point(Outcome(each["outcome"]), each["reason"])
+                for each in cohort["criteria"]
+                if _is_open(each)
+            },
+        ]
+        for cohort in cohorts
+    }
+    return msgspec.json.encode(said, order="deterministic").decode()
+
+
+def _is_open(criterion: Mapping[str, Any]) -> bool:
+    return criterion["outcome"] in (Outcome.NOT_MET.value, Outcome.UNKNOWN.value)
+
+
+def says_the_same(stored: str, match: TrialMatch) -> bool:
+    """Whether the match, put on a card, would say nothing that the stored card did not say."""
+    then: dict[str, Any] = msgspec.json.decode(stored)
+    return all(_same(then.get(cohort.cohort.id), cohort) for cohort in match.cohorts)
+
+
+def _same(then: Any, now: CohortMatch) -> bool:
+    if then is None:
+        return now.verdict not in WORTH_A_CARD
+    verdict, before = Verdict(then[0]), then[1]
+    if verdict not in WORTH_A_CARD and now.verdict not in WORTH_A_CARD:
+        return True
+    after = _points(now)
+    unsure = {name for points in (before, after) for name, outcome in points.items() if outcome == _UNSURE}
+    if Verdict.COULD_NOT_EVALUATE in (verdict, now.verdict):
+        return True
+    return _without(before, unsure) == _without(after, unsure) and (verdict is now.verdict or bool(unsure))
+
+
+def _without(points: Points, names: set[str]) -> Points:
+    return {name: outcome for name, outcome in points.items() if name not in names}
+
+
+def _points(cohort: CohortMatch) -> Points:
+    open_ones = (*cohort.of(Outcome.NOT_MET), *cohort.of(Outcome.UNKNOWN))
+    return {f.criterion.id: _point(f.outcome, f.reason) for f in open_ones}
+
+
+def _point(outcome: Outcome, reason: str | None) -> str:
+    return _UNSURE if outcome is Outcome.UNKNOWN and reason in _NO_NEWS else outcome.value
+
+
+# -- the order hooks --------------------------------------------------------------------------------------------------
+
+_ORDER = "order:effect"  # no cohort's id: those are names
+
+
+def what_the_order_would_do(effect: OrderEffect) -> str:
+    """What a card about an order said: the match as it was, and the criteria that the order would change."""
+    said: dict[str, Any] = msgspec.json.decode(what_it_said(effect.now))
+    return msgspec.json.encode(said | {_ORDER: _touched(effect)}, order="deterministic").decode()
+
+
+def of_the_order_alone(said: str) -> str:
+    """What was said, without the match: set aside was the warning, not the trial. Other cards are as they were."""
+    content: dict[str, Any] = msgspec.json.decode(said)
+    return msgspec.json.encode({_ORDER: content[_ORDER]}).decode() if _ORDER in content else said
+
+
+def warns_of_the_same(stored: str, effect: OrderEffect) -> bool:
+    """Whether the stored card warned of what this order would do; which order it was does not matter."""
+    then: dict[str, Any] = msgspec.json.decode(stored)
+    return then.get(_ORDER) == _touched(effect)
+
+
+def _touched(effect: OrderEffect) -> list[Any]:
+    changed = sorted((finding.criterion.id, finding.outcome.value) for finding in effect.changed)
+    return [effect.before.cohort.id, effect.after.verdict.value, [list(each) for each in changed]]

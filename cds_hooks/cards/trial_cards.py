@@ -1,0 +1,283 @@
+"""From matches to cards: which trials are shown, in what order, and what each card says and offers.
+
+One card for each trial worth a conversation, best first, and one that says how many more there are. What the detail
+says, and in what order, stands in `detail.py`; every word of a finding in `wording.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from cds_hooks.cards.detail import detail_of, more_detail
+from cds_hooks.fhir.fhir_drafts import referral, test_order
+from cds_hooks.report import Json, trial_entry
+from cds_hooks.words.safe_text import plain, shortened
+from cds_hooks.words.wording import VERDICTS, Titles, counted, is_overdue, short_title, subject_words, titles_of
+from mappings.concepts.catalogue import Catalogue
+from mappings.facts import Reason
+from trial_defs.definition import expressions as x
+from trial_defs.engine.findings import RANK, CohortMatch, Finding, Match, Outcome, TrialMatch, Verdict
+from trial_defs.planning.needs import WORTH_A_CARD, Need, best_cohort, effort_of, needs_of
+
+SOURCE = "TrialCards"
+TRIAL_SYSTEM = "https://trialcards.org/fhir/CodeSystem/trial"
+OVERRIDE_SYSTEM = "https://trialcards.org/fhir/CodeSystem/override-reason"
+EXTENSION = "org.trialcards.match"
+
+LONGEST_SUMMARY = 139  # CDS Hooks: under 140 characters
+MOST_SUGGESTIONS = 5
+LARGEST_RESPONSE = 256 * 1024 - 1
+MORE_TOPIC = "MORETRIALS"
+
+OVERRIDE_REASONS: tuple[tuple[str, str], ...] = (
+    ("patient-declined", "The patient does not want to take part"),
+    ("already-enrolled", "Already enrolled in this trial or in another"),
+    ("not-appropriate", "Not appropriate for this patient"),
+    ("data-wrong", "The card rests on wrong data"),
+    ("ask-later", "Ask me again later"),
+    ("not-my-patient", "Not my patient"),
+)
+OVERRIDES: list[Json] = [
+    {"code": code, "system": OVERRIDE_SYSTEM, "display": display} for code, display in OVERRIDE_REASONS
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where the full explanation opens: an absolute address, or a SMART app with its context."""
+
+    url: str
+    smart: bool = False
+    app_context: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One card as sent, with what must be remembered of it. `trial` is None for the card that counts the others."""
+
+    uuid: str
+    trial: TrialMatch | None
+    suggestions: tuple[str, ...]  # their uuids
+    body: Json
+
+
+NewUuid = Callable[[], str]
+LinkTo = Callable[[TrialMatch | None], Link | None]
+
+
+def cards_for(
+    match: Match,
+    catalogue: Catalogue,
+    *,
+    new_uuid: NewUuid,
+    link_to: LinkTo = lambda _: None,
+    most: int = 3,
+    silent: Collection[str] = (),
+    match_extension: bool = True,
+) -> tuple[Card, ...]:
+    """The cards of one answer, best first.
+
+    `link_to` gives the address of the full explanation of one trial, or of all (None). `silent` are the ids of trials
+    that a user has set aside; they are neither shown nor counted. Only `new_uuid` differs between calls.
+    """
+    maker = _Maker(
+        match, catalogue, titles_of(catalogue), new_uuid, link_to, match_extension, needs_of(match.trials, catalogue)
+    )
+    shown = [trial for trial in ranked(match, catalogue) if trial.trial.id not in silent]
+    cards = [maker.card(trial) for trial in shown[:most]]
+    if len(shown) > most:
+        rest = shown[most:]
+        summary = f"{counted(len(rest), 'more trial')} may be worth a conversation with this patient"
+        cards.append(more_card(new_uuid(), summary, rest, link_to))
+    return tuple(cards)
+
+
+def has_unevaluated(match: Match) -> bool:
+    """Whether some cohort could not be evaluated; then an answer without cards would be a lie.
+
+    Not so for a patient who is not to be approached: that there is no card is then the whole answer.
+    """
+    return match.approachable and any(
+        c.verdict is Verdict.COULD_NOT_EVALUATE for trial in match.trials for c in trial.cohorts
+    )
+
+
+def ranked(match: Match, catalogue: Catalogue) -> list[TrialMatch]:
+    """The trials worth a card: by verdict, then those that recruit, then the least work left, then by id.
+
+    None for a patient who is not to be approached for research.
+    """
+    if not match.approachable:
+        return []
+    today = match.as_of.date()
+    worth = [trial for trial in match.trials if trial.verdict in WORTH_A_CARD]
+    return sorted(worth, key=lambda trial: _rank(trial, today, catalogue))
+
+
+def _rank(match: TrialMatch, today: date, catalogue: Catalogue) -> tuple[int, bool, int, str]:
+    trial = match.trial
+    waits = trial.status != "recruiting" or is_overdue(trial, today)
+    return RANK[match.verdict], waits, effort_of(best_cohort(match, catalogue), catalogue), trial.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes the cards of one answer."""
+
+    match: Match
+    catalogue: Catalogue
+    titles: Titles
+    new_uuid: NewUuid
+    link_to: LinkTo
+    match_extension: bool
+    needs: Sequence[Need]
+
+    def card(self, trial: TrialMatch) -> Card:
+        uuid = self.new_uuid()
+        cohort = best_cohort(trial, self.catalogue)
+        suggestions = self._suggestions(trial, cohort)
+        body: Json = {
+            "uuid": uuid,
+            "summary": summary_of(trial, cohort, self.titles),
+            "indicator": "info",
+            "source": source_of(trial.trial),
+            "detail": detail_of(self.match, trial, cohort, self.catalogue, self.titles),
+            "suggestions": suggestions,
+            "selectionBehavior": "any",
+            "overrideReasons": OVERRIDES,
+        }
+        if links := links_of(trial, self.link_to):
+            body["links"] = links
+        if self.match_extension:
+            body["extension"] = {EXTENSION: trial_entry(trial, self.titles, indicated_only=True)}
+        return Card(uuid, trial, tuple(s["uuid"] for s in suggestions), body)
+
+    def _suggestions(self, trial: TrialMatch, cohort: CohortMatch) -> list[Json]:
+        name = f"{trial.trial.short_title} ({trial.trial.id})"
+        reason = f"{VERDICTS[cohort.verdict].capitalize()} for {name} on {self.match.as_of.date()}, to be checked"
+        draft = referral(trial.trial, self.match.patient, reason)
+        suggestions = [self._suggestion(f"Refer to the study team: {name}", draft, recommended=True)]
+        wanted = (n for n in self.needs if n.can_be_ordered and any(t == trial.trial.id for t, _, _ in n.settles))
+        for need in islice(wanted, MOST_SUGGESTIONS - 1):
+            why = f"Screening for {name}: not on record, or not current"
+            order = test_order(need, self.catalogue, self.match.patient, why)
+            here = len({criterion for t, _, criterion in need.settles if t == trial.trial.id})
+            label = f"Order {need.order.title}: settles {counted(here, 'open criterion')}"
+            suggestions.append(self._suggestion(label, order))
+        return suggestions
+
+    def _suggestion(self, label: str, resource: Json, *, recommended: bool = False) -> Json:
+        label = plain(label, 200)
+        suggestion: Json = {
+            "label": label,
+            "uuid": self.new_uuid(),
+            "actions": [{"type": "create", "description": label, "resource": resource}],
+        }
+        return suggestion | ({"isRecommended": True} if recommended else {})
+
+
+def more_card(uuid: str, summary: str, trials: Sequence[TrialMatch], link_to: LinkTo) -> Card:
+    """The card that stands for the trials without one of their own."""
+    topic = {"code": MORE_TOPIC, "system": TRIAL_SYSTEM, "display": "More trials"}
+    body: Json = {
+        "uuid": uuid,
+        "summary": summary,
+        "indicator": "info",
+        "source": {"label": SOURCE, "topic": topic},
+        "detail": more_detail(trials),
+    }
+    if link := link_to(None):
+        body["links"] = [_link("All trials for this patient", link)]
+    return Card(uuid, None, (), body)
+
+
+def source_of(trial: x.Trial) -> Json:
+    display = plain(f"{trial.short_title} ({trial.id})", 200)
+    return {"label": SOURCE, "topic": {"code": topic_code(trial.id), "system": TRIAL_SYSTEM, "display": display}}
+
+
+def links_of(trial: TrialMatch, link_to: LinkTo) -> list[Json]:
+    """The registry entry, and the full explanation where one is kept."""
+    links: list[Json] = []
+    if trial.trial.registry_url:
+        links.append({"label": f"Registry entry {trial.trial.id}", "url": trial.trial.registry_url, "type": "absolute"})
+    if link := link_to(trial):
+        links.append(_link("Full explanation, criterion by criterion", link))
+    return links
+
+
+def _link(label: str, link: Link) -> Json:
+    made: Json = {"label": label, "url": link.url, "type": "smart" if link.smart else "absolute"}
+    return made | ({"appContext": link.app_context} if link.smart and link.app_context else {})
+
+
+def topic_code(trial_id: str) -> str:
+    """The trial id in letters and digits only: EHRs that remember overrides by topic accept no hyphen."""
+    return re.sub(r"[^A-Za-z0-9]", "", trial_id)
+
+
+def summary_of(trial: TrialMatch, cohort: CohortMatch, titles: Titles) -> str:
+    """One sentence under 140 characters: the trial, its verdict, and what decides next."""
+    said = f"({trial.trial.id}): {VERDICTS[cohort.verdict]} – {_next(cohort, titles)}"
+    said = shortened(plain(said, LONGEST_SUMMARY), LONGEST_SUMMARY - 24)
+    title = shortened(plain(trial.trial.short_title), LONGEST_SUMMARY - 1 - len(said))
+    return f"{title} {said}"
+
+
+def _next(cohort: CohortMatch, titles: Titles) -> str:
+    unknown, judged = cohort.of(Outcome.UNKNOWN), len(cohort.of(Outcome.NEEDS_HUMAN))
+    match cohort.verdict:
+        case Verdict.NEAR_MISS:
+            return _gap(cohort, titles)
+        case Verdict.POSSIBLY_ELIGIBLE:
+            return _count_open(unknown)
+        case _ if unknown or judged:
+            return f"nothing missing, {counted(judged, 'point')} for you to judge"
+        case _:
+            return "nothing open"
+
+
+def _count_open(unknown: Sequence[Finding]) -> str:
+    pieces = [piece for finding in unknown for piece in finding.still_open if piece.reason]
+    results = all(isinstance(p.leaf, x.Value | x.Change) and p.reason is Reason.MISSING for p in pieces)
+    return (
+        f"{counted(len(unknown), 'result')} missing" if pieces and results else f"{counted(len(unknown), 'point')} open"
+    )
+
+
+def _gap(cohort: CohortMatch, titles: Titles) -> str:
+    missed = cohort.of(Outcome.NOT_MET)
+    names = dict.fromkeys(short_title(subject_words(leaf, titles)) for f in missed for leaf in f.decided_by[:1])
+    what = " and ".join(names) or counted(len(missed), "criterion")
+    return f"{what}, may fit from {cohort.recheck_on}" if cohort.recheck_on else f"{what} just outside the limit"
+
+
+# -- the answer -------------------------------------------------------------------------------------------------------
+
+
+def response(cards: Sequence[Card]) -> bytes:
+    """The body of the answer. Where it would grow too large, the last cards lose their match extension, and say so."""
+    cards = list(cards)
+    for index in reversed(range(len(cards))):
+        body = msgspec.json.encode({"cards": [card.body for card in cards]})
+        if len(body) <= LARGEST_RESPONSE:
+            return body
+        cards[index] = _without_extension(cards[index])
+    return msgspec.json.encode({"cards": [card.body for card in cards]})
+
+
+_LEFT_OUT = "\n\n*The list of criteria is left out of this card for its size; the full explanation has it.*"
+
+
+def _without_extension(card: Card) -> Card:
+    if "extension" not in card.body:
+        return card
+    body: dict[str, Any] = {name: value for name, value in card.body.items() if name != "extension"}
+    return replace(card, body=body | {"detail": body["detail"] + _LEFT_OUT})

@@ -1,0 +1,1 @@
+"""Trials, matches and drafts of orders as FHIR resources."""

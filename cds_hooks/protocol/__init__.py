@@ -1,0 +1,1 @@
+"""What CDS Hooks sends and offers: requests, feedback and services."""

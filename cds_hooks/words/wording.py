@@ -1,0 +1,604 @@
+"""Every word that a clinician reads about a finding: values with units, dates, reasons, verdicts, explanations.
+
+A sentence begins with what it is about ("Platelets 180 × 10⁹/L on 2026-10-20 (limit 25)"), so that a list of them can
+be skimmed. All of it is plain text; whoever puts it into Markdown or HTML escapes it there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from cds_hooks.words.safe_text import plain
+from mappings.concepts.catalogue import Catalogue, id_in_words
+from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Result
+from mappings.time.times import Moment, Period
+from trial_defs.definition import expressions as x
+from trial_defs.engine.attestation import Attestation
+from trial_defs.engine.findings import Basis, Evidence, Finding, Margin, Open, Outcome, PersonFact, Verdict
+
+Titles = Callable[[str], str]  # concept id -> the name that a clinician knows it by
+
+MOST_PHRASES = 4  # pieces of evidence in one explanation
+_MOST_EXCEPTIONS = 3  # exceptions of a diagnosis that are named
+
+
+def titles_of(catalogue: Catalogue | None) -> Titles:
+    """The catalogue's titles; for a concept that it does not have, its id in words.
+
+    Equal for the same catalogue, so that what was said with them can be kept under them.
+    """
+    return catalogue.title if catalogue else id_in_words
+
+
+@lru_cache(maxsize=4096)
+def short_title(title: str) -> str:
+    """The abbreviation that a title ends with, where it has one: "Alanine aminotransferase (ALT)" -> "ALT"."""
+    match = re.search(r" \(([A-Za-z0-9-]{2,9})\)$", title)
+    return match[1] if match and re.search("[A-Z]", match[1]) else title
+
+
+# -- numbers, units, dates --------------------------------------------------------------------------------------------
+
+_UNITS: Mapping[str, str] = {
+    "a": "years", "mo": "months", "wk": "weeks", "d": "days", "h": "hours",
+    "mg/d": "mg/day", "mg/kg/d": "mg/kg/day", "g/(24.h)": "g/24 h", "mg/(24.h)": "mg/24 h",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²", "mm[Hg]": "mmHg",
+    "{score}": "", "{count}": "", "{class}": "", "{INR}": "", "{ratio}": "", "{titer}": "", "1": "", "/uL": "/µL",
+}  # fmt: skip
+_POWER = re.compile(r"^10\*(-?\d+)")
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_ROMAN = ("0", "I", "II", "III", "IV", "V")
+
+
+@lru_cache(maxsize=1024)
+def unit_words(unit: str) -> str:
+    """A UCUM unit as it is written by hand: "10*9/L" -> "× 10⁹/L", "ug/L" -> "µg/L", "{score}" -> ""."""
+    if unit in _UNITS:
+        return _UNITS[unit]
+    power = _POWER.match(unit)
+    if power:
+        return f"× 10{power[1].translate(_SUPERSCRIPT)}{unit[power.end() :]}"
+    unit = re.sub(r"\{[^}]*\}", "", unit).replace("[IU]", "IU")
+    return re.sub(r"(?<![a-zA-Z])u(?=[a-zA-Z])", "µ", unit)
+
+
+def number_words(number: Decimal, beside: Decimal | None = None) -> str:
+    """A number for reading: four significant digits and no exponent. It never looks equal to `beside` unless it is."""
+    text = _rounded(number, 4)
+    if beside is not None and beside != number and text == _rounded(beside, 4):
+        return _rounded(number, 9)
+    return text
+
+
+def _rounded(number: Decimal, digits: int) -> str:
+    if not number:
+        return "0"
+    text = format(number, "f")
+    if len(text) > digits and number.adjusted() < 20:  # a shorter one has nothing to round
+        text = format(number.quantize(Decimal(1).scaleb(min(0, number.adjusted() - digits + 1))), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def quantity_words(number: Decimal, unit: str, beside: Decimal | None = None) -> str:
+    """Number and unit: "180 × 10⁹/L", a titre as "1:80", a functional class in Roman numerals."""
+    if unit == "{titer}":
+        return f"1:{number_words(number)}"
+    if unit == "{class}" and number == int(number) and 0 <= number < len(_ROMAN):
+        return _ROMAN[int(number)]
+    return f"{number_words(number, beside)} {unit_words(unit)}".rstrip()
+
+
+def interval_words(value: Interval, unit: str, beside: Decimal | None = None) -> str:
+    """A value that is known exactly, from one side ("< 0.1 mg/dL") or between two ends ("5 to 10 mg/d")."""
+    if value.exact is not None:
+        return quantity_words(value.exact, unit, beside)
+    if value.low is None and value.high is not None:
+        return f"{'<' if value.high_open else '≤'} {quantity_words(value.high, unit)}"
+    if value.high is None and value.low is not None:
+        return f"{'>' if value.low_open else '≥'} {quantity_words(value.low, unit)}"
+    if value.low is not None and value.high is not None:
+        return f"{number_words(value.low)} to {quantity_words(value.high, unit)}"
+    return "an open value"
+
+
+def day_words(moment: Moment) -> str:
+    """The local calendar day, or the month or year where the chart knows no more."""
+    return moment.first_day.isoformat() if moment.is_one_day else moment.text[:10]
+
+
+def period_words(period: Period) -> str:
+    word = {"h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}[period.unit]
+    return f"{period.count} {word}{'' if period.count == 1 else 's'}"
+
+
+# -- evidence ---------------------------------------------------------------------------------------------------------
+
+
+def result_words(result: Result, titles: Titles, beside: Decimal | None = None, *, polarity: bool = False) -> str:
+    """ "Platelets 180 × 10⁹/L on 2026-10-20"; with `polarity` "ANA positive (1:320) on 2026-10-20"."""
+    value = _bare(result, beside, polarity=polarity)
+    taken = f" on {day_words(result.taken)}" if result.taken else ", undated"
+    pending = ", not final yet" if result.problem is Reason.NOT_FINAL else ""
+    return f"{titles(result.concept)} {value}{taken}{pending}{_how(result, titles)}"
+
+
+def _bare(result: Result, beside: Decimal | None = None, *, polarity: bool = False) -> str:
+    number = interval_words(result.value, result.unit, beside) if result.value else ""
+    if result.polarity is not None and (polarity or not number):
+        return f"{result.polarity.value} ({number})" if number else result.polarity.value
+    return number or f"recorded as “{plain(result.recorded, 40)}”"
+
+
+def _how(result: Result, titles: Titles) -> str:
+    if not result.formula:
+        return ""
+    names = list(dict.fromkeys(titles(each.concept) for each in result.inputs))
+    return f", calculated from {_joined(names)}" if names else f", calculated ({plain(result.formula, 60)})"
+
+
+def episode_words(episode: Episode, titles: Titles) -> str:
+    """ "Prednisone since 2024-01-01, 10 mg/day", "Myocardial infarction on record since 2019-04"."""
+    title = titles(episode.member or episode.concept)
+    verb = " on record" if episode.kind == "diagnosis" else ""
+    return f"{title}{verb}{_when(episode)}{_dose(episode)}{_doubt(episode)}"
+
+
+def _when(episode: Episode) -> str:
+    start, end = episode.start, episode.end
+    if start and end:
+        same = day_words(start) == day_words(end)
+        return f" on {day_words(start)}" if same else f" from {day_words(start)} to {day_words(end)}"
+    if end:
+        return f" until {day_words(end)}"
+    over = ", no longer active" if episode.ongoing is False and episode.kind in ("diagnosis", "drug") else ""
+    if start:
+        happened = episode.kind in ("procedure", "immunization")
+        return f" {'on' if happened else 'since'} {day_words(start)}{over}"
+    return f" (recorded {day_words(episode.recorded)}){over}" if episode.recorded else over
+
+
+def _dose(episode: Episode) -> str:
+    dose = episode.dose
+    if dose is None or dose.high is None or episode.ongoing is not True:
+        return ""
+    low = f"{number_words(dose.low)} to " if dose.low is not None and dose.low != dose.high else ""
+    return f", {low}{number_words(dose.high)} mg/day{' as needed' if dose.as_needed else ''}"
+
+
+def _doubt(episode: Episode) -> str:
+    match episode.certainty:
+        case Certainty.CONFIRMED:
+            return ", in remission" if episode.remission else ""
+        case Certainty.IN_REMISSION:
+            return ", in remission"
+        case Certainty.PROVISIONAL:
+            return ", provisional"
+        case Certainty.TEXT_ONLY:
+            return f", named only in the text “{plain(episode.label, 60)}”"
+
+
+def evidence_words(evidence: Evidence, titles: Titles, beside: Decimal | None = None, *, polarity: bool = False) -> str:
+    match evidence:
+        case Result():
+            return result_words(evidence, titles, beside, polarity=polarity)
+        case Episode():
+            return episode_words(evidence, titles)
+        case PersonFact():
+            return f"{titles(evidence.concept)} {person_words(evidence)}"
+
+
+def person_words(fact: PersonFact) -> str:
+    """Age in years or sex; never the date of birth."""
+    if fact.concept == "age":
+        return f"{number_words(fact.value)} years" if fact.value is not None else "not known exactly"
+    return fact.recorded
+
+
+# -- explanations -----------------------------------------------------------------------------------------------------
+
+
+def explanation(finding: Finding, titles: Titles) -> str:
+    """One criterion in one line: what was found, how far from the limit; or why it is open, and who can help."""
+    said = _said(finding, titles) + _clock(finding)
+    step = finding.criterion.step
+    if not step or finding.outcome is Outcome.NOT_APPLICABLE:
+        return said
+    return f"{said}{'' if said.endswith(('?', '.')) else '.'} To do: {step}"
+
+
+def _said(finding: Finding, titles: Titles) -> str:
+    match finding.outcome:
+        case Outcome.MET | Outcome.NOT_MET:
+            return settled_words(finding, titles)
+        case Outcome.UNKNOWN:
+            pieces = [piece for piece in finding.still_open if piece.reason] or list(finding.still_open)
+            return _several([open_words(piece, titles) for piece in pieces]) or reason_words(finding.reason)
+        case Outcome.NEEDS_HUMAN:
+            return _several([open_words(piece, titles) for piece in finding.still_open]) or finding.criterion.text
+        case Outcome.NOT_APPLICABLE:
+            return "Does not apply to this patient"
+        case _:
+            assert_never(finding.outcome)
+
+
+def _clock(finding: Finding) -> str:
+    """How long a met criterion stays so: until its evidence is too old, or until time alone turns it."""
+    if finding.outcome is not Outcome.MET:
+        return ""
+    if finding.turns_on:
+        return f"; no longer met from {finding.turns_on.isoformat()}"
+    if finding.attested or not finding.stale_on:
+        return ""
+    return f"; current until {finding.stale_on - timedelta(days=1)}"
+
+
+_ATTESTED: Mapping[tuple[str, bool], str] = {
+    ("inclusion", True): "Confirmed by",
+    ("inclusion", False): "Not met according to",
+    # Beside the text of an exclusion "confirmed" would say the opposite.
+    ("exclusion", True): "Ruled out by",
+    ("exclusion", False): "Present according to",
+}
+
+
+def attested_words(answer: Attestation, kind: str, evidence: Iterable[Evidence] = ()) -> str:
+    """Who answered and how long it holds, and whether the chart has newer records than the answer. Not their words.
+
+    `kind` of the criterion, beside whose text this stands: inclusion or exclusion.
+    """
+    said = _ATTESTED[kind, answer.is_met]
+    newer = any(day > answer.on for each in evidence for day in _first_days(each))
+    since = "; the chart has newer records since then" if newer else ""
+    return f"{said} {plain(answer.by, 80)} on {answer.on}, holds until {answer.until}{since}"
+
+
+def _first_days(evidence: Evidence) -> Iterable[date]:
+    """The earliest days on which it may have been taken or written down."""
+    match evidence:
+        case Result():
+            moments = [evidence.taken]
+        case Episode():
+            moments = [evidence.start, evidence.recorded, evidence.end]
+        case PersonFact():
+            moments = []
+    return [moment.first_day for moment in moments if moment]
+
+
+def settled_words(finding: Finding, titles: Titles) -> str:
+    """What settled a criterion, with its distance to the limit and the day on which time alone turns it."""
+    if finding.attested:
+        return attested_words(finding.attested, finding.criterion.kind, finding.evidence)
+    phrases = _deciding(finding, titles)
+    text = _several(phrases) or finding.criterion.text
+    if finding.outcome is not Outcome.NOT_MET:
+        return text
+    if finding.turns_on:
+        return f"{text}; {'passes' if _is_dated(finding) else 'may pass'} with time on {finding.turns_on.isoformat()}"
+    return text + _tolerance(finding) if finding.near else text
+
+
+def _is_dated(finding: Finding) -> bool:
+    """Whether everything on record is dated to the day, so that the day on which it passes is certain."""
+    moments = [m for each in finding.evidence if isinstance(each, Episode) for m in (each.start, each.end) if m]
+    ages = [each for each in finding.evidence if isinstance(each, PersonFact)]
+    return all(moment.is_one_day for moment in moments) and all(age.value is not None for age in ages)
+
+
+def _tolerance(finding: Finding) -> str:
+    """Said of a value just beside its limit. No protocol states a tolerance: it is the site's, and no exemption."""
+    leaf = next((leaf for leaf in finding.decided_by if isinstance(leaf, x.Value)), None)
+    amount = ""
+    if leaf and leaf.tolerance_percent is not None:
+        amount = f" of {number_words(leaf.tolerance_percent)} %"
+    return f"; within the site's tolerance{amount} (the protocol has none): repeat it"
+
+
+def _deciding(finding: Finding, titles: Titles) -> list[str]:
+    measured = [leaf for leaf in finding.decided_by if isinstance(leaf, x.Value | x.Change | x.Age)]
+    margin = finding.margin if len(measured) == 1 else None
+    phrases: list[str] = []
+    told: list[Evidence] = []
+    for leaf in finding.decided_by:
+        concepts = x.concepts_of(leaf)
+        untold = [each for each in finding.evidence if each not in told]
+        found = [e for e in untold if e.concept in concepts] or [e for e in untold if _may_mean(e, leaf)]
+        if not found and any(e.concept in concepts for e in told):
+            # The same value again, against another limit: it is told once, and misses both.
+            if finding.outcome is Outcome.NOT_MET and finding.criterion.kind == "inclusion":
+                _add_limit(phrases, leaf, titles)
+            continue
+        told += found
+        phrases += _leaf_phrases(leaf, found, margin if leaf in measured else None, finding, titles)
+    if not finding.decided_by:
+        phrases = [evidence_words(each, titles) for each in finding.evidence]
+    return list(dict.fromkeys(phrases))
+
+
+def _add_limit(phrases: list[str], leaf: x.Expression, titles: Titles) -> None:
+    """Put a further limit beside the first one of a value that is already told."""
+    limit = _limit_of_test(leaf.test) if isinstance(leaf, x.Value) else ""
+    for place, phrase in enumerate(phrases):
+        if isinstance(leaf, x.Value) and limit and phrase.startswith(titles(leaf.concept)) and phrase.endswith(")"):
+            more = limit.removeprefix(" (limit ").removeprefix(" (limits ")
+            phrases[place] = phrase if more in phrase else f"{phrase[:-1]}, or {more}"
+            return
+
+
+def _leaf_phrases(
+    leaf: x.Expression, found: Sequence[Evidence], margin: Margin | None, finding: Finding, titles: Titles
+) -> list[str]:
+    if not found:
+        return [_silence(leaf, finding.basis, titles)]
+    shown = _in_unit_of_limit(leaf, found[0])
+    limit = _limit(leaf, margin, shown, finding.outcome)
+    beside = margin.limit if margin else None
+    asks_polarity = not isinstance(leaf, x.Value | x.Change) or isinstance(leaf.test, Polarity)
+    first = evidence_words(shown, titles, beside, polarity=asks_polarity) + limit + _outside(leaf, found[0], finding)
+    if isinstance(leaf, x.Change) and len(found) > 1:
+        return [first, "before: " + evidence_words(found[1], titles)]
+    return [first, *(evidence_words(each, titles) for each in found[1:] if _adds(leaf, each))]
+
+
+def _in_unit_of_limit(leaf: x.Expression, evidence: Evidence) -> Evidence:
+    """A result in the unit that the text states its limit in, so that the two can be compared at a glance."""
+    bound = leaf.test if isinstance(leaf, x.Value) else None
+    if not isinstance(bound, x.Bound) or not isinstance(evidence, Result) or evidence.value is None:
+        return evidence
+    if bound.times or bound.canonical in (0, bound.number):
+        return evidence
+    ends = [end and end * bound.number / bound.canonical for end in (evidence.value.low, evidence.value.high)]
+    return replace(evidence, value=replace(evidence.value, low=ends[0], high=ends[1]), unit=bound.unit)
+
+
+def _outside(leaf: x.Expression, evidence: Evidence, finding: Finding) -> str:
+    """Said of an entry that an exclusion asks about and that lies outside its period."""
+    period = isinstance(leaf, x.Condition | x.Treatment) and (leaf.within or getattr(leaf, "began_within", None))
+    harmless = finding.outcome is Outcome.MET and finding.criterion.kind == "exclusion"
+    return ", outside the period asked about" if period and harmless and isinstance(evidence, Episode) else ""
+
+
+def _adds(leaf: x.Expression, evidence: Evidence) -> bool:
+    """Whether a further piece of evidence says something new: other results of a count do, inputs do not."""
+    return not isinstance(leaf, x.Value) or getattr(evidence, "concept", None) == leaf.concept
+
+
+def _may_mean(evidence: Evidence, leaf: x.Expression) -> bool:
+    """Whether this entry is of the kind that the leaf asks for; its concept may be a member of the leaf's class."""
+    if not isinstance(evidence, Episode):
+        return False
+    diagnosis = evidence.kind == "diagnosis"
+    return isinstance(leaf, x.Condition) if diagnosis else isinstance(leaf, x.Treatment)
+
+
+def _silence(leaf: x.Expression, basis: Basis | None, titles: Titles) -> str:
+    names = _joined([titles(concept) for concept in x.concepts_of(leaf)][:1])
+    if isinstance(leaf, x.Condition) and leaf.excepting:
+        few = len(leaf.excepting) <= _MOST_EXCEPTIONS
+        names += f", not counting {_joined(map(titles, leaf.excepting)) if few else 'what the criterion excepts'}"
+    return f"{names}: no record, taken as absent" if basis is Basis.PRESUMED else f"{names}: no record"
+
+
+def _limit(leaf: x.Expression, margin: Margin | None, evidence: Evidence, outcome: Outcome) -> str:
+    """ " (limit 25)", or ", 5 below the limit of 25" where it is missed."""
+    if not isinstance(leaf, x.Value | x.Change | x.Age):
+        return ""
+    test = leaf.test
+    if margin is None and isinstance(leaf, x.Value) and leaf.stable_for and outcome is Outcome.NOT_MET:
+        return _unsteady(leaf)
+    if isinstance(leaf, x.Value) and leaf.stable_for and isinstance(test, x.Bound) and not test.number:
+        return f", unchanged for {period_words(leaf.stable_for)}"  # a limit of 0 only asks for steadiness
+    if margin is None:
+        return _limit_of_test(test)
+    same_unit = getattr(evidence, "unit", None) == margin.unit or isinstance(leaf, x.Age)
+    limit = number_words(margin.limit) if same_unit else quantity_words(margin.limit, margin.unit)
+    times = f"{_times_words(test)}" if isinstance(test, x.Bound) and test.times else ""
+    if outcome is Outcome.MET or not margin.value:
+        if isinstance(test, x.Between):
+            return f" (limits {number_words(test.low.number)} to {number_words(test.high.number)})"
+        return f" (limit {limit}, {times})" if times else f" (limit {limit})"
+    number = _number_beside(evidence, margin)
+    side = "beyond" if number is None else "below" if number < margin.limit else "above"
+    return f", {_distance(number, margin)} {side} the limit of {limit}" + (f" ({times})" if times else "")
+
+
+def _number_beside(evidence: Evidence, margin: Margin) -> Decimal | None:
+    """The value that stands beside the limit, where it is one number in the limit's unit."""
+    value = evidence.value if isinstance(evidence, PersonFact) else getattr(evidence, "value", None)
+    number = value if isinstance(value, Decimal) else value.exact if isinstance(value, Interval) else None
+    return number if getattr(evidence, "unit", None) == margin.unit else None
+
+
+def _distance(number: Decimal | None, margin: Margin) -> str:
+    """How far it lies from the limit, as the numbers that are shown have it: 57.95 is 2.05 below 60."""
+    if number is None:
+        return number_words(abs(margin.value))
+    shown = Decimal(number_words(number, margin.limit)) - Decimal(number_words(margin.limit))
+    return number_words(abs(shown) or abs(margin.value))
+
+
+def _limit_of_test(test: x.Test) -> str:
+    match test:
+        case x.Between():
+            return f" (limits {number_words(test.low.number)} to {number_words(test.high.number)})"
+        case x.Bound():
+            return f" (limit {_times_words(test) if test.times else quantity_words(test.number, test.unit)})"
+        case _:
+            return ""
+
+
+def _unsteady(leaf: x.Value) -> str:
+    """Why a dose within its limits does not pass: it was changed."""
+    assert leaf.stable_for
+    return f", changed in the last {period_words(leaf.stable_for)}"
+
+
+def _times_words(bound: x.Bound) -> str:
+    edge = "upper limit of normal" if bound.times == "ULN" else "lower limit of normal"
+    times = edge if bound.number == 1 else f"{number_words(bound.number)} × {edge}"
+    return f"{times} + {quantity_words(bound.plus, bound.plus_unit)}" if bound.plus else times
+
+
+# -- what is open -----------------------------------------------------------------------------------------------------
+
+_REASONS: Mapping[Reason, str] = {
+    Reason.MISSING: "not on record",
+    Reason.STALE: "too old",
+    Reason.NO_REFERENCE_RANGE: "no usable reference range with the result",
+    Reason.UNIT_UNCONVERTIBLE: "the unit cannot be converted safely",
+    Reason.IMPLAUSIBLE: "the recorded value is not plausible",
+    Reason.CONFLICTING: "the records disagree",
+    Reason.NOT_FINAL: "the result is not final yet",
+    Reason.NOT_READABLE: "could not be read from the EHR",
+    Reason.IMPRECISE: "the record is not exact enough to decide",
+    Reason.REASON_UNRECORDED: "the reason is not recorded",
+}
+# Who can settle it. A missing result is ordered; a missing diagnosis or drug is asked for (see `help_words`).
+_WHO: Mapping[Reason, str] = {
+    Reason.STALE: "repeat it",
+    Reason.NO_REFERENCE_RANGE: "ask the laboratory for its limits of normal",
+    Reason.UNIT_UNCONVERTIBLE: "ask the laboratory for the unit",
+    Reason.IMPLAUSIBLE: "check the entry, or repeat the test",
+    Reason.CONFLICTING: "check both entries, or repeat the test",
+    Reason.NOT_FINAL: "wait for the laboratory",
+    Reason.NOT_READABLE: "look in the chart; if it persists, tell the EHR team",
+    Reason.IMPRECISE: "ask for the exact value or date",
+    Reason.REASON_UNRECORDED: "ask whoever treated the patient",
+}
+# An effusion or a lung disease is not the patient's to know, and a chart elsewhere may have it.
+_ASKED = "ask the patient, or for outside records"
+
+
+def reason_words(reason: Reason | None) -> str:
+    return _REASONS[reason].capitalize() if reason else "Open"
+
+
+def open_words(piece: Open, titles: Titles) -> str:
+    """One open piece: what is asked, why it is open, who can settle it."""
+    leaf = piece.leaf
+    match leaf:
+        case x.Judgement():
+            return f"For the {leaf.by}: {leaf.question}"
+        case x.Consent():
+            return f"To do: {leaf.step}"
+        case _:
+            pass
+    about = subject_words(leaf, titles)
+    if piece.reason is None:
+        shown = _several([evidence_words(each, titles) for each in piece.evidence[:2]])
+        return f"{about}: {piece.ask or 'please confirm'}" + (f" ({shown})" if shown else "")
+    note = f", {plain(piece.note, 120)}" if piece.note else ""
+    return f"{about}: {_cause(piece, titles)}{note} – {help_words(piece)}"
+
+
+def _cause(piece: Open, titles: Titles) -> str:
+    assert piece.reason
+    first = next((each for each in piece.evidence if isinstance(each, Result)), None)
+    if piece.reason is Reason.MISSING:
+        return "no result on record" if isinstance(piece.leaf, x.Value | x.Change) else "not recorded"
+    if piece.reason is Reason.STALE and first and first.taken:
+        window = getattr(piece.leaf, "within", None) or getattr(piece.leaf, "current_for", None)
+        limit = f", older than {period_words(window)}" if window else ", too old"
+        return f"last {_bare(first)} on {day_words(first.taken)}{limit}"
+    if piece.reason is Reason.CONFLICTING and len(piece.evidence) > 1:
+        return f"the records disagree ({_joined([evidence_words(each, titles) for each in piece.evidence[:2]])})"
+    if piece.reason is Reason.IMPRECISE and first and not (first.taken and first.taken.is_one_day):
+        return f"dated only {day_words(first.taken)}" if first.taken else "the result has no date"
+    if piece.reason in (Reason.UNIT_UNCONVERTIBLE, Reason.IMPLAUSIBLE, Reason.IMPRECISE) and first:
+        said = "" if first.formula else f" (recorded as “{plain(first.recorded, 40)}”)"
+        return f"{_REASONS[piece.reason]}{said}"
+    return _REASONS[piece.reason]
+
+
+def missing_words(concept: str, piece: Open, titles: Titles) -> str:
+    """A concept that a test would bring, with the cause in brackets unless there is simply no result."""
+    causes = [] if piece.reason is Reason.MISSING else [_cause(piece, titles)]
+    causes += [plain(piece.note, 120)] if piece.note else []
+    name = short_title(titles(concept))
+    return f"{name} ({', '.join(causes)})" if causes else name
+
+
+def help_words(piece: Open) -> str:
+    if piece.reason and piece.reason in _WHO:
+        return _WHO[piece.reason]
+    return "order it or ask for an outside result" if isinstance(piece.leaf, x.Value | x.Change) else _ASKED
+
+
+def subject_words(leaf: x.Expression, titles: Titles) -> str:
+    """What a leaf is about: its concept, or the first two of several."""
+    if isinstance(leaf, x.Condition):
+        return titles(leaf.concept)
+    names = [titles(concept) for concept in x.concepts_of(leaf)]
+    if isinstance(leaf, x.Treatment) and len(names) > 2:
+        return f"{', '.join(names[:2])} or similar"
+    return " or ".join(names[:2]) or "This criterion"
+
+
+# -- verdicts and trials ----------------------------------------------------------------------------------------------
+
+VERDICTS: Mapping[Verdict, str] = {
+    Verdict.LIKELY_ELIGIBLE: "likely eligible",
+    Verdict.POSSIBLY_ELIGIBLE: "possibly eligible",
+    Verdict.NEAR_MISS: "near miss",
+    Verdict.COULD_NOT_EVALUATE: "could not be evaluated",
+    Verdict.CLOSED: "closed to recruitment",
+    Verdict.NOT_ELIGIBLE: "not eligible",
+    Verdict.NOT_INDICATED: "not indicated",
+}
+
+
+def is_overdue(trial: x.Trial, today: date) -> bool:
+    """Whether the registry's own end date has passed, so that its recruiting status says nothing any more."""
+    return trial.overdue_after is not None and today.isoformat() > trial.overdue_after
+
+
+def recruiting_words(trial: x.Trial, today: date) -> str:
+    if trial.status == "closed":
+        return "Closed to recruitment"
+    if is_overdue(trial, today):
+        return f"Recruiting status overdue: the stated end, {trial.overdue_after}, has passed – ask the study team"
+    match trial.status:
+        case "recruiting":
+            return f"Recruiting{_where(trial)}"
+        case "not-yet-recruiting":
+            return f"Not yet recruiting{_where(trial)}"
+        case "unknown":
+            return "Recruiting status not known – ask the study team"
+
+
+def _where(trial: x.Trial) -> str:
+    sites = [site for site in trial.sites if site.status != "closed"]
+    if not sites:
+        return ""
+    more = f" and {counted(len(sites) - 1, 'more site')}" if len(sites) > 1 else ""
+    return f" in {sites[0].city}, {sites[0].country}{more}"
+
+
+def definition_words(trial: x.Trial) -> str:
+    if trial.signed_off is None:
+        return f"definition not confirmed by the study team (version {trial.version}, source read {trial.read_on})"
+    return f"definition confirmed by the study team on {trial.signed_off.on} (version {trial.version})"
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 result", "3 results", "2 criteria"."""
+    plural = re.sub("criterion$", "criteria", noun) if noun.endswith("criterion") else noun + "s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def _joined(words: Iterable[str]) -> str:
+    parts = list(words)
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def _several(phrases: Sequence[str]) -> str:
+    """Phrases in one line, the first few of them."""
+    unique = list(dict.fromkeys(phrases))
+    more = len(unique) - MOST_PHRASES
+    return "; ".join(unique[:MOST_PHRASES]) + (f"; and {more} more" if more > 0 else "")

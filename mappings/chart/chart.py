@@ -1,0 +1,427 @@
+"""One patient's chart: the resources an EHR gave, each once and each this patient's, and how complete every type is.
+
+`ChartBuilder` takes raw JSON (resources, Bundles, `null`) as it comes in. What is another patient's, or nobody's, or
+cannot be decoded, is left out and counted; a type of which anything is missing is `incomplete`, so that silence in it
+says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, TypeVar, cast, get_args
+
+from msgspec import Raw, Struct
+
+from mappings.chart import decoding, fhir
+from mappings.facts import SourceState
+from mappings.resource_types import ResourceType
+
+# Beside those in which facts stand, those that may say that the patient is not to be approached for research.
+RESOURCE_TYPES: tuple[str, ...] = (*get_args(ResourceType), "Consent", "Flag")
+_RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
+_KEPT: tuple[type[Struct], ...] = (*_RECORDS, fhir.Patient, fhir.Medication)
+_NAMES = {kind: kind.__name__ for kind in _KEPT}
+_DEEPEST = 3  # Bundles inside Bundles
+_MEDICATION = re.compile(r"^Medication/[A-Za-z0-9_-][A-Za-z0-9._-]{0,255}$", re.ASCII)
+R = TypeVar("R", bound=Struct)
+
+
+class ChartError(ValueError):
+    """No chart can be made of what was given.
+
+    `code`: "not-json", "not-a-bundle", "no-patient", "several-patients", "other-patient".
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What became of one piece of JSON: where it goes on, and why it could not be used as what was asked for."""
+
+    next_url: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The resources of one patient, by type; `(source, resource)`, source being "Observation/abc"."""
+
+    patient: fhir.Patient
+    reference: str  # "Patient/123"
+    records: Mapping[str, tuple[tuple[str, Any], ...]]
+    medications: Mapping[str, fhir.Medication]  # every reference by which one may be meant
+    base_url: str | None
+    states: Mapping[str, SourceState]
+    counts: Mapping[str, int]
+    excluded: Mapping[str, Mapping[str, int]]
+    unreadable: Mapping[str, tuple[str, ...]]
+
+    def of(self, kind: type[R]) -> tuple[tuple[str, R], ...]:
+        """Every record of one type, in the order given."""
+        return cast("tuple[tuple[str, R], ...]", self.records.get(kind.__name__, ()))
+
+    def medication(self, reference: str) -> fhir.Medication | None:
+        return self.medications.get(_local(reference, self.base_url))
+
+
+@dataclass
+class _Search:
+    """A search whose next page has been announced."""
+
+    resource_type: str | None
+    found: int
+    total: int | None
+
+
+class _Found(Struct, gc=False):
+    full_url: str | None
+    resource: Any
+    place: int
+
+
+@dataclass
+class ChartBuilder:
+    """Collects a chart. `patient_id` is whose it must be; None when the one Patient in it says so (a whole chart)."""
+
+    patient_id: str | None
+    base_url: str | None = None
+    _found: dict[str, list[_Found]] = field(default_factory=dict)
+    _read: set[str] = field(default_factory=set)
+    _failed: set[str] = field(default_factory=set)
+    _incomplete: set[str] = field(default_factory=set)
+    _all_incomplete: bool = False
+    _whole: bool = False
+    _pending: dict[str, _Search] = field(default_factory=dict)
+    _unreadable: dict[str, list[str]] = field(default_factory=dict)
+    _place: int = 0
+    _wanted: tuple[str, ...] = ()
+
+    def add(self, raw: bytes | Raw, resource_type: str | None, follows: str | None = None) -> Page:
+        """Take in the JSON of one resource, one Bundle, or `null` (the EHR looked and found nothing).
+
+        `resource_type` is what was asked for; None for a Bundle that is a whole chart. `follows` is the `next_url`
+        that led here; a search whose next page never comes leaves its type incomplete. ChartError where a whole chart
+        is not a Bundle.
+        """
+        try:
+            content = decoding.decode(raw)
+        except decoding.NotJson:
+            return self._refused(resource_type, "not-json", "is not readable JSON")
+        if isinstance(content, fhir.Bundle):
+            return self._add_bundle(content, resource_type, follows)
+        if resource_type is None:
+            raise ChartError("not-a-bundle", "a FHIR Bundle with one patient's chart is needed")
+        return self._add_single(content, resource_type)
+
+    def fail(self, resource_type: str, state: SourceState) -> None:
+        """Say that a type could not be read ("failed"), or not all of it ("incomplete")."""
+        if state == "failed":
+            self._failed.add(resource_type)
+        elif state == "incomplete":
+            self._read.add(resource_type)
+            self._incomplete.add(resource_type)
+
+    def whole_chart(self) -> None:
+        """What was added is everything there is: a type that does not occur in it is complete, with count 0."""
+        self._whole = True
+
+    def want_medications(self, references: Iterable[str]) -> None:
+        """Medications that something outside the chart refers to (a draft order)."""
+        self._wanted = (*self._wanted, *references)
+
+    def missing_medications(self) -> tuple[str, ...]:
+        """The Medications that drug entries refer to and that have not come yet, as "Medication/1"."""
+        known = self._medications(self.base_url)
+        asked = dict.fromkeys(_local(reference, self.base_url) for reference in self._wanted)
+        wanted = {local: None for local in asked if _MEDICATION.match(local) and local not in known}
+        for kind in (fhir.MedicationRequest, fhir.MedicationStatement, fhir.MedicationAdministration):
+            for found in self._found.get(kind.__name__, ()):
+                reference = medication_reference(found.resource)
+                local = _local(reference, self.base_url) if reference else ""
+                if _MEDICATION.match(local) and local not in known:
+                    wanted[local] = None
+        return tuple(wanted)
+
+    def build(self) -> Chart:
+        """The chart. ChartError when there is no Patient, more than one, or another's."""
+        entry, patient_id = self._patient()
+        base = self.base_url.rstrip("/") if self.base_url else _base_of(entry.full_url, "Patient")
+        is_patient = _subject_test(patient_id, entry.full_url, base)
+        records: dict[str, tuple[tuple[str, Any], ...]] = {}
+        excluded: dict[str, Mapping[str, int]] = {}
+        counts: dict[str, int] = {"Patient": 1}
+        for kind in _RECORDS:
+            name = kind.__name__
+            once = _once(self._found.get(name, ()))
+            records[name], excluded[name] = _own(name, once, is_patient)
+            counts[name] = len(once) + len(self._unreadable.get(name, ()))
+        return Chart(
+            patient=entry.resource,
+            reference=f"Patient/{patient_id}" if patient_id else entry.full_url or "Patient",
+            records=records,
+            medications=self._medications(base),
+            base_url=base,
+            states={name: self._state(name) for name in RESOURCE_TYPES},
+            counts=counts,
+            excluded=excluded,
+            unreadable={name: tuple(places) for name, places in self._unreadable.items()},
+        )
+
+    # Taking in
+
+    def _refused(self, asked: str | None, code: str, message: str) -> Page:
+        if asked is None:
+            raise ChartError(code, message)
+        self._failed.add(asked)
+        return Page(problem=message)
+
+    def _add_single(self, content: Any, asked: str) -> Page:
+        if content is None:
+            self._read.add(asked)
+            return Page()
+        if isinstance(content, decoding.Unreadable) and content.resource_type == asked:
+            self._note_unreadable(content, asked, "resource")
+            return Page(problem=f"the {asked} could not be read")
+        if type(content).__name__ != asked:
+            return self._refused(asked, "wrong-type", f"is not a {asked} and not a Bundle of them")
+        self._read.add(asked)
+        if asked not in ("Patient", "Medication"):
+            self._incomplete.add(asked)  # a search answers with a Bundle; one resource may be one of many
+        self._keep(asked, None, content)
+        return Page()
+
+    def _add_bundle(self, bundle: fhir.Bundle, asked: str | None, follows: str | None) -> Page:
+        search = self._pending.pop(follows, None) if follows else None
+        search = search or _Search(asked, 0, None)
+        misplaced = self._take_entries(bundle, asked, search)
+        search.total = bundle.total if bundle.total is not None else search.total
+        next_url = next((link.url for link in bundle.link if link.relation == "next" and link.url), None)
+        if next_url:
+            self._pending[next_url] = search
+        elif search.total is not None and search.total > search.found:
+            self._mark_incomplete(asked)
+        if asked:
+            self._read.add(asked)
+        if misplaced:
+            self._mark_incomplete(asked)
+            return Page(next_url, f"holds other resources than {asked}")
+        return Page(next_url)
+
+    def _take_entries(self, bundle: fhir.Bundle, asked: str | None, search: _Search, depth: int = 1) -> bool:
+        """Take in every entry; whether any was of a type that was not asked for."""
+        misplaced = False
+        for entry in bundle.entry:
+            resource = entry.resource
+            if resource is None:
+                continue
+            self._place += 1
+            is_match = entry.search is None or entry.search.mode not in ("include", "outcome")
+            search.found += is_match
+            name = _NAMES.get(type(resource))
+            if name is None:
+                misplaced |= self._take_other(resource, asked, search, depth)
+            elif asked and is_match and name != asked and name not in ("Patient", "Medication"):
+                misplaced = True
+            else:
+                self._keep(name, entry.full_url, resource)
+        return misplaced
+
+    def _take_other(self, resource: Any, asked: str | None, search: _Search, depth: int) -> bool:
+        if isinstance(resource, fhir.OperationOutcome):
+            self._heed(resource, asked)
+        elif isinstance(resource, decoding.Unreadable):
+            self._note_unreadable(resource, asked, f"entry {self._place}")
+        elif isinstance(resource, fhir.Bundle):
+            if depth < _DEEPEST:
+                return self._take_entries(resource, asked, search, depth + 1)
+            self._mark_incomplete(asked)
+        return False
+
+    def _keep(self, name: str, full_url: str | None, resource: Any) -> None:
+        self._found.setdefault(name, []).append(_Found(full_url, resource, self._place))
+
+    def _heed(self, outcome: fhir.OperationOutcome, asked: str | None) -> None:
+        """An error beside the results: something was not given. A warning only says that there was nothing."""
+        for issue in outcome.issue:
+            if issue.severity and fhir.clean(issue.severity).lower() in ("information", "warning", "success"):
+                continue
+            words = set(re.findall(r"[A-Za-z]+", " ".join((*issue.expression, *issue.location))))
+            named = words.intersection(RESOURCE_TYPES)
+            self._incomplete |= named
+            if not named:
+                self._mark_incomplete(asked)
+
+    def _note_unreadable(self, resource: decoding.Unreadable, asked: str | None, place: str) -> None:
+        name = resource.resource_type if resource.resource_type in RESOURCE_TYPES else asked
+        if name is None:
+            self._all_incomplete = True
+            return
+        where = f"{name}/{resource.id}" if resource.id else place
+        self._unreadable.setdefault(name, []).append(where)
+        self._read.add(name)
+        self._incomplete.add(name)
+
+    def _mark_incomplete(self, asked: str | None) -> None:
+        if asked is None:
+            self._all_incomplete = True
+        else:
+            self._read.add(asked)
+            self._incomplete.add(asked)
+
+    # Putting together
+
+    def _state(self, name: str) -> SourceState:
+        asked = name in self._read or self._whole
+        if name in self._failed:
+            return "incomplete" if self._found.get(name) else "failed"
+        if not asked and name not in self._incomplete:
+            return "incomplete" if self._found.get(name) else "not-requested"
+        cut_short = any(search.resource_type in (name, None) for search in self._pending.values())
+        return "incomplete" if cut_short or self._all_incomplete or name in self._incomplete else "complete"
+
+    def _patient(self) -> tuple[_Found, str]:
+        found = _once(self._found.get("Patient", ()))
+        if self.patient_id is not None:
+            own = [item for item in found if _id_of(item) in (self.patient_id, None)]
+            if found and not own:
+                raise ChartError("other-patient", "the Patient is not the one that the chart was asked for")
+            found = own[:1]
+        if len(found) > 1:
+            raise ChartError("several-patients", "the chart of exactly one Patient is needed, there are more")
+        if not found:
+            raise ChartError("no-patient", "there is no Patient that can be read")
+        if found[0].resource.modifier_extension or found[0].resource.implicit_rules:
+            raise ChartError("no-patient", "the Patient is modified in a way that is not understood")
+        return found[0], self.patient_id or _id_of(found[0]) or ""
+
+    def _medications(self, base: str | None) -> dict[str, fhir.Medication]:
+        found: dict[str, fhir.Medication] = {}
+        for item in _once(self._found.get("Medication", ())):
+            if item.full_url:
+                found[_local(item.full_url, base)] = item.resource
+            if item.resource.id:
+                found[f"Medication/{item.resource.id}"] = item.resource
+        return found
+
+
+def medication_reference(use: fhir.MedicationUse) -> str | None:
+    """The reference to a Medication, of R4 or R5, that a drug entry holds."""
+    reference = use.medication_reference or (use.medication.reference if use.medication else None)
+    return reference.reference if reference else None
+
+
+def patient_of(resource: Any, base: str | None = None) -> str | None:
+    """The id of the patient whose record it is, on the server `base`; None where it names none of that server's.
+
+    `resource` is what `decoding.decode` makes of a Patient or of one of a patient's records.
+    """
+    name = type(resource).__name__
+    if name == "Patient":
+        return cast("str | None", resource.id)
+    subject = _SUBJECTS.get(name, _subject_of)(resource) if isinstance(resource, _RECORDS) else None
+    return patient_meant(subject.reference, base) if subject and subject.reference else None
+
+
+def patient_meant(reference: str, base: str | None = None) -> str | None:
+    """The id in a reference to a patient of the server `base`: relative, under that address, or as a `urn:uuid`."""
+    kind, _, name = _local(reference, base).rpartition("/")
+    if kind == "Patient" and name:
+        return name
+    return name.removeprefix("urn:uuid:") or None if not kind and name.startswith("urn:uuid:") else None
+
+
+def _local(reference: str, base: str | None) -> str:
+    """Without version, and without the base of the chart's own server."""
+    reference = fhir.clean(reference).partition("/_history/")[0]
+    return reference.removeprefix(base.rstrip("/") + "/") if base else reference
+
+
+def _base_of(full_url: str | None, name: str) -> str | None:
+    base, found, _ = (full_url or "").rpartition(f"/{name}/")
+    return base if found else None
+
+
+def _id_of(found: _Found) -> str | None:
+    return found.resource.id or (
+        _local(found.full_url, None).rpartition("/Patient/")[2]
+        if found.full_url and "/Patient/" in found.full_url
+        else None
+    )
+
+
+def _subject_test(patient_id: str, full_url: str | None, base: str | None) -> Callable[[str], bool]:
+    """Whether a reference means this patient: relative, on the chart's own server, or by the entry's fullUrl."""
+    own = {f"Patient/{patient_id}", f"urn:uuid:{patient_id}"} if patient_id else set()
+    if full_url:
+        own.add(_local(full_url, base))
+    known: dict[str, bool] = {}
+
+    def test(reference: str) -> bool:
+        if reference not in known:
+            known[reference] = _local(reference, base) in own
+        return known[reference]
+
+    return test
+
+
+_SUBJECTS: Mapping[str, Callable[[Any], fhir.Reference | None]] = {
+    "Immunization": attrgetter("patient"),
+    "AllergyIntolerance": attrgetter("patient"),
+    "FamilyMemberHistory": attrgetter("patient"),
+    "ResearchSubject": lambda resource: resource.individual or resource.subject,
+    "Consent": lambda resource: resource.patient or resource.subject,
+}
+_subject_of: Callable[[Any], fhir.Reference | None] = attrgetter("subject")
+
+
+def _own(
+    name: str, found: Iterable[_Found], is_patient: Callable[[str], bool]
+) -> tuple[tuple[tuple[str, Any], ...], Mapping[str, int]]:
+    """The records that are this patient's, each with its source; and how many are not, and why."""
+    subject_of = _SUBJECTS.get(name, _subject_of)
+    kept: list[tuple[str, Any]] = []
+    excluded: Counter[str] = Counter()
+    for item in found:
+        subject = subject_of(item.resource)
+        if subject is None or not subject.reference:
+            excluded["no-subject"] += 1
+        elif not is_patient(subject.reference):
+            excluded["other-patient"] += 1
+        else:
+            kept.append((_source(name, item), item.resource))
+    return tuple(kept), excluded
+
+
+def _source(name: str, found: _Found) -> str:
+    if found.resource.id:
+        return f"{name}/{found.resource.id}"
+    if found.full_url:
+        return found.full_url
+    return f"{name}#{found.place}"
+
+
+def _once(found: Iterable[_Found]) -> list[_Found]:
+    """Each (type, id) once, in its newest version; entries without an id are all different."""
+    newest: dict[object, _Found] = {}
+    for item in found:
+        key = item.resource.id or item.full_url or id(item)
+        other = newest.get(key)
+        if other is None or _version(item) >= _version(other):
+            newest[key] = item
+    return list(newest.values())
+
+
+def _version(found: _Found) -> tuple[int, str]:
+    meta = found.resource.meta
+    if meta is None:
+        return 0, ""
+    number = meta.version_id or ""
+    return int(number) if number.isdecimal() and len(number) < 19 else 0, meta.last_updated or ""

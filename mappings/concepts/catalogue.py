@@ -1,0 +1,412 @@
+"""The concept catalogue: which codes mean which concept, in which unit, and how far a value may be believed.
+
+Data stands in `concepts/*.yaml`; a site adds codes, reference limits and settings in an overlay folder of the same
+form. Every problem of every file is reported at once, each with its file and path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mappings.concepts.value_sets import read_value_set
+from mappings.resource_types import ResourceType
+from mappings.time.times import Period, parse_period
+from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
+
+OUR_SYSTEM = "https://trialcards.org/fhir/CodeSystem/concept"
+
+# The addresses under which a code system arrives: its own, older ones, and the OIDs of C-CDA conversions.
+SYSTEMS: Mapping[str, tuple[str, ...]] = {
+    "loinc": ("http://loinc.org", "urn:oid:2.16.840.1.113883.6.1"),
+    "snomed": ("http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"),
+    "icd10": (
+        "http://hl7.org/fhir/sid/icd-10-cm",
+        "http://hl7.org/fhir/sid/icd-10",
+        "http://hl7.org/fhir/sid/icd-10-gm",
+        "http://hl7.org/fhir/sid/icd-10-de",
+        "http://fhir.de/CodeSystem/bfarm/icd-10-gm",
+        "http://fhir.de/CodeSystem/dimdi/icd-10-gm",
+        "http://fhir.hl7.org.uk/Id/icd-10",
+        "http://id.who.int/icd/release/10",
+        "urn:oid:2.16.840.1.113883.6.90",
+        "urn:oid:2.16.840.1.113883.6.3",
+    ),
+    "icd10pcs": (
+        "http://www.cms.gov/Medicare/Coding/ICD10",
+        "http://hl7.org/fhir/sid/icd-10-pcs",
+        "urn:oid:2.16.840.1.113883.6.4",
+    ),
+    "rxnorm": ("http://www.nlm.nih.gov/research/umls/rxnorm", "urn:oid:2.16.840.1.113883.6.88"),
+    "atc": (
+        "http://www.whocc.no/atc",
+        "http://fhir.de/CodeSystem/bfarm/atc",
+        "http://fhir.de/CodeSystem/dimdi/atc",
+        "urn:oid:2.16.840.1.113883.6.73",
+    ),
+    "cvx": ("http://hl7.org/fhir/sid/cvx", "urn:oid:2.16.840.1.113883.12.292"),
+    "hcpcs": (
+        "http://terminology.hl7.org/CodeSystem/HCPCS",
+        "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",
+        "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",
+        "urn:oid:2.16.840.1.113883.6.285",
+    ),
+}
+_NAME_OF = {address: name for name, addresses in SYSTEMS.items() for address in addresses}
+_ICD10_OF_A_COUNTRY = "http://hl7.org/fhir/sid/icd-10-"
+# In these a code may end in `*` and then stands for everything that begins like it.
+PREFIX_SYSTEMS = frozenset({"icd10", "icd10pcs", "atc"})
+SystemName = Literal["loinc", "snomed", "icd10", "icd10pcs", "rxnorm", "atc", "cvx", "hcpcs", "local"]
+ConceptKind = Literal["patient", "result", "diagnosis", "treatment"]
+
+
+def _period(text: str) -> str:
+    parse_period(text)
+    return text
+
+
+PeriodText = Annotated[str, AfterValidator(_period)]
+
+
+def _tolerance(text: str) -> str:
+    if re.match(r"^(?:none|\d+(?:\.\d+)? \S+)$", text, re.ASCII):
+        return text
+    raise ValueError('a tolerance is "10 %" of the limit, an amount with its unit, "5 g/L", or "none"')
+
+
+Tolerance = Annotated[str, AfterValidator(_tolerance)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LocalCode(_Entry):
+    """A code of a site's own system."""
+
+    system: str = Field(min_length=1)
+    code: str = Field(min_length=1)
+
+
+class Orderable(_Entry):
+    """What to do when the concept is missing: how a clinician gets it, in the order of effort."""
+
+    how: Literal["ask", "examination", "blood-test", "urine-test", "ecg", "imaging", "lung-function", "procedure"]
+    title: str  # "Complete blood count"
+    loinc: str | None = None  # the test to order
+    snomed: str | None = None
+
+
+class Concept(_Entry):
+    """One clinical concept. The legend of every key stands at the head of `concepts/README.md`."""
+
+    title: str
+    kind: ConceptKind
+    unit: str | None = None
+    plausible: tuple[Decimal, Decimal] | None = None  # in `unit`; outside is a fault of the record, not of the patient
+    molar_mass: Decimal | None = None  # g/mol, where laboratories report mass and amount
+    ordinal: Mapping[str, int] = Field(default_factory=dict)  # code or text -> number: NYHA "II" -> 2
+    positive_from: Decimal | None = None  # a titer or count from which the result is positive, in `unit`
+    negative_below: Decimal | None = None  # below it is negative, between the two neither; default: `positive_from`
+    detection: bool = False  # a viral load: any number above zero is positive, "< n" decides nothing
+    current_for: PeriodText | None = None  # how long a result speaks for today
+    lasts_at_most: PeriodText | None = None  # an entry that began longer ago is over, though nobody wrote down its end
+    acute_for: PeriodText | None = None  # an entry without status that began longer ago may be over; an inactive one is
+    orders_stand_for: PeriodText | None = None  # of an infusion: an older order, still active, does not say it is given
+    in_remission: bool = False  # every record of it says that the disease is in remission
+    remission_asks: bool = False  # an entry in remission is put to a person
+    tolerance: Tolerance | None = None  # near miss: "10 %" of the limit, an amount with unit, or "none"
+    codes: Mapping[SystemName, Mapping[str, str]] = Field(default_factory=dict)  # system -> code -> what it is
+    local_codes: tuple[LocalCode, ...] = ()
+    names: tuple[str, ...] = ()  # ingredient or test names by which an uncoded entry asks a person; never decides
+    unverified: tuple[str, ...] = ()  # codes whose meaning no independent source has confirmed
+    not_codes: Mapping[SystemName, Mapping[str, str]] = Field(default_factory=dict)  # look-alikes left out, with reason
+    includes: tuple[str, ...] = ()  # sub-concepts: every record of theirs is one of this concept too
+    recorded_in: tuple[ResourceType, ...] = ()  # where silence is heard; default by kind
+    never_presumed: bool = False  # silence is never absence (infection, pregnancy)
+    panel: bool = False  # a positive member answers positive; a negative one answers nothing for the panel
+    past: bool = False  # every record of it says that it is over: "history of", "old"
+    prednisone_factor: Decimal | None = None  # mg of prednisone that equal 1 mg of this glucocorticoid
+    uln: Decimal | None = None  # a site's default upper limit of normal in `unit`; only overlays set it
+    lln: Decimal | None = None
+    order: Orderable | None = None
+    source: str = ""  # where codes and figures come from
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Concept:
+        if self.plausible and self.plausible[0] >= self.plausible[1]:
+            raise ValueError("plausible: the lower end comes first")
+        return self
+
+
+_ID = re.compile(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", re.ASCII)
+
+_WHERE: Mapping[ConceptKind, tuple[ResourceType, ...]] = {
+    "patient": ("Patient",),
+    "result": ("Observation",),
+    "diagnosis": ("Condition",),
+    "treatment": ("MedicationRequest", "MedicationStatement", "MedicationAdministration"),
+}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All concepts, and the way from a code to them. Build it with `load_catalogue`."""
+
+    concepts: Mapping[str, Concept]
+    by_code: Mapping[tuple[str, str], tuple[str, ...]]  # (system name or address, code) -> ids, most specific first
+    by_prefix: Mapping[tuple[str, str], tuple[str, ...]]  # (system name, "M321") -> ids, for codes that end in `*`
+    hash: str  # "sha256:…" over every file, ours and the site's
+    _where: dict[str, tuple[ResourceType, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def find(self, system: str, code: str) -> tuple[str, ...]:
+        """The concepts that a coding stands for, most specific first; empty when it stands for none.
+
+        Matching is by system and code only, never by display. The longest pattern wins; ICD-10 with or without dot.
+        """
+        name = system_name(system)
+        if name not in PREFIX_SYSTEMS:
+            if name == "cvx":
+                code = code.strip().zfill(2)  # numbers lose their zero on the way
+            return self.by_code.get((name, code)) or self.by_code.get((name, code.strip()), ())
+        plain = _plain(code)
+        if found := self.by_code.get((name, plain)):
+            return found
+        for length in range(len(plain), 0, -1):
+            if found := self.by_prefix.get((name, plain[:length])):
+                return found
+        return ()
+
+    def has_codes_of(self, system: str) -> bool:
+        """Whether any code of this system stands for a concept."""
+        return system_name(system) in self._systems
+
+    @cached_property
+    def _systems(self) -> frozenset[str]:
+        return frozenset(system for system, _ in (*self.by_code, *self.by_prefix))
+
+    def title(self, concept: str) -> str:
+        """The name that a clinician knows it by; of a concept that stands nowhere its id in words."""
+        entry = self.concepts.get(concept)
+        return entry.title if entry else id_in_words(concept)
+
+    def where(self, concept: str) -> tuple[ResourceType, ...]:
+        """The resource types that must have been read completely before silence says anything."""
+        found = self._where.get(concept)
+        if found is None:
+            entry = self.concepts[concept]
+            own = entry.recorded_in or _WHERE[entry.kind]
+            found = tuple(dict.fromkeys((*own, *(kind for child in entry.includes for kind in self.where(child)))))
+            self._where[concept] = found
+        return found
+
+    def ancestors(self, concept: str) -> tuple[str, ...]:
+        """The concept itself and every concept that includes it."""
+        return _ancestors(concept, _parents(self.concepts))
+
+
+def id_in_words(concept: str) -> str:
+    words = concept.replace("-", " ")
+    return words[:1].upper() + words[1:]
+
+
+@lru_cache(maxsize=512)
+def system_name(system: str) -> str:
+    """Our name of a code system; the address itself where it is a site's own."""
+    address = system.strip().partition("|")[0].rstrip("/")
+    plain = address.replace("https://", "http://", 1)
+    if known := _NAME_OF.get(address) or _NAME_OF.get(plain) or _NAME_OF.get(plain.replace("://www.", "://", 1)):
+        return known
+    if plain.startswith("http://snomed.info/sct/"):  # with edition and version
+        return "snomed"
+    return "icd10" if plain.startswith(_ICD10_OF_A_COUNTRY) else address
+
+
+def _plain(code: str) -> str:
+    """An ICD or ATC code without dot, the dagger and asterisk of double coding, and the marks of ICD-10-GM."""
+    return code.strip().replace(".", "").rstrip("*+!†‡#").upper()
+
+
+def load_catalogue(folders: Iterable[Path]) -> Catalogue:
+    """Read every concept file (*.yaml) and FHIR ValueSet (*.json) of these folders, each folder over the earlier ones.
+
+    Raises DefinitionError with every problem found: unreadable YAML, unknown keys, unknown concepts, a code that
+    stands under two concepts of which neither includes the other.
+    """
+    merged: dict[str, dict[str, object]] = {}
+    origin: dict[str, Path] = {}
+    problems: list[Problem] = []
+    digest = hashlib.sha256()
+    for folder in folders:
+        problems += _read_folder(folder, merged, origin, digest)
+    concepts, found = _validated(merged, origin)
+    problems += found
+    if problems:
+        raise DefinitionError(problems)
+    return _indexed(concepts, origin, "sha256:" + digest.hexdigest())
+
+
+def _read_folder(
+    folder: Path, merged: dict[str, dict[str, object]], origin: dict[str, Path], digest: hashlib._Hash
+) -> list[Problem]:
+    """Lay the concepts of one folder over those already read."""
+    if not folder.is_dir():
+        return [Problem(folder, "", "there is no such folder")]
+    problems: list[Problem] = []
+    here: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            raw = path.read_bytes()
+            content = read_yaml(raw, path)
+        except OSError as error:
+            problems.append(Problem(path, "", f"cannot be read: {error.strerror}"))
+            continue
+        except DefinitionError as error:
+            problems += error.problems
+            continue
+        digest.update(path.name.encode() + b"\0" + raw + b"\0")
+        for name, entry in content.items():
+            if objection := _objection(name, entry, here):
+                problems.append(Problem(path, str(name), objection))
+            elif isinstance(entry, dict):
+                merged[name] = _overlaid(merged.get(name, {}), entry)
+                origin[name] = here[name] = path
+    return problems + _read_value_sets(folder, merged, origin, digest)
+
+
+def _read_value_sets(
+    folder: Path, merged: dict[str, dict[str, object]], origin: dict[str, Path], digest: hashlib._Hash
+) -> list[Problem]:
+    """Lay the FHIR ValueSets of one folder over the concepts; each only adds codes to a concept that is there."""
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            raw = path.read_bytes()
+            name, entry = read_value_set(raw, path, OUR_SYSTEM, system_name, PREFIX_SYSTEMS)
+        except OSError as error:
+            problems.append(Problem(path, "", f"cannot be read: {error.strerror}"))
+            continue
+        except DefinitionError as error:
+            problems += error.problems
+            continue
+        digest.update(path.name.encode() + b"\0" + raw + b"\0")
+        if name in merged:
+            merged[name] = _overlaid(merged[name], entry)
+            origin[name] = path
+        else:
+            problems.append(
+                Problem(path, "identifier", "names no concept; title and kind of a new one stand in a .yaml")
+            )
+    return problems
+
+
+def _objection(name: str, entry: object, here: Mapping[str, Path]) -> str | None:
+    if not isinstance(entry, dict):
+        return "a concept is a mapping"
+    if not _ID.match(name):
+        return "a concept id is lower-case words joined by hyphens"
+    if name in here:
+        return f"stands in {here[name].name} too; in one folder a concept has one place"
+    return None
+
+
+def _validated(
+    merged: Mapping[str, dict[str, object]], origin: Mapping[str, Path]
+) -> tuple[dict[str, Concept], list[Problem]]:
+    """Each concept as a value, and everything that does not fit."""
+    concepts: dict[str, Concept] = {}
+    problems: list[Problem] = []
+    for name, entry in merged.items():
+        try:
+            concepts[name] = Concept.model_validate(entry)
+        except ValidationError as error:
+            problems += problems_of(error, origin[name], name)
+    for name, concept in concepts.items():
+        for child in concept.includes:
+            if child not in merged:
+                problems.append(Problem(origin[name], f"{name}.includes", f'"{child}" is not a concept'))
+    parents = _parents(concepts)
+    for name, concept in concepts.items():
+        if any(child in _ancestors(name, parents) for child in concept.includes):
+            problems.append(Problem(origin[name], f"{name}.includes", "leads back to this concept"))
+    return concepts, problems
+
+
+def _overlaid(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """An overlay adds to mappings and to lists of names, and replaces everything else."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            result[key] = _overlaid(old, value)
+        elif isinstance(old, list) and isinstance(value, list) and key != "plausible":
+            result[key] = old + [item for item in value if item not in old]
+        else:
+            result[key] = value
+    return result
+
+
+def _parents(concepts: Mapping[str, Concept]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for parent, entry in concepts.items():
+        for child in entry.includes:
+            found[child] = (*found.get(child, ()), parent)
+    return found
+
+
+def _ancestors(concept: str, parents: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The concept and everything above it, nearest first."""
+    found = [concept]
+    for name in found:
+        found += [parent for parent in parents.get(name, ()) if parent not in found]
+    return tuple(found)
+
+
+def _claims(concepts: Mapping[str, Concept]) -> dict[tuple[str, str], list[str]]:
+    """Every code with the concepts under which it stands; codes of prefix systems plain, but with their `*`."""
+    claims: dict[tuple[str, str], list[str]] = {}
+    for name, concept in concepts.items():
+        for system, codes in concept.codes.items():
+            for code in codes:
+                key = (_plain(code) + "*" * code.endswith("*")) if system in PREFIX_SYSTEMS else code
+                claims.setdefault((system, key), []).append(name)
+        for local in concept.local_codes:
+            claims.setdefault((system_name(local.system), local.code), []).append(name)
+        claims.setdefault((OUR_SYSTEM, name), []).append(name)
+    return claims
+
+
+def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest: str) -> Catalogue:
+    parents = _parents(concepts)
+    closures = {name: _ancestors(name, parents) for name in concepts}
+    by_code: dict[tuple[str, str], tuple[str, ...]] = {}
+    by_prefix: dict[tuple[str, str], tuple[str, ...]] = {}
+    problems: list[Problem] = []
+    for (system, code), names in _claims(concepts).items():
+        for one, other in ((a, b) for a in names for b in names if a < b):
+            if other not in closures[one] and one not in closures[other]:
+                message = f"{system} {code} stands under {other} too ({origin[other].name})"
+                problems.append(Problem(origin[one], f"{one}.codes", message))
+        # Most specific first: the concept with the most ancestors.
+        ordered = tuple(dict.fromkeys(a for n in sorted(names, key=lambda n: -len(closures[n])) for a in closures[n]))
+        if code.endswith("*") and system in PREFIX_SYSTEMS:
+            by_prefix[system, code[:-1]] = ordered
+        else:
+            by_code[system, code] = ordered
+    if problems:
+        raise DefinitionError(problems)
+    return Catalogue(concepts, by_code, by_prefix, digest)
+
+
+def current_for(concept: Concept) -> Period | None:
+    """How long a result of this concept speaks for today."""
+    return parse_period(concept.current_for) if concept.current_for else None

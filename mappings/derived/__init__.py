@@ -1,0 +1,1 @@
+"""Facts that are calculated from others: formulas, estimates, and glucocorticoid doses in one unit."""

@@ -1,0 +1,359 @@
+"""Results that the chart does not hold but lets be calculated, each with formula, inputs, and what is missing."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from mappings.concepts.catalogue import Catalogue, current_for
+from mappings.derived import glucocorticoids
+from mappings.derived.formulas import DERIVATIONS, ckd_epi_2021, cockcroft_gault, qtc_bazett
+from mappings.facts import Episode, Interval, Person, Reason, Result, Sex
+from mappings.lazily import Lazily
+from mappings.time.times import Moment, whole_years
+from mappings.values.units import convert
+
+_WEIGHT_SPEAKS_FOR = timedelta(days=180)
+_ADULT = 18
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class RecordedFacts(Protocol):
+    """What a calculation asks of the patient's facts."""
+
+    person: Person
+    catalogue: Catalogue
+    today: date
+
+    @property
+    def now(self) -> Moment: ...
+    @property
+    def day(self) -> Callable[[date], Moment]: ...
+    def readable(self, concept: str) -> bool: ...
+    def results(self, concept: str) -> Lazily[Result]: ...
+    def episodes(self, concept: str) -> tuple[Episode, ...]: ...
+
+
+def with_derived(concept: str, recorded: Sequence[Result], facts: RecordedFacts) -> Iterable[Result]:
+    """The recorded results and what can be calculated, newest first; a recorded one wins over one of the same day.
+
+    Where nothing is recorded and nothing can be calculated, one Result whose `note` names the missing input.
+    """
+    derive = _DERIVED.get(concept)
+    if derive is None or concept not in facts.catalogue.concepts:
+        return recorded
+    derived, since = derive(concept, facts)
+    if derived is None or (recorded and derived.problem in (Reason.MISSING, Reason.NOT_READABLE)):
+        return recorded
+    return _merged(recorded, derived, since, _PAST[concept](concept, facts) if concept in _PAST else ())
+
+
+def _merged(
+    recorded: Sequence[Result], derived: Result, since: date | None, past: Iterable[Result]
+) -> Iterator[Result]:
+    older: list[Result] = []
+    for result in recorded:
+        if not older and _wins(result, derived, since):
+            yield result
+        else:
+            older.append(result)
+    yield derived
+    yield from heapq.merge(older, past, key=_lateness, reverse=True)
+
+
+def _lateness(result: Result) -> tuple[bool, datetime]:
+    return (True, result.taken.latest) if result.taken else (False, _LONG_AGO)
+
+
+Derived = tuple[Result | None, date | None]  # and the day since when it has been so
+
+
+def _wins(recorded: Result, derived: Result, since: date | None) -> bool:
+    if recorded.taken is None or since is None:
+        return False
+    if recorded.taken.last_day == since:
+        return recorded.problem is None or derived.problem is not None
+    return recorded.taken.last_day > since
+
+
+# Kidney function
+
+
+def _clearance(concept: str, facts: RecordedFacts) -> Derived:
+    creatinine = _newest(facts, "creatinine")
+    weight = _nearest(facts.results("body-weight"), creatinine) if creatinine else None
+
+    def calculate(age: int, sex: Sex, mg_dl: Decimal, kg: Decimal) -> Decimal:
+        return cockcroft_gault(age, sex, kg, mg_dl)
+
+    return _dated(_from_creatinine(concept, facts, creatinine, weight, True, calculate))
+
+
+def _egfr(concept: str, facts: RecordedFacts) -> Derived:
+    def calculate(age: int, sex: Sex, mg_dl: Decimal, kg: Decimal) -> Decimal:
+        return ckd_epi_2021(age, sex, mg_dl)
+
+    return _dated(_from_creatinine(concept, facts, _newest(facts, "creatinine"), None, False, calculate))
+
+
+def _dated(result: Result) -> Derived:
+    return result, result.taken.last_day if result.taken else None
+
+
+def _newest(facts: RecordedFacts, concept: str) -> Result | None:
+    return next(iter(facts.results(concept)), None) if concept in facts.catalogue.concepts else None
+
+
+def _nearest(weights: Sequence[Result], creatinine: Result) -> Result | None:
+    """The usable weight nearest in time, the later one of two."""
+    if creatinine.taken is None:
+        return None
+    day = creatinine.taken.last_day
+    near: list[tuple[timedelta, Result]] = []
+    for weight in weights:  # newest first: the first one that is not newer is the nearest of its side
+        if weight.taken is None or weight.problem or not weight.value:
+            continue
+        distance = abs(weight.taken.last_day - day)
+        if distance <= _WEIGHT_SPEAKS_FOR:
+            near.append((distance, weight))
+        if weight.taken.last_day <= day:
+            break
+    return min(near, key=lambda pair: pair[0])[1] if near else None
+
+
+def _from_creatinine(
+    concept: str,
+    facts: RecordedFacts,
+    creatinine: Result | None,
+    weight: Result | None,
+    needs_weight: bool,
+    calculate: Callable[[int, Sex, Decimal, Decimal], Decimal],
+) -> Result:
+    """The estimate over everything that age, creatinine and weight leave open."""
+    inputs = tuple(item for item in (creatinine, weight) if item)
+    person = facts.person
+    if creatinine is None or (creatinine.problem is None and creatinine.value is None):
+        return _missing(concept, facts, inputs, "creatinine is missing", "creatinine")
+    if creatinine.problem or creatinine.taken is None:
+        return replace(_missing(concept, facts, inputs, "creatinine cannot be used"), problem=creatinine.problem)
+    if needs_weight and weight is None:
+        another = any(each.taken and each.value for each in facts.results("body-weight"))
+        note = "a body weight near the date of the creatinine is missing" if another else "body weight is missing"
+        return _missing(concept, facts, inputs, note, "body-weight")
+    if person.born is None:
+        return _missing(concept, facts, inputs, "date of birth is missing")
+    if person.sex is None:
+        return _missing(concept, facts, inputs, "sex is not recorded as female or male")
+    ages = _ages(person.born, creatinine.taken.first_day, creatinine.taken.last_day)
+    if min(ages) < _ADULT:
+        return _missing(concept, facts, inputs, "the formula is for adults")
+    serum = _in_mg_dl(creatinine, facts)
+    kilograms = weight.value if weight and weight.value else Interval.exactly(Decimal(1))
+    value = _over(ages, person.sex, serum, kilograms, calculate) if serum else None
+    if value is None:
+        return replace(_missing(concept, facts, inputs, "creatinine cannot be used"), problem=Reason.IMPRECISE)
+    derivation = DERIVATIONS[concept]
+    return Result(
+        concept=concept,
+        source=creatinine.source,
+        taken=creatinine.taken,
+        value=_in_unit_of(concept, value, derivation.unit, facts),
+        unit=facts.catalogue.concepts[concept].unit or derivation.unit,
+        recorded=f"calculated ({derivation.name})",
+        formula=derivation.name,
+        inputs=inputs,
+    )
+
+
+def _ages(born: tuple[date, date], first: date, last: date) -> tuple[int, int]:
+    """The least and greatest age that the patient may have had."""
+    return max(0, whole_years(born[1], first)), whole_years(born[0], last)
+
+
+def _in_mg_dl(creatinine: Result, facts: RecordedFacts) -> Interval | None:
+    molar_mass = facts.catalogue.concepts["creatinine"].molar_mass
+    value = creatinine.value
+    if value is None:
+        return None
+    ends = [
+        end if end is None else convert(end, creatinine.unit, "mg/dL", molar_mass) for end in (value.low, value.high)
+    ]
+    return Interval(ends[0], ends[1], value.low_open, value.high_open)
+
+
+def _over(
+    ages: tuple[int, int],
+    sex: Sex,
+    serum: Interval,
+    weight: Interval,
+    calculate: Callable[[int, Sex, Decimal, Decimal], Decimal],
+) -> Interval | None:
+    """Least for the oldest, lightest, highest creatinine; greatest for the youngest, heaviest, lowest."""
+    numbers = [n for n in (serum.low, serum.high, weight.low, weight.high) if n is not None]
+    if any(n <= 0 for n in numbers) or serum == Interval(None, None):
+        return None
+    low = high = None
+    if serum.high is not None and weight.low is not None:
+        low = calculate(ages[1], sex, serum.high, weight.low)
+    if serum.low is not None and weight.high is not None:
+        high = calculate(ages[0], sex, serum.low, weight.high)
+    return Interval(low, high, serum.high_open and low is not None, serum.low_open and high is not None)
+
+
+def _in_unit_of(concept: str, value: Interval, unit: str, facts: RecordedFacts) -> Interval:
+    """The formula's number in the concept's unit, without digits that mean nothing."""
+    to = facts.catalogue.concepts[concept].unit or unit
+
+    def rounded(number: Decimal | None) -> Decimal | None:
+        converted = convert(number, unit, to) if number is not None else None
+        shown = converted if converted is not None else number
+        return shown.quantize(Decimal("0.001")) if shown is not None else None
+
+    return replace(value, low=rounded(value.low), high=rounded(value.high))
+
+
+def _missing(
+    concept: str, facts: RecordedFacts, inputs: tuple[Result, ...], note: str, absent: str | None = None
+) -> Result:
+    """What stands where no value can be calculated: why, and from which inputs."""
+    readable = absent is None or facts.readable(absent)
+    return Result(
+        concept=concept,
+        source=inputs[0].source if inputs else facts.person.reference,
+        taken=inputs[0].taken if inputs else None,
+        value=None,
+        unit=facts.catalogue.concepts[concept].unit or "",
+        recorded="",
+        problem=Reason.MISSING if readable else Reason.NOT_READABLE,
+        formula=DERIVATIONS[concept].name,
+        inputs=inputs,
+        note=note,
+    )
+
+
+# QTc
+
+
+def _qtc(concept: str, facts: RecordedFacts) -> Derived:
+    """From the newest QT with a heart rate of the same day; the pair of one recording first."""
+    interval = _newest(facts, "qt-interval")
+    if interval is None or interval.taken is None or interval.problem or interval.value is None:
+        return None, None
+    day = interval.taken.last_day
+    rates = [
+        r for r in facts.results("heart-rate") if r.taken and r.taken.last_day == day and r.value and not r.problem
+    ]
+    rate = next((r for r in rates if r.source == interval.source), None) or next(iter(rates), None)
+    qt, beats = interval.value.exact, rate.value.exact if rate and rate.value else None
+    if rate is None or qt is None or beats is None or qt <= 0 or beats <= 0:
+        return _dated(_missing(concept, facts, (interval,), "a heart rate of the same day is missing", "heart-rate"))
+    derivation = DERIVATIONS[concept]
+    value = Interval.exactly(qtc_bazett(qt, beats))
+    result = Result(
+        concept=concept,
+        source=interval.source,
+        taken=interval.taken,
+        value=_in_unit_of(concept, value, derivation.unit, facts),
+        unit=facts.catalogue.concepts[concept].unit or derivation.unit,
+        recorded=f"calculated ({derivation.name})",
+        formula=derivation.name,
+        inputs=(interval, rate),
+    )
+    return _dated(result)
+
+
+# Glucocorticoids
+
+
+def _dose(concept: str, facts: RecordedFacts) -> Derived:
+    """Today's dose. A recorded one wins if no drug was started after it; over silence, while it speaks for today."""
+    if glucocorticoids.CLASS not in facts.catalogue.concepts:
+        return None, None
+    episodes = facts.episodes(glucocorticoids.CLASS)
+    if not episodes and facts.readable(glucocorticoids.CLASS):
+        return None, None  # silence is no dose of zero; a definition says what it means
+    dose = glucocorticoids.current_dose(episodes, facts.catalogue, facts.today)
+    if not dose.episodes and not facts.readable(glucocorticoids.CLASS):
+        return _missing(concept, facts, (), "medications were not read completely", glucocorticoids.CLASS), None
+    inputs = tuple(_told(episode) for episode in dose.episodes)
+    result = Result(
+        concept=concept,
+        source=inputs[0].source if inputs else facts.person.reference,
+        taken=facts.now,
+        value=Interval(dose.low, dose.high),
+        unit=facts.catalogue.concepts[concept].unit or "mg/d",
+        recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",
+        problem=Reason.IMPRECISE if dose.high is None and dose.low == 0 else None,
+        formula=DERIVATIONS[concept].name if dose.episodes else "no current glucocorticoid",
+        inputs=inputs,
+        note=dose.note,
+    )
+    return result, _unchanged_since(concept, dose, facts)
+
+
+def _past_doses(concept: str, facts: RecordedFacts) -> Iterator[Result]:
+    """The dose of earlier days: a pulse that has come and gone is found there.
+
+    They are worked out when they are asked for, so they must not hold the facts: a ring would keep the chart alive.
+    """
+    unit = facts.catalogue.concepts[concept].unit or "mg/d"
+    doses = glucocorticoids.past_doses(facts.episodes(glucocorticoids.CLASS), facts.catalogue, facts.today)
+    return _as_results(concept, unit, doses, facts.day)
+
+
+def _as_results(
+    concept: str,
+    unit: str,
+    doses: Iterable[tuple[date, glucocorticoids.DailyDose]],
+    moment_of: Callable[[date], Moment],
+) -> Iterator[Result]:
+    for day, dose in doses:
+        inputs = tuple(_told(episode) for episode in dose.episodes)
+        yield Result(
+            concept=concept,
+            source=inputs[0].source,
+            taken=moment_of(day),
+            value=Interval(dose.low, dose.high),
+            unit=unit,
+            recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",
+            formula=DERIVATIONS[concept].name,
+            inputs=inputs,
+            note=dose.note,
+        )
+
+
+def _unchanged_since(concept: str, dose: glucocorticoids.DailyDose, facts: RecordedFacts) -> date:
+    if not dose.episodes:
+        window = current_for(facts.catalogue.concepts[concept])
+        return window.before(facts.today) if window else facts.today
+    return max((e.start.last_day if e.start else facts.today) for e in dose.episodes)
+
+
+def _told(episode: Episode) -> Result:
+    """A drug entry as the input that it is: its own dose a day."""
+    dose = episode.dose
+    known = dose and (dose.low is not None or dose.high is not None)
+    return Result(
+        concept=episode.member or episode.concept,
+        source=episode.source,
+        taken=episode.start,
+        value=Interval(dose.low, dose.high) if dose and known else None,
+        unit="mg/d",
+        recorded=(dose.text if dose else "") or episode.label,
+        problem=None if known else Reason.MISSING,
+    )
+
+
+_DERIVED: Mapping[str, Callable[[str, RecordedFacts], Derived]] = {
+    "creatinine-clearance": _clearance,
+    "egfr": _egfr,
+    "qtc": _qtc,
+    "glucocorticoid-dose": _dose,
+}
+CONCEPTS = tuple(_DERIVED)  # of which something may be said that no record says
+_PAST: Mapping[str, Callable[[str, RecordedFacts], Iterable[Result]]] = {"glucocorticoid-dose": _past_doses}

@@ -1,0 +1,194 @@
+"""The daily glucocorticoid dose as prednisone equivalent, summed over the drugs that are current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+from mappings.concepts.catalogue import Catalogue
+from mappings.derived.formulas import prednisone_equivalent
+from mappings.facts import Certainty, Dose, Episode
+
+CLASS = "glucocorticoid"
+_RECENT = timedelta(days=7)  # a dose given so lately may be part of a course that no order in the chart shows
+
+
+@dataclass(frozen=True, slots=True)
+class DailyDose:
+    """mg/d of prednisone, with the range that the chart leaves open (`high` None: it does not say)."""
+
+    low: Decimal
+    high: Decimal | None
+    episodes: tuple[Episode, ...]  # what is counted
+    note: str | None = None
+
+    @property
+    def exact(self) -> Decimal | None:
+        return self.low if self.low == self.high else None
+
+
+def current_dose(episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> DailyDose:
+    """What the current episodes come to today. 0 when none is current."""
+    current = [e for e in episodes if e.ongoing is not False]
+    lately = [e for e in episodes if _is_administration(e) and e.start and e.start.last_day >= today - _RECENT]
+    dose = _sum(current, catalogue)
+    if not current and lately:
+        return DailyDose(Decimal(0), None, tuple(lately), "given lately, without an order in the chart")
+    return dose
+
+
+def _is_administration(episode: Episode) -> bool:
+    return episode.source.startswith("MedicationAdministration")
+
+
+def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
+    """Orders for one drug add up; an order and a statement of the same drug are one intake, told twice.
+
+    An order that repeats an older one to the letter may be its renewal, or may come on top: that is left open.
+    """
+    tellings: dict[str, dict[str, list[DailyDose]]] = {}
+    for episode in _told_once(episodes):
+        kind = episode.source.partition("/")[0]
+        tellings.setdefault(episode.member or episode.concept, {}).setdefault(kind, []).append(_one(episode, catalogue))
+    low, high = Decimal(0), Decimal(0)
+    unknown, notes = False, []
+    for by_kind in tellings.values():
+        sums = [_added(_renewed(doses)) for doses in by_kind.values()]
+        low += max(min(dose.low for dose in sums), _given(by_kind))
+        known = [dose.high for dose in sums if dose.high is not None]
+        unknown = unknown or len(known) < len(sums)
+        high += max(known, default=Decimal(0))
+        notes += [dose.note for dose in sums if dose.note]
+    note = "; ".join(dict.fromkeys(notes)) or None
+    return DailyDose(low, None if unknown else high, tuple(episodes), note)
+
+
+def _given(by_kind: Mapping[str, Sequence[DailyDose]]) -> Decimal:
+    """What was given is certain, whatever an order leaves open."""
+    return sum((dose.low for dose in _renewed(by_kind.get("MedicationAdministration", ()))), Decimal(0))
+
+
+def _told_once(episodes: Iterable[Episode]) -> list[Episode]:
+    """Without statements that say the same as another: a list that was taken twice is still one intake.
+
+    So is what was given at the same minute. Two orders alike are not so: they may be one for the morning and one for
+    the night.
+    """
+    once: dict[object, Episode] = {}
+    for episode in episodes:
+        alike = (episode.member, episode.dose, episode.start, episode.end, episode.ongoing, episode.certainty)
+        again = episode.source.startswith("MedicationStatement") or (_is_administration(episode) and _has_time(episode))
+        once.setdefault(alike if again else episode.source, episode)
+    return list(once.values())
+
+
+def _has_time(episode: Episode) -> bool:
+    return episode.start is not None and episode.start.latest - episode.start.earliest < timedelta(hours=1)
+
+
+def _added(doses: Iterable[DailyDose]) -> DailyDose:
+    low, high, notes = Decimal(0), Decimal(0), []
+    unknown = False
+    for dose in doses:
+        low += dose.low
+        high += dose.high or Decimal(0)
+        unknown = unknown or dose.high is None
+        notes += [dose.note] if dose.note else []
+    return DailyDose(low, None if unknown else high, (), "; ".join(dict.fromkeys(notes)) or None)
+
+
+def _renewed(doses: Sequence[DailyDose]) -> list[DailyDose]:
+    """Alike orders that were written on different days, as one dose each kind: from those of one day to all."""
+    alike: dict[tuple[Decimal, Decimal | None], list[DailyDose]] = {}
+    for dose in doses:
+        alike.setdefault((dose.low, dose.high), []).append(dose)
+    return [_repeated(group) if len(group) > 1 else group[0] for group in alike.values()]
+
+
+def _repeated(doses: Sequence[DailyDose]) -> DailyDose:
+    by_day: dict[date | None, list[DailyDose]] = {}
+    for dose in doses:
+        start = dose.episodes[0].start
+        by_day.setdefault(start.first_day if start else None, []).append(dose)
+    every = _added(doses)
+    episodes = [episode for dose in doses for episode in dose.episodes]
+    if len(by_day) == 1 and all(_is_administration(e) and not _has_time(e) for e in episodes):
+        once = max(dose.low for dose in doses)
+        return DailyDose(once, every.high, (), every.note or "given alike more than once on a day, or told twice")
+    if len(by_day) == 1:
+        return every
+    low = max(_added(of_day).low for of_day in by_day.values())
+    return DailyDose(low, every.high, (), every.note or "ordered alike more than once; the later may be a renewal")
+
+
+def _one(episode: Episode, catalogue: Catalogue) -> DailyDose:
+    """The dose of one episode, or the range that is left open, and what leaves it open."""
+    entry = catalogue.concepts.get(episode.member or "")
+    factor = entry.prednisone_factor if entry else None
+    dose = episode.dose or Dose(None, None)
+    if factor is None:
+        return DailyDose(Decimal(0), None, (episode,), "which glucocorticoid is not recorded")
+    high = prednisone_equivalent(dose.high, factor) if dose.high is not None else None
+    if episode.certainty is not Certainty.CONFIRMED:
+        return DailyDose(Decimal(0), high, (episode,), "an entry without a code that is known")
+    if episode.ongoing is None:
+        return DailyDose(Decimal(0), high, (episode,), "whether it is still taken is not recorded")
+    low = prednisone_equivalent(dose.low, factor) if dose.low is not None else Decimal(0)
+    note = "taken as needed" if dose.as_needed else "dose not recorded" if high is None else None
+    return DailyDose(low, high, (episode,), note)
+
+
+def past_doses(episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> Iterator[tuple[date, DailyDose]]:
+    """The dose of earlier days, each on the last day that it stood, newest first; only where one is surely recorded.
+
+    What has no exact dates may have come on top: it leaves the dose open upwards, and proves none.
+    """
+    dated = [episode for episode in episodes if _is_dated(episode)]
+    others = [episode for episode in episodes if not _is_dated(episode)]
+    ends = {e.end.last_day for e in dated if e.end and e.ongoing is False}
+    ends |= {e.start.first_day - timedelta(1) for e in dated if e.start}
+    for day in sorted((day for day in ends if day < today), reverse=True):
+        dose = _sum([e for e in dated if _covers(e, day)], catalogue)
+        if dose.low > 0:
+            yield day, replace(dose, high=None) if any(_covers(e, day) for e in others) else dose
+
+
+def changed_since(day: date, episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> bool | None:
+    """Whether the dose of any day after `day`, up to today, differs from that day's; None where one is not known."""
+    if any(_may_touch(episode, day) for episode in episodes if not _is_dated(episode)):
+        return None
+    days = {day, today}
+    for episode in episodes:
+        if episode.start:
+            days.add(episode.start.first_day)
+        if episode.end and episode.ongoing is False:
+            days.add(episode.end.last_day + timedelta(1))
+    doses = [
+        _sum([e for e in episodes if _covers(e, one)], catalogue).exact for one in sorted(days) if day <= one <= today
+    ]
+    known = {dose for dose in doses if dose is not None}
+    if len(known) > 1:
+        return True
+    return None if None in doses else False
+
+
+def _is_dated(episode: Episode) -> bool:
+    if episode.start is None or not episode.start.is_one_day:
+        return False
+    return episode.ongoing is not False or (episode.end is not None and episode.end.is_one_day)
+
+
+def _may_touch(episode: Episode, day: date) -> bool:
+    """Whether an episode whose dates are not exact may have begun or ended after `day`."""
+    began_before = episode.start is not None and episode.start.last_day <= day
+    if episode.ongoing:
+        return not began_before
+    return episode.end is None or episode.end.last_day > day
+
+
+def _covers(episode: Episode, day: date) -> bool:
+    if episode.start and episode.start.first_day > day:
+        return False
+    return episode.ongoing is not False or episode.end is None or episode.end.last_day >= day

@@ -1,0 +1,351 @@
+"""From a chart to facts: records are found once by code, and read when a concept is first asked for.
+
+`facts_of` sorts out what does not count (entered in error, refuted, dated later) and says so in `sources`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from itertools import chain, groupby
+
+from msgspec.structs import replace
+
+from mappings.chart import decoding, fhir
+from mappings.chart.chart import RESOURCE_TYPES, Chart
+from mappings.chart.consent import declines_research
+from mappings.concepts.catalogue import Catalogue, Concept
+from mappings.derived import estimates, glucocorticoids
+from mappings.facts import Certainty, Episode, Polarity, Reason, Result, SourceReport, SourceState
+from mappings.lazily import Lazily
+from mappings.readers import observations
+from mappings.readers.index import Index, Sightings
+from mappings.readers.patient import person_of
+from mappings.time.clock import Clock
+from mappings.time.times import Moment, parse_period
+
+
+def facts_of(chart: Chart, catalogue: Catalogue, as_of: datetime, zone: tzinfo) -> PatientFacts:
+    """What the chart says at `as_of` (aware), days counted in `zone`. Nothing dated later is in it."""
+    return PatientFacts(chart, catalogue, Clock(as_of, zone))
+
+
+class PatientFacts:
+    """The facts of one patient at one moment. Every answer is the same however often it is asked."""
+
+    def __init__(self, chart: Chart, catalogue: Catalogue, clock: Clock) -> None:
+        self.person = person_of(chart.patient, chart.reference, clock)
+        self.as_of, self.zone, self.today = clock.as_of, clock.zone, clock.today
+        self.catalogue = catalogue
+        self.declines_research = declines_research(chart, clock)
+        self._chart, self._clock = chart, clock
+        self._index = Index(catalogue, self.person, clock)
+        self._index.add(chart)
+        self._reader = observations.ResultReader(self.person, clock, _Oxygen(self._index))
+        self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
+        self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
+        self.read_completely = frozenset(name for name, state in self._states.items() if state == "complete")
+        found = (self._index.results, self._index.episodes, self._index.named, estimates.CONCEPTS)
+        self._spoken_of = frozenset(chain.from_iterable(found))
+        self._results: dict[str, Lazily[Result]] = {}
+        self._episodes: dict[str, tuple[Episode, ...]] = {}
+        self._usable: dict[str, Lazily[Result]] = {}
+        self._said: dict[str, bool] = {}
+        self._in_order: dict[str, bool] = {}
+        self._newest: dict[str, tuple[Result | Episode, ...]] = {}
+
+    @property
+    def now(self) -> Moment:
+        """The moment of reading, as the date of what is worked out for it."""
+        return self._clock.now
+
+    @property
+    def day(self) -> Callable[[date], Moment]:
+        """Some time of a day. It holds the clock and not these facts, for what is read later."""
+        return self._clock.day
+
+    @property
+    def unasked(self) -> frozenset[str]:
+        """The sources of Observations that are of no concept, so that nothing would be different without them."""
+        return frozenset(self._index.unasked)
+
+    def state(self, resource_type: str) -> SourceState:
+        """How completely a resource type was read."""
+        return self._states.get(resource_type, "not-requested")
+
+    def readable(self, concept: str) -> bool:
+        """Whether every place where the concept would stand was read completely, so that silence says something."""
+        return self.read_completely.issuperset(self.catalogue.where(concept))
+
+    def says_something_of(self, concept: str) -> bool:
+        """Whether there is any result or episode, or a note on what keeps a result from being calculated."""
+        if concept not in self._spoken_of:
+            return False
+        said = self._said.get(concept)
+        if said is None:
+            said = self._said[concept] = bool(self.results(concept)) or bool(self.episodes(concept))
+        return said
+
+    def is_silent_on(self, concepts: frozenset[str]) -> bool:
+        """Whether it says nothing of any of them."""
+        return not any(map(self.says_something_of, concepts & self._spoken_of))
+
+    def results(self, concept: str) -> Lazily[Result]:
+        """Every result, derived ones too, newest first and undated last; a `problem` says why one cannot be used.
+
+        Each is read when it is looked at: take the newest, and a long history costs nothing. Behind them all stand
+        those that only their words name.
+        """
+        if concept not in self._spoken_of:
+            return _NO_RESULTS
+        if concept not in self._results:
+            # What is read later holds the reader and the index, not these facts: a ring would keep the chart alive.
+            recorded = Lazily(_recorded(concept, self._index, self._reader))
+            found = estimates.with_derived(concept, recorded, self)
+            named = _named(concept, self._index, self._reader)
+            self._results[concept] = Lazily(chain(found, named))
+        return self._results[concept]
+
+    def usable_results(self, concept: str) -> Lazily[Result]:
+        """Those that are final and hold something, though a problem may keep it from deciding."""
+        if concept not in self._usable:
+            self._usable[concept] = self.results(concept).where(lambda r: r.problem not in _NOT_USED)
+        return self._usable[concept]
+
+    def are_in_order_of_time(self, concept: str) -> bool:
+        """Whether every result has a date, so that whatever follows an old one is older still."""
+        known = self._in_order.get(concept)
+        if known is None:
+            texts = (observations.date_text(found.observation) for found, _ in self._index.results.get(concept, ()))
+            is_dated = all(self._clock.moment(text) for text in texts)
+            known = self._in_order[concept] = is_dated and concept not in estimates.CONCEPTS
+        return known
+
+    def episodes(self, concept: str) -> tuple[Episode, ...]:
+        """Everything on record for the concept that counts, whether over or not, latest start first."""
+        if concept not in self._spoken_of:
+            return ()
+        if concept not in self._episodes:
+            self._episodes[concept] = _episodes(concept, self._index.episodes, self._index)
+        return self._episodes[concept]
+
+    def newest_records(self, concept: str) -> tuple[Result | Episode, ...]:
+        """The newest few results and episodes, to help a person judge."""
+        if concept not in self._spoken_of:
+            return ()
+        found = self._newest.get(concept)
+        if found is None:
+            results = self.results(concept).where(lambda result: result.problem is not Reason.MISSING)
+            found = self._newest[concept] = (*results[:_NEWEST], *self.episodes(concept)[:_NEWEST])
+        return found
+
+    def allergies(self, concept: str) -> tuple[Episode, ...]:
+        """Allergies and intolerances to the concept; they are no exposures."""
+        return _episodes(concept, self._index.allergies, self._index)
+
+    def dose_changed_since(self, day: date) -> bool | None:
+        """Whether the daily glucocorticoid dose has changed after that day; None where the chart does not say."""
+        if not self.readable(glucocorticoids.CLASS):
+            return None
+        return glucocorticoids.changed_since(day, self.episodes(glucocorticoids.CLASS), self.catalogue, self.today)
+
+    def _report(self, name: str) -> SourceReport:
+        chart, index = self._chart, self._index
+        excluded = Counter(chart.excluded.get(name, {})) + index.excluded[name]
+        unreadable = (*chart.unreadable.get(name, ()), *(index.unreadable if name == "Observation" else ()))
+        if unreadable:
+            excluded["unreadable"] = len(unreadable)
+        state = chart.states[name]
+        if state == "complete" and name in index.unsure:
+            state = "incomplete"
+        return SourceReport(name, state, chart.counts.get(name, 0), tuple(sorted(excluded.items())), unreadable)
+
+
+_NEWEST = 3  # records of a concept that are shown beside a question for a person
+_NOT_USED = (Reason.NOT_FINAL, Reason.MISSING)
+_NO_RESULTS: Lazily[Result] = Lazily(())
+
+
+def _recorded(concept: str, index: Index, reader: observations.ResultReader) -> Iterator[Result]:
+    """The results that the chart itself holds, newest first."""
+    clock, concepts = index.clock, index.catalogue.concepts
+    for group in newest_first(index.results.get(concept, ()), clock):
+        read = []
+        for item, member in group:
+            result = reader.result_of(item, concept, _in_unit_of(concepts[concept], concepts[member]))
+            if _speaks(result, member, concept, index.catalogue):
+                read.append((result, item.observation))
+        read.sort(key=lambda pair: _newness(pair[0], pair[1], clock), reverse=True)
+        yield from (result for result, _ in read)
+
+
+def _named(concept: str, index: Index, reader: observations.ResultReader) -> Iterator[Result]:
+    """Results that only their words say to be of the concept: no answer, and no silence either."""
+    for found in index.named.get(concept, ()):
+        read = reader.result_of(found, concept, index.catalogue.concepts[concept])
+        name = fhir.words_of(decoding.code_of(found.observation))
+        note = f"one called “{name}” ({read.recorded or 'without a value'}) carries no code that is known"
+        yield replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
+
+
+def _episodes(concept: str, found: Sightings, index: Index) -> tuple[Episode, ...]:
+    known, clock = index.catalogue.concepts, index.clock
+    read = (
+        _as_such(index.episode(reader, concept, member), known.get(member), clock)
+        for reader, member in found.get(concept, ())
+    )
+    return tuple(sorted(read, key=_lateness, reverse=True))
+
+
+def _as_such(episode: Episode, entry: Concept | None, clock: Clock) -> Episode:
+    """The episode with what its concept says of every record of it."""
+    if entry is None:
+        return episode
+    if entry.past:
+        return replace(episode, ongoing=False, was_over=True)
+    if episode.ongoing and episode.end is None:
+        if (goes_on := _goes_on(episode, entry, clock)) is not True:
+            return replace(episode, ongoing=goes_on)
+        if episode.source.startswith("MedicationRequest") and _is_older(episode, entry.orders_stand_for, clock):
+            return replace(episode, is_old_order=True)
+    quiet = episode.remission or entry.in_remission
+    if quiet and entry.remission_asks and episode.certainty is Certainty.CONFIRMED:
+        return replace(episode, remission=True, certainty=Certainty.IN_REMISSION)
+    return episode
+
+
+def _goes_on(episode: Episode, entry: Concept, clock: Clock) -> bool | None:
+    """Whether something of which nobody wrote down the end goes on, as far as such a thing can."""
+    if _is_older(episode, entry.lasts_at_most, clock):
+        return False
+    if entry.acute_for and episode.remission:
+        return False
+    if not episode.has_status and (_is_older(episode, entry.acute_for, clock) or _is_undated(episode, entry)):
+        return None
+    return True
+
+
+def _is_older(episode: Episode, length: str | None, clock: Clock) -> bool:
+    began = episode.start or episode.recorded
+    return length is not None and began is not None and clock.is_over(clock.after(began, parse_period(length)))
+
+
+def _is_undated(episode: Episode, entry: Concept) -> bool:
+    return entry.acute_for is not None and episode.start is None and episode.recorded is None
+
+
+def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
+    """The concept that was found, read in the unit of the one that was asked for."""
+    if asked is entry or asked.unit in (None, entry.unit):
+        return entry
+    return entry.model_copy(update={"unit": asked.unit, "plausible": asked.plausible})
+
+
+# While one of them goes on, a saturation is none on room air.
+OXYGEN_THERAPIES = ("oxygen-therapy", "mechanical-ventilation")
+_FLOW = "oxygen-flow"
+
+
+@dataclass
+class _Oxygen:
+    """Whether the chart has the patient under oxygen at a time."""
+
+    index: Index
+    _therapies: Sequence[Episode] | None = None
+    _flows: Sequence[Moment] | None = None
+
+    def __call__(self, moment: Moment) -> bool:
+        if self._therapies is None:
+            each = (_episodes(name, self.index.episodes, self.index) for name in OXYGEN_THERAPIES)
+            self._therapies = list(chain.from_iterable(each))
+        if any(_covers(episode, moment) for episode in self._therapies):
+            return True
+        if self._flows is None:
+            self._flows = list(self._times_of_flow())
+        return any(_meet(flow, moment) for flow in self._flows)
+
+    def _times_of_flow(self) -> Iterator[Moment]:
+        """When a flow of oxygen was measured, as an Observation of its own."""
+        concept = self.index.catalogue.concepts.get(_FLOW)
+        reader = observations.ResultReader(self.index.person, self.index.clock, lambda _: False)
+        for found, _ in self.index.results.get(_FLOW, ()):
+            if concept and found.component is None:
+                flow = reader.result_of(found, _FLOW, concept)
+                if flow.taken and _flows(flow):
+                    yield flow.taken
+
+
+def _flows(flow: Result) -> bool:
+    return flow.value is not None and flow.value.low is not None and flow.value.low > 0
+
+
+def _meet(one: Moment, other: Moment) -> bool:
+    return one.earliest <= other.latest and other.earliest <= one.latest
+
+
+def _covers(episode: Episode, moment: Moment) -> bool:
+    """Whether something lasted at that time, as far as the record says; what only happened lasted for its day."""
+    if episode.start is None or episode.start.earliest > moment.latest:
+        return False
+    if episode.end is not None and episode.end.latest > episode.start.latest:
+        return episode.end.latest >= moment.earliest
+    return episode.ongoing is True or episode.start.last_day >= moment.first_day
+
+
+Indexed = tuple[observations.Found, str]
+
+
+def newest_first(found: Sequence[Indexed], clock: Clock) -> Iterator[list[Indexed]]:
+    """Groups of records of one date: everything in a group is newer than everything in the next. Undated ones last.
+
+    Dates written alike, down to the zone, sort as text; only a mixture is parsed.
+    """
+    if not found:
+        return
+    texts = [observations.date_text(item.observation) or "" for item, _ in found]
+    keys: Sequence[str] | Sequence[tuple[datetime, datetime]] = texts
+    if not _written_alike(texts):
+        moments = [clock.moment(text) for text in texts]
+        keys = [(m.latest, m.earliest) if m else (_LONG_AGO, _LONG_AGO) for m in moments]
+    order = sorted(range(len(found)), key=keys.__getitem__, reverse=True)
+    for _, places in groupby(order, key=keys.__getitem__):
+        yield [found[place] for place in places]
+
+
+def _written_alike(texts: Sequence[str]) -> bool:
+    """Whether these dates have one form (a day, or an instant to the second) and, if instants, one zone."""
+    length, tail = len(texts[0]), texts[0][19:]
+    # A comma for the decimal point, a space for the T and other liberties are parsed.
+    one_form = length == 10 or (tail in ("Z", "z") or (len(tail) == 6 and tail[0] in "+-"))
+    return one_form and all(
+        len(text) == length and text[19:] == tail and text[4] == text[7] == "-" and text[10:11] == texts[0][10:11]
+        for text in texts
+    )
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def _speaks(result: Result, member: str, concept: str, catalogue: Catalogue) -> bool:
+    """One negative antibody of a panel says nothing of the panel; a positive one does."""
+    return member == concept or not catalogue.concepts[concept].panel or result.polarity is Polarity.POSITIVE
+
+
+def _newness(
+    result: Result, observation: fhir.Observation, clock: Clock
+) -> tuple[datetime, datetime, datetime, str, str]:
+    taken, issued = result.taken, clock.moment(observation.issued)
+    return (
+        taken.latest if taken else _LONG_AGO,
+        taken.earliest if taken else _LONG_AGO,
+        issued.latest if issued else _LONG_AGO,
+        (observation.meta.last_updated if observation.meta else None) or "",
+        result.source,
+    )
+
+
+def _lateness(episode: Episode) -> tuple[datetime, str]:
+    moment = episode.start or episode.recorded
+    return (moment.latest if moment else _LONG_AGO, episode.source)

@@ -1,0 +1,274 @@
+"""Drug entries (MedicationRequest, -Statement, -Administration) as `Episode`s: which drug, when, still so, how much."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from msgspec import Struct
+
+from mappings.chart import fhir
+from mappings.chart.chart import Chart, medication_reference
+from mappings.concepts.catalogue import Catalogue, ConceptKind
+from mappings.facts import Certainty, Episode
+from mappings.readers import uncoded
+from mappings.time.clock import Clock
+from mappings.time.times import Moment, Period
+from mappings.values.dosage import Doses, is_local
+from mappings.values.units import convert
+
+# Which drug
+
+
+class Drug(Struct, frozen=True, gc=False):
+    """What an entry says about which drug it is: every code, its words, its parts. Not `known` where it only points."""
+
+    concepts: tuple[fhir.CodeableConcept, ...]
+    words: str
+    ingredients: tuple[fhir.Ingredient, ...] = ()
+    known: bool = True
+
+
+def drug_of(use: fhir.MedicationUse, chart: Chart) -> Drug:
+    """The drug by its own code, the contained or the referenced Medication, and that one's ingredients."""
+    return _drug(use, _medication(use, chart))
+
+
+def own_drug_of(use: fhir.MedicationUse) -> Drug:
+    """The drug as far as the entry itself says."""
+    return _drug(use, _contained(use))
+
+
+def _drug(use: fhir.MedicationUse, medication: fhir.Medication | fhir.Contained | None) -> Drug:
+    own = use.medication_codeable_concept or (use.medication.concept if use.medication else None)
+    if medication is None:
+        return Drug((own,) if own else (), fhir.words_of(own), known=own is not None and bool(own.coding or own.text))
+    parts = [i.item_codeable_concept or (i.item.concept if i.item else None) for i in medication.ingredient]
+    concepts = tuple(concept for concept in (own, medication.code, *parts) if concept)
+    words = fhir.words_of(own) or fhir.words_of(medication.code)
+    words = words or " / ".join(filter(None, map(fhir.words_of, parts)))
+    return Drug(concepts, words, medication.ingredient, known=bool(concepts))
+
+
+def _medication(use: fhir.MedicationUse, chart: Chart) -> fhir.Medication | fhir.Contained | None:
+    reference = medication_reference(use)
+    if reference and reference.startswith("#"):
+        return _contained(use)
+    return chart.medication(reference) if reference else None
+
+
+def _contained(use: fhir.MedicationUse) -> fhir.Contained | None:
+    reference = medication_reference(use) or ""
+    named = (reference, reference.removeprefix("#"))
+    return next((item for item in use.contained if item.id in named), None) if reference.startswith("#") else None
+
+
+def named_in(drug: Drug, catalogue: Catalogue) -> tuple[str, ...]:
+    """The drugs whose names stand in the entry's text: a hint for a person, no more."""
+    return tuple(uncoded.named_in(drug.concepts, _DRUGS, catalogue))
+
+
+_DRUGS: frozenset[ConceptKind] = frozenset({"treatment"})
+
+
+# Whether it counts, and since when
+
+_NOT_MEANT = frozenset({"proposal", "plan", "option"})
+
+
+def exclusion_of(use: fhir.MedicationUse, clock: Clock) -> str | None:
+    """Why the entry is no exposure to a drug; None where it is one."""
+    status = fhir.clean(use.status or "").lower()
+    if status in ("entered-in-error", "cancelled", "draft", "not-done", "intended", "not-taken"):
+        return "not-taken" if status == "intended" else status
+    if isinstance(use, fhir.MedicationRequest):
+        if use.do_not_perform:
+            return "not-done"
+        if fhir.clean(use.intent or "").lower() in _NOT_MEANT:
+            return "not-ordered"
+    if isinstance(use, fhir.MedicationStatement) and _is_not_taken(use):
+        return "not-taken"
+    return "future" if clock.any_future((_written_down(use), _start_text(use))) else None
+
+
+def _is_not_taken(use: fhir.MedicationStatement) -> bool:
+    adherence = fhir.codes_of(use.adherence.code) if use.adherence else ()
+    return fhir.clean(use.taken or "").lower() == "n" or "not-taking" in adherence
+
+
+def _written_down(use: fhir.MedicationUse) -> str | None:
+    if isinstance(use, fhir.MedicationRequest):
+        return use.authored_on
+    return use.date_asserted if isinstance(use, fhir.MedicationStatement) else None
+
+
+def _dosages(use: fhir.MedicationUse) -> tuple[fhir.Dosage, ...]:
+    if isinstance(use, fhir.MedicationRequest):
+        return use.dosage_instruction
+    if isinstance(use, fhir.MedicationStatement):
+        return use.dosage
+    if isinstance(use, fhir.MedicationAdministration):
+        return (use.dosage,) if use.dosage else ()
+    return ()
+
+
+def _repeats(use: fhir.MedicationUse) -> list[fhir.TimingRepeat]:
+    return [d.timing.repeat for d in _dosages(use) if d.timing and d.timing.repeat]
+
+
+def _start_text(use: fhir.MedicationUse) -> str | None:
+    """From when the drug is given, as far as the entry says more than when it was written."""
+    if isinstance(use, fhir.MedicationRequest):
+        starts = [r.bounds_period.start for r in _repeats(use) if r.bounds_period and r.bounds_period.start]
+        return min(starts, default=None)
+    if isinstance(use, fhir.MedicationStatement):
+        return use.effective_date_time or (use.effective_period.start if use.effective_period else None)
+    if isinstance(use, fhir.MedicationAdministration):
+        span = use.effective_period or use.occurence_period
+        return use.effective_date_time or use.occurence_date_time or (span.start if span else None)
+    return None
+
+
+def _start(use: fhir.MedicationUse, clock: Clock) -> Moment | None:
+    written = use.authored_on if isinstance(use, fhir.MedicationRequest) else None
+    return clock.first(_start_text(use), written)
+
+
+def _end(use: fhir.MedicationUse, start: Moment | None, clock: Clock) -> Moment | None:
+    if isinstance(use, fhir.MedicationRequest):
+        return _end_of_request(use, start, clock)
+    if isinstance(use, fhir.MedicationStatement):
+        return clock.moment(use.effective_period.end) if use.effective_period else None
+    if isinstance(use, fhir.MedicationAdministration):
+        span = use.effective_period or use.occurence_period
+        return clock.moment(span.end) if span and span.end else start
+    return None
+
+
+def _end_of_request(use: fhir.MedicationRequest, start: Moment | None, clock: Clock) -> Moment | None:
+    """The end of the longest instruction, if every one has an end; else, of an order that is over, its validity."""
+    ends: list[Moment] = []
+    repeats = _repeats(use)
+    for repeat in repeats:
+        length = _length(repeat.bounds_duration)
+        if repeat.bounds_period and (end := clock.moment(repeat.bounds_period.end)):
+            ends.append(end)
+        elif length and start:
+            ends.append(clock.after(start, length))
+    if ends and len(ends) == len(repeats) == len(use.dosage_instruction):
+        return max(ends, key=lambda end: end.latest)
+    validity = use.dispense_request.validity_period if use.dispense_request else None
+    is_over = fhir.clean(use.status or "").lower() in _ENDED
+    return clock.moment(validity.end) if validity and is_over else None
+
+
+def course_of(use: fhir.MedicationUse, clock: Clock) -> tuple[Moment | None, Moment | None]:
+    """Since when and until when the drug is given, as far as the entry says."""
+    start = _start(use, clock)
+    return start, _end(use, start, clock)
+
+
+def dosages_of(use: fhir.MedicationUse) -> tuple[fhir.Dosage, ...]:
+    return _dosages(use)
+
+
+def _length(duration: fhir.Quantity | None) -> Period | None:
+    if duration is None or duration.value is None:
+        return None
+    days = convert(duration.value, fhir.clean(duration.code or duration.unit or ""), "d")
+    return Period(int(days), "d") if days is not None and 0 < days < 36500 else None
+
+
+_ENDED = frozenset({"stopped", "completed", "ended"})
+
+
+def _is_ongoing(use: fhir.MedicationUse, end: Moment | None, clock: Clock) -> bool | None:
+    """Whether the drug is being given at that moment; a date that the entry gives says more than its status."""
+    status = fhir.clean(use.status or "").lower()
+    if status == "on-hold":
+        return False
+    if end is not None and not isinstance(use, fhir.MedicationAdministration):
+        if clock.is_over(end):
+            return False
+        if clock.is_to_come(end) and status in (*_ENDED, "recorded", "active"):
+            return True
+    if status in _ENDED:
+        return False
+    if status not in ("active", "in-progress"):
+        return None
+    return None if isinstance(use, fhir.MedicationRequest) and _has_run_out(use, clock) else True
+
+
+_A_STAY = Period(30, "d")  # few stays in hospital and few short courses are longer
+
+
+def _has_run_out(use: fhir.MedicationRequest, clock: Clock) -> bool:
+    """Whether an order of a stay in hospital, or of a short course, is so old that "active" only says: never closed."""
+    kinds = {code for category in use.category for code in fhir.codes_of(category)}
+    is_short = "acute" in fhir.codes_of(use.course_of_therapy_type)
+    start = _start(use, clock)
+    if start is None or not (is_short or "inpatient" in kinds):
+        return False
+    supply = _length(use.dispense_request.expected_supply_duration) if is_short and use.dispense_request else None
+    repeats = use.dispense_request.number_of_repeats_allowed if use.dispense_request else None
+    return not repeats and clock.today > (supply or _A_STAY).after(start.last_day)
+
+
+def _ended_because(use: fhir.MedicationUse) -> Literal["ineffective", "intolerance", "other"] | None:
+    """By the reason's code or words; only what is plain counts."""
+    if not use.status_reason:
+        return None
+    words = " ".join(
+        fhir.clean(text).lower()
+        for reason in use.status_reason
+        for text in (reason.text, *(part for c in reason.coding for part in (c.code, c.display)))
+        if text
+    )
+    if re.search(
+        r"\b(ineffective|not effective|lack of (efficacy|effect|response)|no response|treatment failure)\b", words
+    ):
+        return "ineffective"
+    if re.search(r"\b(intoleran\w+|not tolerated|adverse|side effects?|allerg\w+|toxicity|salg|sintol)\b", words):
+        return "intolerance"
+    return "other"
+
+
+def is_put_where_it_acts(use: fhir.MedicationUse, drug: Drug) -> bool:
+    """A cream, an inhaler, an injection into a joint: no systemic exposure."""
+    return is_local(_dosages(use), drug.words)
+
+
+def episode_of(
+    source: str,
+    use: fhir.MedicationUse,
+    drug: Drug,
+    certainty: Certainty,
+    doses: Doses,
+    clock: Clock,
+    concept: str,
+    member: str,
+) -> Episode:
+    """The Episode under `concept`, found by the most specific concept `member`. An administration is one event."""
+    start = _start(use, clock)
+    end = _end(use, start, clock)
+    ongoing = _is_ongoing(use, end, clock)
+    once = isinstance(use, fhir.MedicationAdministration) and _is_one_day(start, end)
+    dose_of = doses.given_on_a_day if once else doses.of
+    return Episode(
+        concept=concept,
+        source=source,
+        kind="drug",
+        label=drug.words,
+        start=start,
+        end=end,
+        ongoing=ongoing,
+        certainty=certainty,
+        member=member,
+        dose=dose_of(_dosages(use), drug.words, drug.ingredients),
+        recorded=clock.moment(_written_down(use)),
+        ended_because=_ended_because(use) if ongoing is False else None,
+    )
+
+
+def _is_one_day(start: Moment | None, end: Moment | None) -> bool:
+    return start is not None and end is not None and start.is_one_day and start.first_day == end.last_day

@@ -1,0 +1,184 @@
+"""Records that name a concept in words and carry no code that we know: a hint for a person, never an answer.
+
+Silence may be read as absence; an entry "Hemodialysis" without a code is not silence. Where a code of a system that is
+mapped whole speaks (ICD-10 for diagnoses, LOINC for results), the words beside it are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from mappings.chart import fhir
+from mappings.concepts.catalogue import Catalogue, ConceptKind, system_name
+from mappings.values.denials import denied_at
+from mappings.values.phrases import Tokens, tokens_of
+
+# Systems whose codes say all that the words would.
+_SAID_BY_CODE: Mapping[type, frozenset[str]] = {
+    fhir.Condition: frozenset({"icd10"}),
+    fhir.Immunization: frozenset({"cvx"}),
+    fhir.Observation: frozenset({"loinc", "snomed"}),
+}
+_HISTORY = re.compile(r"^(?:personal )?(?:history of|hx(?: of)?|h/o|past|previous|prior|z\. ?n\.|zustand nach)\b", re.I)
+
+
+def says_it_is_over(words: str) -> bool:
+    """Whether an entry calls itself a history: "History of seizure", "Z. n. Apoplex"."""
+    return bool(_HISTORY.match(words))
+
+
+Kinds = frozenset[ConceptKind]
+
+
+class _Mention(NamedTuple):
+    """A name in a text, at `tokens[start:end]`."""
+
+    concept: str
+    start: int
+    end: int
+
+
+def named_in(
+    concepts: Iterable[fhir.CodeableConcept], kinds: frozenset[ConceptKind], catalogue: Catalogue
+) -> list[str]:
+    """The concepts of these kinds whose names occur in texts and displays as whole words, in the order of the text."""
+    names = _names(_Key(catalogue), kinds)
+    return list(dict.fromkeys(m.concept for tokens in _texts_of(concepts) for m in _mentions(tokens, names)))
+
+
+def named_by(record: fhir.Condition | fhir.Procedure | fhir.Immunization, catalogue: Catalogue) -> list[str]:
+    """What a diagnosis, procedure or vaccination without a known code calls itself, and does not deny."""
+    given = isinstance(record, fhir.Immunization)
+    code = record.vaccine_code if isinstance(record, fhir.Immunization) else record.code
+    if code is None or _says_it_by_code(type(record), code):
+        return []
+    return [
+        name
+        for name in _affirmed(code, catalogue)
+        # A vaccine is called by the disease that it is against, and is not the disease.
+        if ("Immunization" in catalogue.where(name)) is given and not _is_look_alike(code, name, catalogue)
+    ]
+
+
+def _affirmed(code: fhir.CodeableConcept, catalogue: Catalogue) -> list[str]:
+    """The concepts that its texts name, without those that one of the texts only denies."""
+    names = _names(_Key(catalogue), NAMED_EVENTS)
+    found: dict[str, None] = {}
+    denied: set[str] = set()
+    for tokens in _texts_of([code]):
+        mentions = list(_mentions(tokens, names))
+        starts = frozenset(mention.start for mention in mentions)
+        held = {m.concept for m in mentions if not _is_denied(tokens, starts, m, catalogue)}
+        denied.update(m.concept for m in mentions if m.concept not in held)
+        found.update(dict.fromkeys(m.concept for m in mentions if m.concept in held))
+    return [name for name in found if name not in denied]
+
+
+def _is_denied(tokens: Tokens, starts: frozenset[int], mention: _Mention, catalogue: Catalogue) -> bool:
+    is_treatment = catalogue.concepts[mention.concept].kind == "treatment"
+    return denied_at(tokens, starts, mention.start, mention.end, is_treatment=is_treatment)
+
+
+def result_named_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> str | None:
+    """The result that an Observation without a code of LOINC or SNOMED is called by: its whole name, not a part."""
+    if code is None or _says_it_by_code(fhir.Observation, code):
+        return None
+    names = _names(_Key(catalogue), _RESULTS)
+    for tokens in _texts_of([code]):
+        for name, concept in names.get(tokens[0], ()):
+            if name == tokens:
+                return concept
+    return None
+
+
+NAMED_EVENTS: Kinds = frozenset({"diagnosis", "treatment"})
+_RESULTS: Kinds = frozenset({"result"})
+
+
+def _texts_of(concepts: Iterable[fhir.CodeableConcept]) -> list[Tokens]:
+    texts = dict.fromkeys(text for c in concepts for text in (c.text, *(coding.display for coding in c.coding)) if text)
+    return [tokens for text in texts if (tokens := tokens_of(text))]
+
+
+def _says_it_by_code(kind: type, code: fhir.CodeableConcept) -> bool:
+    systems = _SAID_BY_CODE.get(kind, frozenset())
+    for coding in code.coding:
+        if coding.code and coding.system and system_name(fhir.clean(coding.system)) in systems:
+            return True
+    return False
+
+
+def _is_look_alike(code: fhir.CodeableConcept, concept: str, catalogue: Catalogue) -> bool:
+    """Whether one of its codes was left out of the concept on purpose."""
+    left_out = catalogue.concepts[concept].not_codes
+    return any(
+        fhir.clean(coding.code or "") in left_out.get(name, ())
+        for coding in code.coding
+        for name in left_out
+        if name == system_name(fhir.clean(coding.system or ""))
+    )
+
+
+class _Key:
+    """A catalogue as a key: equal where its files are."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    def __hash__(self) -> int:
+        return hash(self.catalogue.hash)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.catalogue.hash == self.catalogue.hash
+
+
+_Names = Mapping[str, tuple[tuple[Tokens, str], ...]]  # by first word: (name, concept), the longest name first
+
+
+@lru_cache(maxsize=32)
+def _names(key: _Key, kinds: Kinds) -> _Names:
+    found: dict[str, dict[Tokens, str]] = {}
+    for concept, entry in key.catalogue.concepts.items():
+        if entry.kind in kinds:
+            for name in map(tokens_of, entry.names):
+                found.setdefault(name[0], {})[name] = concept
+    return {first: tuple(sorted(names.items(), key=lambda item: -len(item[0]))) for first, names in found.items()}
+
+
+def _mentions(tokens: Tokens, names: _Names) -> Iterator[_Mention]:
+    """The names in a text, longest first and none inside another."""
+    place = 0
+    while place < len(tokens):
+        mention = _mention_at(tokens, place, names)
+        if mention:
+            yield mention
+        place = mention.end if mention else place + 1
+
+
+def _mention_at(tokens: Tokens, place: int, names: _Names) -> _Mention | None:
+    word = tokens[place]
+    for name, concept in names.get(word, ()):
+        end = place + len(name)
+        found = tokens[place:end]
+        if found == name or (len(found) == len(name) and found[:-1] == name[:-1] and _base(found[-1]) == name[-1]):
+            return _Mention(concept, place, end)
+    if base := _base(word):
+        for name, concept in names.get(base, ()):
+            if len(name) == 1:
+                return _Mention(concept, place, place + 1)
+    return None
+
+
+# "strokes"; and what German, Dutch and Nordic text joins to a name: "Rituximabinfusion", "Methotrexattherapie".
+_TAIL = re.compile(
+    r"(?:s|infusion(?:en|er)?|infuus|infusjon|therapie|terapi|behandlung(?:en)?|behandeling|behandling|gaben?|"
+    r"tablet(?:t|te|ten|ter)?|injektion(?:en|er)?|injectie|spritzen?|zyklus|kur)$"
+)
+
+
+def _base(word: str) -> str | None:
+    """The word without a plural s or a second part; None where it has none, and for a word too short to part."""
+    return _TAIL.sub("", word) if len(word) > 5 and _TAIL.search(word) else None

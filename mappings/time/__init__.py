@@ -1,0 +1,1 @@
+"""When: dates of records with the precision that they have, and the moment at which a chart is read."""

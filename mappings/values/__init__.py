@@ -1,0 +1,1 @@
+"""What a recorded value says: units, numbers, words, doses and limits of normal."""

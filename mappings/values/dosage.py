@@ -1,0 +1,384 @@
+"""How much of a drug a day: dosage instructions, structured or in plain words, as mg/d and the range left open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+
+from msgspec import Struct
+
+from mappings.chart import fhir
+from mappings.facts import Dose
+from mappings.values.units import convert
+
+_PER_DAY: Mapping[str, Decimal] = {
+    "BID": Decimal(2),
+    "TID": Decimal(3),
+    "QID": Decimal(4),
+    "QD": Decimal(1),
+    "QOD": Decimal(1) / 2,
+    "AM": Decimal(1),
+    "PM": Decimal(1),
+    "BED": Decimal(1),
+    "WK": Decimal(1) / 7,
+    "MO": Decimal(1) / 30,
+    "Q1H": Decimal(24),
+    "Q2H": Decimal(12),
+    "Q3H": Decimal(8),
+    "Q4H": Decimal(6),
+    "Q6H": Decimal(4),
+    "Q8H": Decimal(3),
+}  # v3 GTSAbbreviation
+_DAYS: Mapping[str, Decimal] = {
+    "s": Decimal(1) / 86400,
+    "min": Decimal(1) / 1440,
+    "h": Decimal(1) / 24,
+    "d": Decimal(1),
+    "wk": Decimal(7),
+    "mo": Decimal(30),
+    "a": Decimal(365),
+}
+_PIECES = re.compile(r"^[\[{(]?(tab(let)?s?|cap(sule)?s?|pills?|unit dose|each|1)(\(s\))?[\]})]?$", re.I)
+_LOCAL_ROUTES: Mapping[str, str] = {
+    "6064005": "topical",
+    "448598008": "cutaneous",
+    "447694001": "respiratory tract",
+    "18679011000001101": "inhalation",
+    "46713006": "nasal",
+    "54485002": "ophthalmic",
+    "10547007": "otic",
+    "12130007": "intra-articular",
+    "37161004": "rectal",
+    "16857009": "vaginal",
+}  # SNOMED CT
+_LOCAL = frozenset(
+    {"inhaled", "by inhalation", "intraarticular", "eye", "ear", *_LOCAL_ROUTES, *_LOCAL_ROUTES.values()}
+)
+_LOCAL_FORMS = re.compile(
+    r"\b(cream|ointment|lotion|gel|foam|shampoo|topical|inhal\w*|inhaler|nasal|ophthalmic|otic|eye drops?|ear drops?|"
+    r"suppositor\w+|supp|enema|rectal|intra-?articular|mouthwash|spray|paste|patch|ophth?|opht(h|al)|drps|oint|crm|lotn|"
+    r"intravitreal|augen\w+|nasen\w+|ohren\w+|salbe|creme|zäpfchen|klysma)\b",
+    re.I,
+)
+# "hydrocortisone 1 %": what is put on the skin or into the eye; "1000 mg", or what is in sodium chloride 0.9 %, is not.
+_A_SHARE = re.compile(
+    r"^(?!.*(?:\b\d[\d.,]* ?m?c?g\b|\b(?:inj|i\.?v\b|infus|ivpb|piggyback|sodium chloride|nacl|saline|kochsalz|"
+    r"natriumchlorid|dextrose|glucose|glukose))).*\d ?%",
+    re.I,
+)
+
+
+class _Span(Struct, frozen=True, gc=False):
+    low: Decimal | None
+    high: Decimal | None
+
+    def times(self, other: _Span) -> _Span:
+        low = self.low * other.low if self.low is not None and other.low is not None else None
+        high = self.high * other.high if self.high is not None and other.high is not None else None
+        return _Span(low, high)
+
+
+_UNKNOWN = _Span(None, None)
+
+
+def is_local(dosages: Iterable[fhir.Dosage], words: str) -> bool:
+    """Whether the drug is given to act where it is put (cream, inhaler, joint), by its route or its name."""
+    routes = [dosage.route for dosage in dosages if dosage.route]
+    if not routes:
+        return bool(_LOCAL_FORMS.search(words) or _A_SHARE.search(words))
+    codes = {code for route in routes for code in fhir.codes_of(route)}
+    # Route codes are many; what a person reads there is looked at too.
+    return not codes.isdisjoint(_LOCAL) or any(_LOCAL_FORMS.search(fhir.words_of(route)) for route in routes)
+
+
+@dataclass
+class Doses:
+    """The daily doses of one chart. Refills repeat their instruction word for word; it is read once."""
+
+    _known: dict[object, Dose | None] = field(default_factory=dict)
+
+    def of(
+        self, dosages: tuple[fhir.Dosage, ...], medication_words: str, ingredients: tuple[fhir.Ingredient, ...]
+    ) -> Dose | None:
+        key = (dosages, medication_words, ingredients)
+        if key not in self._known:
+            self._known[key] = daily_dose(dosages, strength_of(medication_words, ingredients))
+        return self._known[key]
+
+    def given_on_a_day(
+        self, dosages: tuple[fhir.Dosage, ...], medication_words: str, ingredients: tuple[fhir.Ingredient, ...]
+    ) -> Dose | None:
+        """Of something given once: its amount, if no timing says how often."""
+        if len(dosages) == 1 and dosages[0].timing is None and not dosages[0].modifier_extension:
+            given = given_dose(dosages[0], strength_of(medication_words, ingredients))
+            if given:
+                return given
+        return self.of(dosages, medication_words, ingredients)
+
+
+def given_dose(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Dose | None:
+    """What was given at one time, as a dose of that day; None where no amount stands there."""
+    given = _amount(dosage, strength_mg)
+    return None if given == _UNKNOWN else Dose(given.low, given.high, text=_words(dosage))
+
+
+def daily_dose(dosages: Sequence[fhir.Dosage], strength_mg: Decimal | None) -> Dose | None:
+    """What the instructions come to a day; None where there are none.
+
+    Instructions of the same step add up (morning and evening); steps that follow each other leave a range open
+    (a taper). As needed: from nothing. `strength_mg` is what one tablet or capsule holds.
+    """
+    if not dosages:
+        return None
+    text = "; ".join(dict.fromkeys(words for d in dosages if (words := _words(d))))
+    as_needed = any(_is_as_needed(dosage) for dosage in dosages)
+    steps: dict[object, list[_Span]] = {}
+    one_after_another = _are_one_after_another(dosages)
+    for place, dosage in enumerate(dosages):
+        step = place if one_after_another else dosage.sequence or Decimal(0)
+        steps.setdefault(step, []).append(_one_instruction(dosage, strength_mg))
+    sums = [_sum(parts) for parts in steps.values()]
+    low = (
+        min((s.low for s in sums if s.low is not None), default=None) if all(s.low is not None for s in sums) else None
+    )
+    high = (
+        max((s.high for s in sums if s.high is not None), default=None)
+        if all(s.high is not None for s in sums)
+        else None
+    )
+    return Dose(Decimal(0) if as_needed else low, high, as_needed, text)
+
+
+def _are_one_after_another(dosages: Sequence[fhir.Dosage]) -> bool:
+    """Whether each instruction has its own span of days, and none begins before the one before it has ended."""
+    bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
+    spans = sorted((b.start or "", b.end or "9999") for b in bounds if b and (b.start or b.end))
+    return len(spans) == len(dosages) > 1 and all(a[1] <= b[0] for a, b in pairwise(spans))
+
+
+def _sum(parts: Sequence[_Span]) -> _Span:
+    lows = [part.low for part in parts if part.low is not None]
+    highs = [part.high for part in parts if part.high is not None]
+    return _Span(
+        sum(lows, Decimal(0)) if len(lows) == len(parts) else None,
+        sum(highs, Decimal(0)) if len(highs) == len(parts) else None,
+    )
+
+
+def _words(dosage: fhir.Dosage) -> str:
+    return fhir.clean(dosage.text or dosage.patient_instruction or "")
+
+
+def _is_as_needed(dosage: fhir.Dosage) -> bool:
+    if dosage.as_needed_boolean or dosage.as_needed or dosage.as_needed_codeable_concept is not None:
+        return True
+    return bool(_AS_NEEDED.search(_words(dosage)))
+
+
+def _one_instruction(dosage: fhir.Dosage, strength_mg: Decimal | None) -> _Span:
+    if dosage.modifier_extension:
+        return _UNKNOWN
+    amount, times = _amount(dosage, strength_mg), _times_a_day(dosage.timing)
+    if amount == _UNKNOWN or times == _UNKNOWN:
+        return _in_words(_words(dosage), strength_mg)
+    found = amount.times(times)
+    limit = _limit(dosage, strength_mg)
+    if limit is None:
+        return found
+    high = limit if found.high is None else min(found.high, limit)
+    return _Span(found.low if found.low is None else min(found.low, high), high)
+
+
+def _amount(dosage: fhir.Dosage, strength_mg: Decimal | None) -> _Span:
+    """mg at a time."""
+    parts: tuple[fhir.DoseAndRate | fhir.Dosage, ...] = (*dosage.dose_and_rate, dosage)
+    for part in parts:
+        if part.dose_quantity:
+            amount = _milligrams(part.dose_quantity, strength_mg)
+            return _Span(amount, amount)
+        if part.dose_range:
+            low, high = part.dose_range.low, part.dose_range.high
+            least = _milligrams(low, strength_mg) if low else Decimal(0)
+            return _Span(least, _milligrams(high, strength_mg) if high else None)
+    if dosage.dose:
+        amount = _milligrams(dosage.dose, strength_mg)
+        return _Span(amount, amount)
+    return _UNKNOWN
+
+
+def _milligrams(quantity: fhir.Quantity, strength_mg: Decimal | None) -> Decimal | None:
+    if quantity.value is None or quantity.comparator or not quantity.value.is_finite() or quantity.value < 0:
+        return None
+    units = [fhir.clean(text) for text in (quantity.code, quantity.unit) if text]
+    for unit in units:
+        if (amount := convert(quantity.value, unit, "mg")) is not None:
+            return amount
+    if strength_mg is not None and any(_PIECES.match(unit) for unit in units):
+        return quantity.value * strength_mg
+    return None
+
+
+def _times_a_day(timing: fhir.Timing | None) -> _Span:
+    if timing is None:
+        return _UNKNOWN
+    repeat = timing.repeat
+    if repeat and (repeat.frequency or repeat.period):
+        return _repeated(repeat)
+    if repeat and (repeat.when or repeat.time_of_day):
+        count = Decimal(max(len(repeat.when), len(repeat.time_of_day)))
+        return _on_days(_Span(count, count), repeat)
+    for code in fhir.codes_of(timing.code):
+        if (times := _PER_DAY.get(code.upper())) is not None:
+            return _Span(times, times)
+    return _in_words_a_day(fhir.clean(timing.code.text or "")) if timing.code else _UNKNOWN
+
+
+def _repeated(repeat: fhir.TimingRepeat) -> _Span:
+    length = _DAYS.get(fhir.clean(repeat.period_unit or "").lower())
+    if length is None or not repeat.period or repeat.period < 0:
+        return _UNKNOWN
+    frequency = repeat.frequency if repeat.frequency is not None else Decimal(1)
+    most, longest = repeat.frequency_max or frequency, repeat.period_max or repeat.period
+    return _on_days(_Span(frequency / (longest * length), most / (repeat.period * length)), repeat)
+
+
+def _on_days(times: _Span, repeat: fhir.TimingRepeat) -> _Span:
+    """On some days of the week only, and only where the period is a day."""
+    days = len(set(repeat.day_of_week))
+    if not days or (repeat.period_unit and fhir.clean(repeat.period_unit).lower() != "d"):
+        return times
+    return times.times(_Span(Decimal(days) / 7, Decimal(days) / 7))
+
+
+def _limit(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Decimal | None:
+    """The most that may be taken a day."""
+    limits = []
+    for ratio in dosage.max_dose_per_period:
+        if not ratio.numerator or not ratio.denominator or not ratio.denominator.value:
+            continue
+        amount = _milligrams(ratio.numerator, strength_mg)
+        length = _DAYS.get(fhir.clean(ratio.denominator.code or ratio.denominator.unit or "").lower())
+        if amount is not None and length is not None:
+            limits.append(amount / (ratio.denominator.value * length))
+    return min(limits, default=None)
+
+
+# Plain words. The whole text must be understood; a word that is not means that the dose is not known.
+
+_SPACES = re.compile(r"\s+")
+# "1.000" and "1,000" are a thousand to some and one to others: neither is read. "0.125" is one thing to all.
+_NUMBER = r"(?:0\.\d+|\d+(?:\.(?!\d{3}(?!\d))\d+|,\d{1,2}(?!\d))?)"
+_AS_NEEDED = re.compile(r"\b(?:as needed|when needed|if needed|prn|p\.r\.n\.)", re.I)
+_IN_WORDS: tuple[tuple[str, Decimal], ...] = (
+    (
+        r"(?:twice|two times|2 times|2x|2 x) (?:daily|a day|per day|täglich|tgl)|zweimal täglich|bid|b\.i\.d\.|bd|"
+        r"every 12 hours|q12h",
+        Decimal(2),
+    ),
+    (
+        r"(?:three times|3 times|3x|3 x) (?:daily|a day|per day|täglich|tgl)|dreimal täglich|tid|t\.i\.d\.|"
+        r"tds|every 8 hours|q8h",
+        Decimal(3),
+    ),
+    (r"(?:four times|4 times|4x|4 x) (?:daily|a day|per day)|qid|q\.i\.d\.|every 6 hours|q6h", Decimal(4)),
+    (
+        r"every other day|every 2 days|every second day|qod|q\.o\.d\.|alle (?:2|zwei) tage|jeden (?:2\.|zweiten) tag",
+        Decimal(1) / 2,
+    ),
+    (r"(?:once )?(?:weekly|a week|per week|every week)|every 7 days", Decimal(1) / 7),
+    (
+        r"(?:once |one time |1 time |1x )?(?:daily|a day|per day|every day|each day|/ ?d(?:ay)?)|once|qd|q\.d\.|q24h|"
+        r"every 24 hours|(?:every|each|in the|once every|once in the) (?:morning|evening)|qam|qpm|(?:at|every) bedtime|"
+        r"nightly|every night|q ?day|o\.?d\.?|mane|nocte|(?:einmal |1 ?x )?(?:täglich|tgl)|morgens|abends|am morgen|"
+        r"(?:1|einmal) (?:morgens|abends)",
+        Decimal(1),
+    ),
+)
+_FREQUENCIES = tuple((re.compile(words), times) for words, times in _IN_WORDS)
+_SENTENCE = re.compile(
+    rf"""^(?:take|give|inject|infuse|administer)?\s*
+    (?P<low>{_NUMBER})\s*(?:(?:-|–|to)\s*(?P<high>{_NUMBER}))?\s*
+    (?P<unit>mg|milligrams?|g|mcg|micrograms?|µg|ug|tab(?:let)?s?|cap(?:sule)?s?|pills?)?\s*
+    (?:tab(?:let)?s?|cap(?:sule)?s?)?\s*
+    (?:total\s*)?
+    (?:by\ mouth|orally|oral|per\ os|po|p\.o\.|iv|intravenously|subcutaneously|sc|im)?\s*
+    (?P<often>.*)$""",
+    re.I | re.X,
+)
+_FILLER = re.compile(
+    r"\b(?:by mouth|orally|per os|po|p\.o\.|with (?:food|a meal|meals|breakfast|water)|in the morning)", re.I
+)
+_UNITS = {"m": "mg", "g": "g", "u": "ug", "µ": "ug"}
+
+
+# "2 tablets (10 mg total)": what the tablets come to. "2 (two) times": the same again.
+_IN_TOTAL = re.compile(rf"\b{_NUMBER} (?:tab(?:let)?s?|cap(?:sule)?s?|pills?) \(({_NUMBER} (?:mg|g|mcg)) total\)", re.I)
+_AGAIN_IN_WORDS = re.compile(r" \((?:one|two|three|four|five|six)\)", re.I)
+# "5 mg 1-0-1": so many in the morning, at noon, in the evening (and at night).
+_PART = r"(\d(?:[.,]5)?|1/2|½)"
+_SCHEME = re.compile(rf"^(?:({_NUMBER}) ?mg ?[:,;]? ?)?{_PART}-{_PART}-{_PART}(?:-{_PART})?$", re.I)
+_MANY = 6  # more pieces at once are hardly meant
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal("0.5") if text in ("1/2", "½") else Decimal(text.replace(",", "."))
+
+
+def _by_scheme(scheme: re.Match[str], strength_mg: Decimal | None) -> _Span:
+    parts = [_decimal(part) for part in scheme.groups()[1:] if part]
+    each = _decimal(scheme[1]) if scheme[1] else strength_mg
+    total = sum(parts, Decimal(0)) * each if each is not None and max(parts) <= _MANY else None
+    return _Span(total, total)
+
+
+def _in_words(text: str, strength_mg: Decimal | None) -> _Span:
+    """ "10 mg daily", "take 1-2 tablets twice a day": mg/d; unknown where anything else is said."""
+    plain = _SPACES.sub(" ", _AS_NEEDED.sub("", text)).strip(" .,;")
+    plain = _IN_TOTAL.sub(r"\1", _AGAIN_IN_WORDS.sub("", plain))
+    if scheme := _SCHEME.match(plain):
+        return _by_scheme(scheme, strength_mg)
+    match = _SENTENCE.match(plain) if len(plain) <= 120 else None
+    if match is None or not match["unit"]:
+        return _UNKNOWN
+    times = _in_words_a_day(match["often"])
+    unit = match["unit"].lower()
+    code = "ug" if unit.startswith(("mc", "mic")) else "mg" if unit.startswith("m") else _UNITS.get(unit[0], "{tablet}")
+    if unit.startswith(("tab", "cap", "pill")):
+        code = "tablet"
+    low, high = (_decimal(text) for text in (match["low"], match["high"] or match["low"]))
+    least, most = (_milligrams(fhir.Quantity(value=n, unit=code), strength_mg) for n in (low, high))
+    return _Span(least, most).times(times)
+
+
+def _in_words_a_day(text: str) -> _Span:
+    plain = _SPACES.sub(" ", text.strip(" .,;").lower())
+    for candidate in (plain, _SPACES.sub(" ", _FILLER.sub("", plain)).strip(" .,;")):
+        for pattern, times in _FREQUENCIES:
+            if pattern.fullmatch(candidate):
+                return _Span(times, times)
+    return _UNKNOWN
+
+
+_STRENGTH = re.compile(rf"(?<![\d.,])\b({_NUMBER})\s*(mg|g|mcg|ug)\b", re.I)  # nothing of "1,000 mg" is a strength
+_SOLID = re.compile(r"\b(tab(let)?s?|cap(sule)?s?|pills?|tabletten?|tbl|kapseln?)\b", re.I)
+
+
+def strength_of(medication_words: str, ingredients: Iterable[fhir.Ingredient]) -> Decimal | None:
+    """mg in one tablet or capsule, by the Medication's ingredient or by its name ("prednisone 5 MG Oral Tablet")."""
+    found = set()
+    for ingredient in ingredients:
+        ratio = ingredient.strength or ingredient.strength_ratio
+        if ratio and ratio.numerator and ratio.denominator and ratio.denominator.value:
+            unit = fhir.clean(ratio.denominator.code or ratio.denominator.unit or "1")
+            amount = _milligrams(ratio.numerator, None)
+            if amount is not None and _PIECES.match(unit):
+                found.add(amount / ratio.denominator.value)
+    if not found and _SOLID.search(medication_words) and "/" not in medication_words:
+        named = {(number, unit.lower()) for number, unit in _STRENGTH.findall(medication_words)}
+        found = {
+            amount for n, u in named if (amount := convert(_decimal(n), "ug" if u == "mcg" else u, "mg")) is not None
+        }
+    return found.pop() if len(found) == 1 else None

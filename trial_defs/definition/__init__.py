@@ -1,0 +1,1 @@
+"""What a definition may say: the language, its compilation, its checks and its versions."""

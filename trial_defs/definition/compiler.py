@@ -1,0 +1,323 @@
+"""A definition compiled: its words resolved against the catalogue and the units, as the trial that is evaluated.
+
+Every objection is collected with file, path and what would be accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from mappings.concepts.catalogue import Catalogue, Concept, ConceptKind
+from mappings.facts import Polarity
+from mappings.time.times import Period, parse_period
+from mappings.values.units import convert
+from mappings.yaml_files import DefinitionError, Problem
+from trial_defs.definition import expressions as x
+from trial_defs.definition.language import (
+    BETWEEN,
+    BOUND,
+    TIMES_NORMAL,
+    TOLERANCE,
+    WHEN,
+    AgeVerb,
+    AgeWords,
+    AllVerb,
+    AnyVerb,
+    AtLeastVerb,
+    ChangeVerb,
+    ChangeWords,
+    ConditionVerb,
+    ConditionWords,
+    ConsentVerb,
+    CriterionWords,
+    JudgementVerb,
+    NotVerb,
+    SexVerb,
+    TreatmentVerb,
+    TreatmentWords,
+    TrialWords,
+    ValueVerb,
+    ValueWords,
+    Words,
+)
+
+
+def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: str) -> x.Trial:
+    """The trial as it is evaluated. Raises DefinitionError with everything the catalogue or the units object to."""
+    compiler = _Compiler(catalogue, path)
+    before = [compiler.criterion(c, f"before.{i}") for i, c in enumerate(words.before)]
+    after = [compiler.criterion(c, f"after.{i}") for i, c in enumerate(words.after)]
+    cohorts = []
+    for name, cohort in words.cohorts.items():
+        where = f"cohorts.{name}"
+        own = [compiler.criterion(c, f"{where}.criteria.{i}") for i, c in enumerate(cohort.criteria)]
+        closing = [compiler.criterion(c, f"{where}.closing.{i}") for i, c in enumerate(cohort.closing)]
+        gate = compiler.expression(cohort.gate, f"{where}.gate", None)
+        common = {c.id for c in (*before, *after)}
+        for missing in set(cohort.without) - common:
+            compiler.object(f"{where}.without", f'"{missing}" is not a common criterion')
+        criteria = [c for c in (*before, *own, *after, *closing) if c.id not in cohort.without]
+        for i, criterion in enumerate(criteria):
+            if criterion.id in {c.id for c in criteria[:i]}:
+                compiler.object(where, f'the criterion id "{criterion.id}" stands here twice')
+        cohorts.append(x.Cohort(name, cohort.title, gate, tuple(criteria), cohort.open))
+    if compiler.problems:
+        raise DefinitionError(compiler.problems)
+    recruiting = words.recruiting
+    return x.Trial(
+        id=words.id,
+        version=words.version,
+        hash=digest,
+        title=words.title,
+        short_title=words.short_title,
+        sponsor=words.sponsor,
+        phase=words.phase,
+        registry_url=words.source.registry_url,
+        document=words.source.document,
+        read_on=words.source.read_on,
+        status=recruiting.status,
+        overdue_after=recruiting.overdue_after,
+        sites=tuple(x.Site(s.name, s.city, s.country, s.status) for s in recruiting.sites),
+        signed_off=x.SignOff(words.signed_off.by, words.signed_off.on) if words.signed_off else None,
+        missing=words.missing,
+        cohorts=tuple(cohorts),
+    )
+
+
+def compile_criterion(words: CriterionWords, catalogue: Catalogue) -> x.Criterion:
+    """One criterion by itself. Raises DefinitionError with everything that is objected to."""
+    compiler = _Compiler(catalogue, Path())
+    criterion = compiler.criterion(words, "")
+    if compiler.problems:
+        raise DefinitionError(compiler.problems)
+    return criterion
+
+
+def _period_or_none(text: str | None) -> Period | None:
+    return parse_period(text) if text else None
+
+
+class _Compiler:
+    """Resolves names and units against the catalogue, and collects every objection."""
+
+    def __init__(self, catalogue: Catalogue, path: Path) -> None:
+        self.catalogue = catalogue
+        self.path = path
+        self.problems: list[Problem] = []
+
+    def object(self, where: str, message: str) -> None:
+        self.problems.append(Problem(self.path, where, message))
+
+    def criterion(self, words: CriterionWords, where: str) -> x.Criterion:
+        side = "include" if words.include is not None else "exclude"
+        asked = words.include if words.include is not None else words.exclude
+        assert asked is not None
+        asks = self.expression(asked, f"{where}.{side}", words.near)
+        only_if = self.expression(words.only_if, f"{where}.only_if", None) if words.only_if else None
+        for name in words.evidence:
+            self.concept(name, f"{where}.evidence", None)
+        named = (*x.concepts_of(asks), *(x.concepts_of(only_if) if only_if else ()), *words.evidence)
+        return x.Criterion(
+            id=words.id,
+            kind="inclusion" if side == "include" else "exclusion",
+            source=words.source,
+            text=words.text,
+            asks=asks,
+            only_if=only_if,
+            reading=words.reading,
+            step=words.step,
+            concepts=tuple(dict.fromkeys(named)),
+            shows=words.evidence,
+        )
+
+    def concept(self, name: str, where: str, kinds: Sequence[ConceptKind] | None) -> Concept | None:
+        concept = self.catalogue.concepts.get(name)
+        if concept is None:
+            self.object(where, f'"{name}" is not a concept of the catalogue')
+        elif kinds and concept.kind not in kinds:
+            self.object(where, f'"{name}" is a {concept.kind}, this verb takes a {" or ".join(kinds)}')
+            return None
+        return concept
+
+    def expression(self, words: Words, where: str, near: str | None) -> x.Expression:
+        many: Callable[[Sequence[Words], str], tuple[x.Expression, ...]] = lambda parts, verb: tuple(  # noqa: E731
+            self.expression(part, f"{where}.{verb}.{i}", near) for i, part in enumerate(parts)
+        )
+        match words:
+            case AllVerb():
+                return x.All(many(words.all, "all"))
+            case AnyVerb():
+                return x.AnyOf(many(words.any, "any"))
+            case NotVerb():
+                return x.Not(self.expression(words.not_, f"{where}.not", near))
+            case AtLeastVerb():
+                return x.AtLeast(words.at_least.n, many(words.at_least.of, "at_least.of"))
+            case AgeVerb():
+                return x.Age(self._age(words.age, f"{where}.age.is"))
+            case SexVerb():
+                return x.SexIs(words.sex)
+            case ValueVerb():
+                return self._value(words.value, f"{where}.value", near)
+            case ChangeVerb():
+                return self._change(words.change, f"{where}.change")
+            case ConditionVerb():
+                return self._condition(words.condition, f"{where}.condition")
+            case TreatmentVerb():
+                return self._treatment(words.treatment, f"{where}.treatment")
+            case JudgementVerb():
+                for name in words.judgement.evidence:
+                    self.concept(name, f"{where}.judgement.evidence", None)
+                return x.Judgement(words.judgement.ask, words.judgement.by, words.judgement.evidence)
+            case ConsentVerb():
+                return x.Consent(words.consent)
+
+    def _age(self, words: AgeWords, where: str) -> x.Bound | x.Between:
+        test = self._test(words.is_, "a", where)
+        if isinstance(test, Polarity):
+            self.object(where, 'age has a limit in years: "18..70 a"')
+            return x.Bound(">=", Decimal(0), "a", Decimal(0))
+        return test
+
+    def _value(self, words: ValueWords, where: str, near: str | None) -> x.Expression:
+        concept = self.concept(words.of, f"{where}.of", ("result",))
+        if concept is None:
+            return x.Consent(words.of)
+        self._silence(words.absent, words.of, concept, where)
+        test = self._test(words.is_, concept.unit, f"{where}.is", concept)
+        amount, percent = self._tolerance(near or concept.tolerance, concept, f"{where}")
+        return x.Value(
+            concept=words.of,
+            test=test,
+            within=_period_or_none(words.within),
+            current_for=_period_or_none(concept.current_for),
+            pick=words.pick,
+            runs=words.runs,
+            apart=_period_or_none(words.apart),
+            stable_for=_period_or_none(words.stable_for),
+            absent=words.absent,
+            tolerance=amount,
+            tolerance_percent=percent,
+        )
+
+    def _change(self, words: ChangeWords, where: str) -> x.Expression:
+        concept = self.concept(words.of, f"{where}.of", ("result",))
+        if concept is None:
+            return x.Consent(words.of)
+        current = _period_or_none(concept.current_for)
+        match = BOUND.match(words.is_)
+        if match and match[3] == "%":
+            number = Decimal(match[2])
+            bound = x.Bound(match[1], number, "%", number)  # type: ignore[arg-type]
+            return x.Change(words.of, bound, parse_period(words.over), relative=True, current_for=current)
+        # The plausible range is that of a value, not of the difference between two.
+        difference = concept.model_copy(update={"plausible": None})
+        test = self._test(words.is_.replace("%-points", "%"), concept.unit, f"{where}.is", difference)
+        if not isinstance(test, x.Bound):
+            self.object(f"{where}.is", 'a change has one limit: ">= 10 %" (of the earlier value) or ">= 5 %-points"')
+            return x.Consent(words.of)
+        return x.Change(words.of, test, parse_period(words.over), relative=False, current_for=current)
+
+    def _condition(self, words: ConditionWords, where: str) -> x.Expression:
+        concept = self.concept(words.is_, f"{where}.is", ("diagnosis", "treatment"))
+        if concept is None:
+            return x.Consent(words.is_)
+        self._silence(words.absent, words.is_, concept, where)
+        for name in words.excepting:
+            self.concept(name, f"{where}.excepting", ("diagnosis",))
+        if words.when == "current":
+            self.object(f"{where}.when", 'a condition is "active", not "current"')
+        within = WHEN.match(words.when)
+        return x.Condition(
+            concept=words.is_,
+            when="within" if within else "ever" if words.when == "ever" else "active",
+            within=parse_period(within[1]) if within else None,
+            began_within=_period_or_none(words.began_within),
+            lasting=_period_or_none(words.lasting),
+            excepting=words.excepting,
+            current_for=_period_or_none(concept.current_for),
+            absent=words.absent,
+        )
+
+    def _treatment(self, words: TreatmentWords, where: str) -> x.Expression:
+        names = (words.of,) if isinstance(words.of, str) else words.of
+        for name in names:
+            if concept := self.concept(name, f"{where}.of", ("treatment",)):
+                self._silence(words.absent, name, concept, where)
+        if words.when == "active":
+            self.object(f"{where}.when", 'a treatment is "current", not "active"')
+        within = WHEN.match(words.when)
+        return x.Treatment(
+            concepts=names,
+            when="within" if within else "ever" if words.when == "ever" else "current",
+            within=parse_period(within[1]) if within else None,
+            lasting=_period_or_none(words.lasting),
+            different=words.different,
+            absent=words.absent,
+        )
+
+    def _silence(self, absent: str, name: str, concept: Concept, where: str) -> None:
+        if absent == "presume" and concept.never_presumed:
+            self.object(f"{where}.absent", f'"{name}" is never presumed absent; it is unknown until tested')
+
+    def _test(self, text: str, unit: str | None, where: str, concept: Concept | None = None) -> x.Test:
+        if text in ("positive", "negative"):
+            return Polarity(text)
+        if match := TIMES_NORMAL.match(text):
+            # An amount above normal is no value, so the plausible range of values says nothing about it.
+            plus = self._converted(Decimal(match[4]), match[5], unit, where, concept) if match[4] else None
+            number = Decimal(match[2] or 1)
+            above = {"plus": plus, "plus_unit": unit} if plus else {}
+            return x.Bound(match[1], number, match[3], number, times=match[3], **above)  # type: ignore[arg-type]
+        if match := BETWEEN.match(text):
+            ends = [Decimal(match[1]), Decimal(match[2])]
+            if ends[0] > ends[1]:
+                self.object(where, f"{text}: the lower end comes first")
+            low, high = (self._canonical(end, match[3], unit, where, concept) for end in ends)
+            return x.Between(x.Bound(">=", ends[0], match[3], low), x.Bound("<=", ends[1], match[3], high))
+        match = BOUND.match(text)
+        if not match:
+            raise ValueError(f"unchecked limit {text!r}")
+        number = Decimal(match[2])
+        canonical = self._canonical(number, match[3], unit, where, concept)
+        return x.Bound(match[1], number, match[3], canonical)  # type: ignore[arg-type]
+
+    def _canonical(self, number: Decimal, unit: str, to: str | None, where: str, concept: Concept | None) -> Decimal:
+        value = self._converted(number, unit, to, where, concept)
+        if value is None:
+            return number
+        if concept and concept.plausible and not concept.plausible[0] <= value <= concept.plausible[1]:
+            low, high = concept.plausible
+            self.object(where, f"the limit {number} {unit} lies outside the plausible range {low}..{high} {to}")
+        return value
+
+    def _converted(
+        self, number: Decimal, unit: str, to: str | None, where: str, concept: Concept | None
+    ) -> Decimal | None:
+        if to is None:
+            self.object(where, "this concept has no unit; it is positive or negative")
+            return None
+        value = number if unit == to else convert(number, unit, to, concept.molar_mass if concept else None)
+        if value is None:
+            self.object(where, f'"{unit}" cannot be converted to {to}')
+        return value
+
+    def _tolerance(self, text: str | None, concept: Concept, where: str) -> tuple[Decimal | None, Decimal | None]:
+        if text is None or text == "none":
+            return None, None
+        match = TOLERANCE.match(text)
+        if not match:
+            self.object(
+                f"{where}.near", 'a tolerance is "10 %" of the limit or an amount with unit, "5 g/L", or "none"'
+            )
+            return None, None
+        if match[2] == "%" and concept.unit != "%":
+            return None, Decimal(match[1])
+        amount = match[2].replace("%-points", "%")
+        if amount == concept.unit:
+            return Decimal(match[1]), None
+        converted = convert(Decimal(match[1]), amount, concept.unit or "", concept.molar_mass)
+        if converted is None:
+            self.object(f"{where}.near", f'"{match[2]}" cannot be converted to {concept.unit}')
+        return converted, None

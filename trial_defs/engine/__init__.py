@@ -1,0 +1,1 @@
+"""What a definition means for one chart: findings with evidence, and verdicts."""

@@ -1,0 +1,306 @@
+"""What diagnoses, drugs and procedures say: presence, onset, length, washout, and what silence means.
+
+An open-world reading: a record can settle that something was there; only where the definition allows it does the lack
+of a record settle that it was not, and never where a source could not be read completely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+
+from msgspec import Struct
+
+from mappings.facts import Certainty, Episode, Polarity, Reason
+from mappings.patient_facts import PatientFacts
+from mappings.time.times import Moment, Period, first_day_when
+from mappings.time.watched_day import asked_of
+from trial_defs.definition.expressions import Condition, Treatment
+from trial_defs.engine.findings import Basis, Evidence, Open
+from trial_defs.engine.logic import Answer
+from trial_defs.engine.values import day_after_window, in_window, newest
+
+
+class _Seen(Struct, frozen=True, gc=False):
+    """What one episode says: it fits, it does not, or its dates leave that open (None). `turns_on` as in Answer."""
+
+    truth: bool | None
+    turns_on: date | None = None
+    note: str | None = None
+
+
+_YES = _Seen(True)
+_NO = _Seen(False)
+
+
+def present_within(episode: Episode, period: Period, today: date) -> _Seen:
+    """Whether the episode, from start to end, reaches into the look-back."""
+    edge = period.before(today)
+    if episode.was_over and episode.recorded and episode.recorded.last_day < edge:
+        return _NO
+    if episode.end:
+        inside = in_window(episode.end, period, today)
+        if inside is None and episode.start and episode.start.first_day >= edge:
+            inside = True
+        return _Seen(inside, day_after_window(episode.end, period, today) if inside else None, "end date is partial")
+    if episode.ongoing and not episode.is_old_order:
+        return _YES
+    if episode.start and episode.start.first_day >= edge:
+        # Over, and begun inside: it ended inside as well.
+        return _Seen(True)
+    if episode.start is None and episode.recorded and episode.recorded.last_day < edge and episode.ongoing is False:
+        return _Seen(None, None, "neither start nor end is recorded")
+    return _Seen(None, None, "end date is not recorded")
+
+
+def _began_within(episode: Episode, period: Period, today: date) -> _Seen:
+    if episode.start:
+        inside = in_window(episode.start, period, today)
+        return _Seen(
+            inside, day_after_window(episode.start, period, today) if inside else None, "onset date is partial"
+        )
+    if episode.recorded and in_window(episode.recorded, period, today) is False:
+        return _NO  # written down before the window, so it began before it
+    return _Seen(None, None, "onset is not recorded")
+
+
+def _lasting(episode: Episode, period: Period, today: date) -> _Seen:
+    if episode.start is None:
+        if episode.recorded and period.after(episode.recorded.last_day) <= today:
+            return _YES  # on record that long, so it began at least that long ago
+        return _Seen(None, None, "onset is not recorded")
+    if period.after(episode.start.last_day) <= today:
+        return _YES
+    if period.after(episode.start.first_day) > today:
+        return _Seen(False, _first_day_lasting(episode.start, period, today))
+    return _Seen(None, None, "onset date is partial")
+
+
+def _first_day_lasting(start: Moment, period: Period, today: date) -> date | None:
+    """The first day on which that length may have been reached."""
+    far = period.after(start.first_day) + timedelta(days=3)
+    return first_day_when(lambda day: period.after(start.first_day) <= day, today, far)
+
+
+def _both(one: _Seen, other: _Seen) -> _Seen:
+    """Kleene's and; a false that time turns gives way to one that it does not."""
+    parts = (one, other)
+    false = [p for p in parts if p.truth is False]
+    if false:
+        days = [p.turns_on for p in false]
+        return _Seen(False, None if None in days else max(d for d in days if d))
+    unclear = [p for p in parts if p.truth is None]
+    if unclear:
+        return unclear[0]
+    return _Seen(True, min((p.turns_on for p in parts if p.turns_on), default=None))
+
+
+def _fits(leaf: Condition, episode: Episode, today: date) -> _Seen:
+    seen = _YES
+    if leaf.when == "active" and episode.ongoing is False:
+        return _NO
+    if leaf.when == "active" and episode.ongoing is None:
+        seen = _Seen(None, None, "whether it goes on is not recorded")
+    if leaf.within:
+        seen = _both(seen, present_within(episode, leaf.within, today))
+    if leaf.began_within:
+        seen = _both(seen, _began_within(episode, leaf.began_within, today))
+    if leaf.lasting:
+        seen = _both(seen, _lasting(episode, leaf.lasting, today))
+    return seen
+
+
+def answer_condition(leaf: Condition, facts: PatientFacts) -> Answer:
+    """The meaning of `condition`."""
+    excepted = {e.source for name in leaf.excepting for e in facts.episodes(name)}
+    episodes = [e for e in facts.episodes(leaf.concept) if e.source not in excepted]
+    seen = [(episode, _fits(leaf, episode, facts.today)) for episode in episodes]
+    fitting = [(e, s) for e, s in seen if s.truth is True and e.certainty is Certainty.CONFIRMED]
+    if fitting:
+        turns = [s.turns_on for _, s in fitting]
+        turns_on = None if None in turns else max(d for d in turns if d)
+        return _recorded(leaf, True, [e for e, _ in fitting], turns_on)
+    stated = _stated(leaf, facts)
+    if stated and stated.truth is not False:
+        return stated
+    unclear = [(e, s) for e, s in seen if s.truth is None and e.certainty is Certainty.CONFIRMED]
+    if unclear:
+        return _open(leaf, Reason.IMPRECISE, [e for e, _ in unclear], unclear[0][1].note)
+    uncertain = [e for e, s in seen if s.truth is not False and e.certainty is not Certainty.CONFIRMED]
+    if uncertain:
+        return _to_confirm(leaf, uncertain)
+    if stated:
+        return stated
+    return _absent_condition(leaf, facts, seen)
+
+
+def _absent_condition(leaf: Condition, facts: PatientFacts, seen: Sequence[tuple[Episode, _Seen]]) -> Answer:
+    """Nothing fits. A disease that is there but too young is a clear no; otherwise silence is asked what it means."""
+    too_young = [(e, s) for e, s in seen if s.turns_on or (s.truth is False and e.ongoing)]
+    if too_young and (leaf.lasting or leaf.began_within):
+        days = [s.turns_on for _, s in too_young if s.turns_on]
+        return _recorded(leaf, False, [e for e, _ in too_young], min(days, default=None))
+    return _silence(leaf, facts, (leaf.concept,), leaf.absent, [e for e, _ in seen])
+
+
+def _stated(leaf: Condition, facts: PatientFacts) -> Answer | None:
+    """An observation that states presence or absence ("pregnancy status: not pregnant"), while it is current."""
+    if leaf.when == "ever" or leaf.began_within or leaf.lasting:
+        return None
+    group = newest(facts.results(leaf.concept).where(lambda r: not r.problem and r.polarity is not None))
+    current = [r for r in group if r.taken and in_window(r.taken, leaf.current_for, facts.today)]
+    if not current:
+        return None
+    said = {r.polarity for r in current}
+    if len(said) > 1:
+        return _open(leaf, Reason.CONFLICTING, current, None)
+    if said == {Polarity.INDETERMINATE}:
+        return _open(leaf, Reason.IMPRECISE, current, None)
+    return _recorded(leaf, said == {Polarity.POSITIVE}, current[:1], None)
+
+
+def _recorded(leaf: Condition | Treatment, truth: bool, evidence: Sequence[Evidence], turns_on: date | None) -> Answer:
+    return Answer(
+        truth,
+        evidence=tuple(evidence),
+        basis=Basis.RECORDED,
+        decided_by=(leaf,),
+        soft=turns_on is not None,
+        turns_on=turns_on,
+    )
+
+
+def _open(leaf: Condition | Treatment, reason: Reason, evidence: Sequence[Evidence], note: str | None) -> Answer:
+    found = tuple(evidence)
+    return Answer(None, evidence=found, still_open=(Open(leaf, reason, None, found, note),))
+
+
+def _to_confirm(leaf: Condition | Treatment, episodes: Sequence[Episode]) -> Answer:
+    """Provisional, named only in text, or quiet: a person is asked."""
+    found = tuple(episodes)
+    return Answer(None, evidence=found, still_open=(Open(leaf, None, _TO_CONFIRM[found[0].certainty], found),))
+
+
+_TO_CONFIRM: Mapping[Certainty, str] = {
+    Certainty.PROVISIONAL: "Confirm the provisional entry",
+    Certainty.TEXT_ONLY: "Confirm the uncoded entry",
+    Certainty.IN_REMISSION: "Say whether it counts while it is in remission",
+}
+
+
+def _silence(
+    leaf: Condition | Treatment,
+    facts: PatientFacts,
+    concepts: Iterable[str],
+    absent: str,
+    others: Sequence[Episode],
+    note: str | None = None,
+) -> Answer:
+    """No record fits: unreadable, presumed absent where the definition allows it, or missing."""
+    if not all(facts.readable(concept) for concept in concepts):
+        return _open(leaf, Reason.NOT_READABLE, others, None)
+    if absent == "presume":
+        if others:
+            return _recorded(leaf, False, others, None)
+        return Answer(False, basis=Basis.PRESUMED, decided_by=(leaf,))
+    return _open(leaf, Reason.MISSING, others, note)
+
+
+def answer_treatment(leaf: Treatment, facts: PatientFacts) -> Answer:
+    """The meaning of `treatment`. Records too short or too few never say no: earlier treatment may be elsewhere."""
+    episodes = list(dict.fromkeys(e for concept in leaf.concepts for e in facts.episodes(concept)))
+    confirmed = [e for e in episodes if e.certainty is Certainty.CONFIRMED]
+    by_member: dict[str, list[Episode]] = {}
+    for episode in confirmed:
+        by_member.setdefault(episode.member or episode.concept, []).append(episode)
+    seen = {member: _exposed(leaf, entries, facts.today) for member, entries in by_member.items()}
+    true = [member for member, s in seen.items() if s.truth is True]
+    if len(true) >= leaf.different:
+        days = [seen[member].turns_on for member in true]
+        turns_on = None if None in days else max(d for d in days if d)
+        return _recorded(leaf, True, [e for member in true for e in by_member[member]], turns_on)
+    unclear = [member for member, s in seen.items() if s.truth is None]
+    if len(true) + len(unclear) >= leaf.different and unclear:
+        found = [e for member in (*true, *unclear) for e in by_member[member]]
+        return _open(leaf, Reason.IMPRECISE, found, seen[unclear[0]].note)
+    uncertain = [e for e in episodes if e.certainty is not Certainty.CONFIRMED and _may_count(leaf, e, facts.today)]
+    if uncertain:
+        return _to_confirm(leaf, uncertain)
+    note = f"{len(true)} of {leaf.different} on record" if leaf.different > 1 else None
+    return _silence(leaf, facts, leaf.concepts, leaf.absent, episodes, note)
+
+
+def _may_count(leaf: Treatment, episode: Episode, today: date) -> bool:
+    """Whether it would count, or might, if a person confirmed it: not where its dates lie outside the look-back."""
+    return leaf.lasting is not None or leaf.different > 1 or _in_time(leaf, episode, today).truth is not False
+
+
+def _exposed(leaf: Treatment, entries: Sequence[Episode], today: date) -> _Seen:
+    """What all entries of one ingredient say together."""
+    seen = [_in_time(leaf, entry, today) for entry in entries]
+    if leaf.lasting:
+        fitting = [e for e, s in zip(entries, seen, strict=True) if s.truth is not False]
+        length = _length(fitting, leaf.lasting, today)
+        return length if all(s.truth is True for s in seen) or length.truth is False else _both(length, _any(seen))
+    return _any(seen)
+
+
+def _any(seen: Sequence[_Seen]) -> _Seen:
+    true = [s for s in seen if s.truth is True]
+    if true:
+        days = [s.turns_on for s in true]
+        return _Seen(True, None if None in days else max(d for d in days if d))
+    return next((s for s in seen if s.truth is None), _NO)
+
+
+def _in_time(leaf: Treatment, episode: Episode, today: date) -> _Seen:
+    if leaf.when == "ever":
+        return _YES
+    if leaf.when == "current":
+        goes_on = None if episode.is_old_order else episode.ongoing
+        return _Seen(goes_on, None, "whether it goes on is not recorded")
+    assert leaf.within
+    return present_within(episode, leaf.within, today)
+
+
+def _length(entries: Sequence[Episode], lasting: Period, today: date) -> _Seen:
+    """Whether the exposure, overlaps counted once and gaps left out, reaches that length."""
+    return asked_of(today, lambda day: _length_on(day, entries, lasting))
+
+
+def _length_on(today: date, entries: Sequence[Episode], lasting: Period) -> _Seen:
+    sure = _days([span for e in entries if (span := _span(e, today, sure=True))])
+    possible = [span for e in entries if (span := _span(e, today, sure=False))]
+    starts = [e.start.first_day for e in entries if e.start]
+    if not starts:
+        return _Seen(None, None, "start is not recorded")
+    needed = (lasting.after(min(starts)) - min(starts)).days
+    if sure >= needed:
+        return _YES
+    if _days(possible) >= needed or len(starts) < len(entries):
+        return _Seen(None, None, "its length is not recorded")
+    return _NO
+
+
+def _span(episode: Episode, today: date, *, sure: bool) -> tuple[date, date] | None:
+    """First and last day of exposure: the shortest that the record says for certain, or the longest it leaves open."""
+    if episode.start is None:
+        return None
+    begin = episode.start.last_day if sure else episode.start.first_day
+    if episode.end:
+        last = episode.end.first_day if sure else episode.end.last_day
+    elif episode.ongoing:
+        last = today
+    else:
+        last = begin if sure else today
+    return (begin, min(last, today)) if begin <= min(last, today) else None
+
+
+def _days(spans: Iterable[tuple[date, date]]) -> int:
+    total, reach = 0, date.min
+    for begin, last in sorted(spans):
+        if last <= reach:
+            continue
+        total += (last - max(begin, reach)).days
+        reach = last
+    return total

@@ -1,0 +1,467 @@
+"""What a chart says about a trial: a finding for every criterion, a verdict for every cohort.
+
+Polarity is turned once, in `_finding`: an expression says what the text asks about, the finding whether that is good
+for enrolment. The verdict ladder is `_verdict`, first rung that applies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from functools import partial
+from typing import assert_never
+
+from mappings.chart.chart import Chart
+from mappings.concepts.catalogue import Catalogue
+from mappings.facts import Reason
+from mappings.lazily import Lazily
+from mappings.patient_facts import PatientFacts, facts_of
+from mappings.time.times import add_months, start_of_day, whole_years
+from mappings.time.watched_day import asked_of
+from trial_defs.definition import expressions as x
+from trial_defs.engine.attestation import NO_ATTESTATIONS, Attestation, Attestations
+from trial_defs.engine.episodes import answer_condition, answer_treatment
+from trial_defs.engine.findings import (
+    RANK,
+    Basis,
+    CohortMatch,
+    Evidence,
+    Finding,
+    Margin,
+    Match,
+    Open,
+    Outcome,
+    PersonFact,
+    TrialMatch,
+    Verdict,
+)
+from trial_defs.engine.gates import Gates
+from trial_defs.engine.logic import Answer, all_of, any_of, at_least, negate
+from trial_defs.engine.silence import Silences
+from trial_defs.engine.values import answer_change, answer_value, plain, rounded
+
+_WORTH_LOOKING_AT = (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS)
+_NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
+_SILENT = (Reason.MISSING, Reason.STALE)
+_UNREAD = ("failed", "not-requested")
+
+
+def match(
+    trials: Iterable[x.Trial],
+    chart: Chart,
+    catalogue: Catalogue,
+    as_of: datetime,
+    zone: tzinfo,
+    silences: Silences | None = None,
+    attestations: Attestations = NO_ATTESTATIONS,
+) -> Match:
+    """The chart, read at `as_of` with calendar days of `zone`, held against every trial.
+
+    `silences` of these definitions, where they are kept, spare what was worked out before; the match is the same.
+    `attestations` are what people have answered for this patient.
+    """
+    return match_facts(trials, chart, facts_of(chart, catalogue, as_of, zone), silences, attestations)
+
+
+def match_facts(
+    trials: Iterable[x.Trial],
+    chart: Chart,
+    facts: PatientFacts,
+    silences: Silences | None = None,
+    attestations: Attestations = NO_ATTESTATIONS,
+) -> Match:
+    """The facts of this chart held against every trial."""
+    moments = _Moments(chart, _Reading(facts, silences, attestations))
+    found = tuple(evaluate(trial, facts, moments.facts_on, silences, attestations) for trial in trials)
+    return _match_of(found, facts, attestations)
+
+
+def match_many(
+    gates: Gates,
+    chart: Chart,
+    facts: PatientFacts,
+    silences: Silences | None = None,
+    attestations: Attestations = NO_ATTESTATIONS,
+) -> Match:
+    """As `match_facts` with all trials of the gates, without those that are not indicated.
+
+    What trials have in common is asked once, and a cohort that is out of the question no further: its findings are
+    worked out when they are looked at.
+    """
+    reading = _Reading(facts, silences, attestations, is_shared=True)
+    moments = _Moments(chart, reading)
+    trials = gates.open_for(facts) if _silence_excludes(facts) else gates.trials
+    found = [_evaluate(trial, reading, moments.reading_on) for trial in trials]
+    indicated = tuple(trial for trial in found if trial.verdict is not Verdict.NOT_INDICATED)
+    return _match_of(indicated, facts, attestations)
+
+
+def _silence_excludes(facts: PatientFacts) -> bool:
+    """Whether nothing else is to be said of a trial whose gate is not on record: neither "died" nor "not read"."""
+    return facts.state("Condition") == "complete" and not facts.person.deceased
+
+
+def _match_of(found: tuple[TrialMatch, ...], facts: PatientFacts, attestations: Attestations) -> Match:
+    approachable = facts.person.active and not facts.declines_research
+    person = facts.person.reference
+    return Match(
+        person, facts.as_of, facts.catalogue.hash, facts.sources, found, approachable, attestations, facts.unasked
+    )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A chart read at one moment, and what it was asked before. `is_shared`: by more than one trial."""
+
+    facts: PatientFacts
+    silences: Silences | None = None
+    attestations: Attestations = field(default_factory=dict)
+    is_shared: bool = False
+    _gates: dict[int, bool] = field(default_factory=dict)  # by the identity of the gate
+    _found: dict[int, Finding] = field(default_factory=dict)  # by the identity of the criterion
+    _settled: dict[tuple[str, int], Finding] = field(default_factory=dict)  # by people, by trial and that identity
+    _alike: dict[tuple[int, ...], Finding] = field(default_factory=dict)  # by that of everything that is asked
+
+    def is_on_record(self, gate: x.Expression) -> bool:
+        key = id(gate)
+        if key not in self._gates:
+            self._gates[key] = _on_record(gate, self.facts)
+        return self._gates[key]
+
+    def findings(self, trial: x.Trial, criteria: Iterable[x.Criterion]) -> Iterator[Finding]:
+        """One finding for each criterion. Common criteria are the same objects and are evaluated once."""
+        for criterion in criteria:
+            finding = self._found.get(id(criterion))
+            if finding is None:
+                finding = self._found[id(criterion)] = self._known_or_found(criterion)
+            yield self._answered(trial, finding) if self.attestations else finding
+
+    def _answered(self, trial: x.Trial, finding: Finding) -> Finding:
+        """The finding as a person has settled it, if one has."""
+        answer = self.attestations.get((trial.id, finding.criterion.id))
+        if answer is None:
+            return finding
+        key = (trial.id, id(finding.criterion))
+        if key not in self._settled:
+            self._settled[key] = _attested(finding, self.facts, answer)
+        return self._settled[key]
+
+    def _known_or_found(self, criterion: x.Criterion) -> Finding:
+        """The same as `_finding`, which is not asked again where the chart is as silent as another was."""
+        if self.silences is None:
+            return self._alike_or_found(criterion)
+        finding, unread = self.silences.look_up(criterion, self.facts)
+        if finding is None:
+            finding = self._alike_or_found(criterion)
+            if unread is not None:
+                self.silences.remember(criterion, unread, finding)
+        return finding
+
+    def _alike_or_found(self, criterion: x.Criterion) -> Finding:
+        """The same as `_finding`, which is not asked again where another criterion asks the same in other words."""
+        if not self.is_shared:
+            return _finding(criterion, self.facts)
+        key = (id(criterion.asks), id(criterion.only_if), id(criterion.shows), criterion.kind == "inclusion")
+        alike = self._alike.get(key)
+        if alike is None:
+            found = self._alike[key] = _finding(criterion, self.facts)
+            return found
+        return alike.of(criterion)
+
+
+@dataclass
+class _Moments:
+    """The same chart read on other days."""
+
+    chart: Chart
+    now: _Reading
+    _readings: dict[date, _Reading] = field(default_factory=dict)
+
+    def facts_on(self, day: date) -> PatientFacts:
+        return self.reading_on(day).facts
+
+    def reading_on(self, day: date) -> _Reading:
+        if day not in self._readings:
+            now = self.now
+            facts = facts_of(self.chart, now.facts.catalogue, start_of_day(day, now.facts.zone), now.facts.zone)
+            self._readings[day] = _Reading(facts, now.silences, now.attestations, now.is_shared)
+        return self._readings[day]
+
+
+def evaluate(
+    trial: x.Trial,
+    facts: PatientFacts,
+    facts_on: Callable[[date], PatientFacts] | None = None,
+    silences: Silences | None = None,
+    attestations: Attestations = NO_ATTESTATIONS,
+) -> TrialMatch:
+    """One trial against one chart. `facts_on` reads the same chart on a later day; without it no recheck day is set."""
+
+    def reading_on(day: date) -> _Reading:
+        assert facts_on
+        return _Reading(facts_on(day), silences, attestations)
+
+    return _evaluate(trial, _Reading(facts, silences, attestations), reading_on if facts_on else None)
+
+
+def _evaluate(trial: x.Trial, reading: _Reading, reading_on: Callable[[date], _Reading] | None) -> TrialMatch:
+    cohorts = []
+    for cohort in trial.cohorts:
+        found = _cohort(trial, cohort, reading)
+        if found.verdict is Verdict.NEAR_MISS and reading_on:
+            recheck_on = _recheck_on(trial, found, reading_on)
+            found = CohortMatch(cohort, found.verdict, found.findings, recheck_on)
+        cohorts.append(found)
+    best = min((c.verdict for c in cohorts), key=RANK.__getitem__)
+    return TrialMatch(trial, best, tuple(cohorts))
+
+
+def is_indicated(cohort: x.Cohort, facts: PatientFacts) -> bool:
+    """Whether the cohort's gate is on record, or stands there for a person to confirm."""
+    return _on_record(cohort.gate, facts)
+
+
+def _cohort(trial: x.Trial, cohort: x.Cohort, reading: _Reading) -> CohortMatch:
+    facts = reading.facts
+    indicated = reading.is_on_record(cohort.gate)
+    complete = facts.state("Condition") == "complete"
+    if complete and not indicated and not facts.person.deceased:
+        return CohortMatch(cohort, Verdict.NOT_INDICATED)
+    asked = cohort.criteria if indicated or not facts.person.deceased else ()
+    found = reading.findings(trial, asked)
+    findings: Sequence[Finding] = Lazily(found) if reading.is_shared else tuple(found)
+    verdict = Verdict.NOT_ELIGIBLE if facts.person.deceased else _verdict(trial, cohort, reading, indicated, findings)
+    # Of the others nobody may ever look at them.
+    return CohortMatch(cohort, verdict, tuple(findings) if verdict in _WORTH_LOOKING_AT else findings)
+
+
+def _on_record(gate: x.Expression, facts: PatientFacts) -> bool:
+    """Whether the gate is on record: certainly, or as an entry that a person must confirm.
+
+    A gate that only an unusable result leaves open (a platelet count in a unit that cannot be converted) is not closed
+    in silence: the cohort is evaluated and its criterion says what is wrong.
+    """
+    match gate:
+        case x.All():
+            return all(_on_record(part, facts) for part in gate.parts)
+        case x.AnyOf():
+            return any(_on_record(part, facts) for part in gate.parts)
+        case _:
+            found = answer(gate, facts)
+            if found.truth is not None:
+                return found.truth
+            return not any(piece.reason in _SILENT or _condition_unread(piece) for piece in found.still_open)
+
+
+def _condition_unread(piece: Open) -> bool:
+    return piece.reason is Reason.NOT_READABLE and isinstance(piece.leaf, x.Condition)
+
+
+def _verdict(
+    trial: x.Trial, cohort: x.Cohort, reading: _Reading, indicated: bool, findings: Iterable[Finding]
+) -> Verdict:
+    """The first rung of the ladder that applies; nothing is worked out that it does not need."""
+    if trial.status == "closed" or not cohort.open:
+        return Verdict.CLOSED
+    # Age and sex first: they cost nothing and shut out the most.
+    of_person = filter(_is_of_person, cohort.criteria) if reading.is_shared else ()
+    if _is_out(reading.findings(trial, of_person)) or _is_out(findings):
+        return Verdict.NOT_ELIGIBLE
+    if reading.facts.state("Patient") in _UNREAD or not indicated:
+        return Verdict.COULD_NOT_EVALUATE
+    outcomes = {finding.outcome for finding in findings}
+    if Outcome.NOT_MET in outcomes:
+        return Verdict.NEAR_MISS
+    return Verdict.POSSIBLY_ELIGIBLE if Outcome.UNKNOWN in outcomes else Verdict.LIKELY_ELIGIBLE
+
+
+def _is_of_person(criterion: x.Criterion) -> bool:
+    return isinstance(criterion.asks, x.Age | x.SexIs)
+
+
+def _is_out(findings: Iterable[Finding]) -> bool:
+    """Whether criteria are missed beyond near-miss."""
+    missed = 0
+    for finding in findings:
+        if finding.outcome is Outcome.NOT_MET:
+            missed += 1
+            if not finding.near or missed > _NEAR_MISSES:
+                return True
+    return False
+
+
+def _attested(finding: Finding, facts: PatientFacts, answered: Attestation) -> Finding:
+    """What is for a person alone to judge, as a person has answered it; whatever data decide or lack stays."""
+    criterion = finding.criterion
+    if finding.outcome is not Outcome.NEEDS_HUMAN:
+        return finding
+    if not answered.holds(facts.as_of, facts.today) or not answered.answers(criterion, facts.catalogue):
+        return finding
+    return Finding(
+        criterion,
+        Outcome.MET if answered.is_met else Outcome.NOT_MET,
+        basis=Basis.ATTESTED,
+        evidence=finding.evidence,
+        stale_on=answered.until + timedelta(days=1) if answered.is_met else None,
+        attested=answered,
+    )
+
+
+def _recheck_on(trial: x.Trial, found: CohortMatch, reading_on: Callable[[date], _Reading]) -> date | None:
+    """The day on which time alone turns the verdict, proved by reading the same chart on that day."""
+    days = [f.turns_on for f in found.findings if f.outcome is Outcome.NOT_MET]
+    if not days or None in days:
+        return None
+    day = max(d for d in days if d)
+    then = _cohort(trial, found.cohort, reading_on(day))
+    return day if then.verdict in (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE) else None
+
+
+def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
+    guard = answer(criterion.only_if, facts) if criterion.only_if else None
+    shown = _shown(criterion.shows, facts)
+    if guard and guard.truth is False:
+        return Finding(criterion, Outcome.NOT_APPLICABLE, evidence=_each_once(guard.evidence))
+    found = answer(criterion.asks, facts)
+    if criterion.kind == "exclusion":
+        found = negate(found)
+    if guard and guard.truth is None and found.truth is not True:
+        # It may not apply: neither met nor missed until the guard is known.
+        pieces = (*guard.still_open, *found.still_open)
+        found = Answer(None, evidence=(*guard.evidence, *found.evidence), still_open=pieces)
+    evidence = _each_once((*found.evidence, *shown))
+    if found.truth is None:
+        reason = next((piece.reason for piece in found.still_open if piece.reason), None)
+        outcome = Outcome.UNKNOWN if reason else Outcome.NEEDS_HUMAN
+        return Finding(criterion, outcome, reason=reason, evidence=evidence, still_open=found.still_open)
+    missed = found.truth is False
+    return Finding(
+        criterion,
+        Outcome.NOT_MET if missed else Outcome.MET,
+        basis=found.basis,
+        evidence=evidence,
+        margin=found.margin,
+        decided_by=found.decided_by,
+        near=missed and found.soft,
+        turns_on=found.turns_on,
+        stale_on=None if missed else found.stale_on,
+    )
+
+
+def _each_once(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    return evidence if len(evidence) < 2 else tuple(dict.fromkeys(evidence))
+
+
+def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
+    """What the chart says about an expression."""
+    match expression:  # the most frequent first
+        case x.Condition():
+            return answer_condition(expression, facts)
+        case x.Value():
+            return answer_value(expression, facts)
+        case x.All():
+            return all_of([answer(part, facts) for part in expression.parts])
+        case x.AnyOf():
+            return any_of([answer(part, facts) for part in expression.parts])
+        case x.Treatment():
+            return answer_treatment(expression, facts)
+        case x.Not():
+            return negate(answer(expression.part, facts))
+        case x.AtLeast():
+            return at_least(expression.count, [answer(part, facts) for part in expression.parts])
+        case x.Age():
+            return _answer_age(expression, facts)
+        case x.SexIs():
+            return _answer_sex(expression, facts)
+        case x.Change():
+            return answer_change(expression, facts)
+        case x.Judgement():
+            evidence = _shown(expression.evidence, facts)
+            return Answer(None, evidence, still_open=(Open(expression, None, expression.question, evidence),))
+        case x.Consent():
+            return Answer(None, still_open=(Open(expression, None, expression.step),))
+        case _:
+            assert_never(expression)
+
+
+def _shown(concepts: Iterable[str], facts: PatientFacts) -> tuple[Evidence, ...]:
+    """The newest records of these concepts, to help a person judge."""
+    return tuple(record for concept in concepts for record in facts.newest_records(concept))
+
+
+def _answer_sex(leaf: x.SexIs, facts: PatientFacts) -> Answer:
+    person = facts.person
+    if person.sex is None:
+        reason = Reason.MISSING if facts.state("Patient") == "complete" else Reason.NOT_READABLE
+        return Answer(None, still_open=(Open(leaf, reason, note="sex is not recorded as female or male"),))
+    evidence = PersonFact("sex", person.reference, None, "", person.sex)
+    return Answer(person.sex == leaf.sex, (evidence,), Basis.RECORDED, decided_by=(leaf,))
+
+
+def _answer_age(leaf: x.Age, facts: PatientFacts) -> Answer:
+    person, today = facts.person, facts.today
+    if person.born is None:
+        reason = Reason.MISSING if facts.state("Patient") == "complete" else Reason.NOT_READABLE
+        return Answer(None, still_open=(Open(leaf, reason, note="date of birth is not recorded"),))
+    first, last = person.born
+    oldest, youngest = (asked_of(today, partial(whole_years, born)) for born in (first, last))
+    recorded = f"{youngest} years" if oldest == youngest else f"{youngest} to {oldest} years"
+    evidence = PersonFact("age", person.reference, Decimal(youngest) if oldest == youngest else None, "a", recorded)
+    truths = {_age_passes(leaf.test, years) for years in range(youngest, oldest + 1)}
+    if len(truths) > 1:
+        return Answer(None, (evidence,), still_open=(Open(leaf, Reason.IMPRECISE, evidence=(evidence,)),))
+    turns_on = _birthday_that_turns(leaf.test, first, today, oldest)
+    return Answer(
+        truths.pop(),
+        (evidence,),
+        Basis.RECORDED,
+        margin=_age_margin(leaf.test, youngest),
+        decided_by=(leaf,),
+        soft=turns_on is not None,
+        turns_on=turns_on,
+    )
+
+
+def _bounds(test: x.Bound | x.Between) -> tuple[x.Bound, ...]:
+    return (test.low, test.high) if isinstance(test, x.Between) else (test,)
+
+
+def _age_passes(test: x.Bound | x.Between, years: int) -> bool:
+    return all(_passes(bound, Decimal(years)) for bound in _bounds(test))
+
+
+def _passes(bound: x.Bound, value: Decimal) -> bool:
+    match bound.comparator:
+        case ">=":
+            return value >= bound.canonical
+        case ">":
+            return value > bound.canonical
+        case "<=":
+            return value <= bound.canonical
+        case "<":
+            return value < bound.canonical
+
+
+def _age_margin(test: x.Bound | x.Between, years: int) -> Margin:
+    distances = [
+        (years - b.canonical if b.comparator in (">", ">=") else b.canonical - years, b.canonical)
+        for b in _bounds(test)
+    ]
+    distance, limit = min(distances)
+    percent = None if limit == 0 else rounded(distance / abs(limit) * 100)
+    return Margin(plain(distance), "a", percent, plain(limit))
+
+
+def _birthday_that_turns(test: x.Bound | x.Between, born: date, today: date, years: int) -> date | None:
+    """The next birthday on which the answer changes; someone past an upper limit never comes back under it."""
+    now = _age_passes(test, years)
+    turning = sorted(int(b.canonical) + extra for b in _bounds(test) for extra in (0, 1))
+    for age in turning:
+        if age > years and _age_passes(test, age) is not now:
+            birthday = add_months(born, 12 * age)
+            if (birthday.month, birthday.day) != (born.month, born.day):
+                birthday = date(birthday.year, 3, 1)  # born on 29 February
+            return birthday
+    return None

@@ -1,0 +1,1 @@
+"""Definitions in the language of other engines."""
