@@ -3,21 +3,18 @@
 # make mutants  change every word of the trials: some case must notice
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench bench-check format lock docs oracle mutants sbom
+# PYTHON=python3.12 chooses another interpreter than python3.
+PYTHON ?=
+
+.PHONY: run test bench bench-check format lock docs oracle mutants sbom FORCE
 .DEFAULT_GOAL := run
 
-$(VENV)/.run: requirements.lock pyproject.toml
-	@echo "Setting up $(VENV) (first use only) ..."
-	@test -x $(BIN)/python || python3 -m venv $(VENV)
-	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@
+# The script looks at each call whether the environment is there, of the chosen Python, and newer than its lock.
+$(VENV)/.run $(VENV)/.dev: FORCE
+	@PYTHON="$(PYTHON)" scripts/setup.sh $(VENV) $(patsubst .%,%,$(notdir $@))
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
-	@$(PIP) install --require-hashes -r requirements-dev.lock
-	@touch $@
+FORCE:
 
 run: $(VENV)/.run
 	@exec $(BIN)/trialcards demo

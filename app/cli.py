@@ -42,6 +42,7 @@ from cds_hooks.words.wording import counted
 from mappings.chart.chart import ChartBuilder, ChartError
 from mappings.patient_facts import facts_of
 from mappings.time.times import can_be_now, parse_moment
+from mappings.values import units
 from mappings.yaml_files import DefinitionError
 from trial_defs.definition.loader import OUR_TRIALS
 from trial_defs.engine.evaluation import match_facts
@@ -402,14 +403,18 @@ def lint_trials(
 
     Besides what the language refuses: criteria that contradict each other, results without a window, silence presumed
     where it may not be, a cohort that does not ask for its disease, an id with two meanings, a judgement that asks
-    nothing, a definition whose meaning changed without a new version. --cases and --record belong to the site's folder
-    where --trials names one, else to ours.
+    nothing, a definition whose meaning changed without a new version. Loads the unit library too. --cases and
+    --record belong to the site's folder where --trials names one, else to ours.
 
     Exit status 0 when there is none, 1 otherwise.
     """
     served = _read_all(mappings, trials)
     chosen = trials or OUR_TRIALS
     problems = [*served.problems]
+    try:
+        units.warm(())
+    except units.UnitLibraryUnusable as error:
+        problems.append(str(error))
     for folder in dict.fromkeys((OUR_TRIALS, chosen)):
         mine = (cases, record) if folder == chosen else (None, False)
         problems += map(str, rule_problems(folder, served.catalogue, *mine))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,15 @@ def canonical_unit(text: str) -> str | None:
     return readings[0] if readings else None
 
 
+class UnitLibraryUnusable(RuntimeError):
+    """The installed versions of the unit libraries do not work together; the message names them."""
+
+
 def warm(pairs: Iterable[tuple[str, str]]) -> None:
-    """Load the unit library and look up these (from, to) conversions now, so that no request waits for it."""
+    """Load the unit library and look up these (from, to) conversions now, so that no request waits for it.
+
+    UnitLibraryUnusable where the library does not load.
+    """
     _library()
     for unit, to in pairs:
         _factor(unit, to)
@@ -282,7 +290,13 @@ def _library() -> Callable[[str], pint.Quantity[float] | None]:
 
     # Not PintUcumRegistry: its transformer builds quantities in pint's global registry (a second one), not in itself.
     registry: pint.UnitRegistry[float] = pint.UnitRegistry(on_redefinition="ignore")
-    registry.load_definitions(Path(ucumvert.__file__).with_name("pint_ucum_defs.txt"))
+    try:
+        registry.load_definitions(Path(ucumvert.__file__).with_name("pint_ucum_defs.txt"))
+    except (pint.PintError, ValueError) as error:
+        versions = " and ".join(f"{name} {version(name)}" for name in ("pint", "ucumvert"))
+        raise UnitLibraryUnusable(
+            f"the unit library does not load: {versions} do not work together; install what requirements.lock names"
+        ) from error
     parser, transformer = get_ucum_parser(), UcumToPintTransformer(ureg=registry)
 
     def quantity(text: str) -> pint.Quantity[float] | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.definitions.linting import OUR_VERSIONS, versions_file
+from mappings.values import units
 from trial_defs.definition.loader import OUR_TRIALS
 
 TRIAL = """
@@ -112,3 +114,13 @@ def test_cases_are_asked_for_where_their_folder_is_given(tmp_path: Path) -> None
 def test_our_own_versions_stand_beside_the_trials() -> None:
     assert versions_file(OUR_TRIALS) == OUR_VERSIONS
     assert OUR_VERSIONS.exists()
+
+
+def test_a_unit_library_that_does_not_load_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise units.UnitLibraryUnusable("the unit library does not load: pint 0 and ucumvert 0")
+
+    monkeypatch.setattr(units, "_library", refuse)
+    result = CliRunner().invoke(cli, ["trials", "lint"])
+    assert result.exit_code == 1
+    assert "the unit library does not load" in result.output

@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from decimal import Decimal
+from typing import Any
 
+import pint
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,3 +251,17 @@ def test_conversion_keeps_the_order(one: Decimal, other: Decimal, unit: str) -> 
 def test_no_text_breaks_the_reading(text: str) -> None:
     meaning = canonical_unit(text)
     assert meaning is None or canonical_unit(meaning) == meaning
+
+
+def test_libraries_that_do_not_work_together_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = pint.UnitRegistry.load_definitions
+
+    def refuse_ucum(registry: Any, file: Any, *rest: Any) -> Any:
+        if "ucum" in str(file):
+            raise pint.DefinitionSyntaxError("the alias i.U. is not a valid unit alias")
+        return load(registry, file, *rest)
+
+    monkeypatch.setattr(pint.UnitRegistry, "load_definitions", refuse_ucum)
+    units._library.cache_clear()
+    with pytest.raises(units.UnitLibraryUnusable, match=r"pint [\d.]+ and ucumvert [\d.]+ do not work together"):
+        units.warm(())
