@@ -19,6 +19,7 @@ from typing import Any
 
 from mappings.chart import decoding, fhir
 from mappings.chart.chart import Chart, ChartBuilder, ChartError
+from mappings.chart.dates import date_text
 from mappings.concepts.catalogue import SYSTEMS, Catalogue, load_catalogue
 from mappings.facts import Certainty
 from mappings.patient_facts import PatientFacts, facts_of
@@ -161,7 +162,7 @@ def _why_left_out(observation: fhir.Observation, clock: Clock) -> str | None:
         return standing
     if observation.modifier_extension or observation.implicit_rules:
         return "modifier-extension"
-    if clock.is_future(observations.date_text(observation)):
+    if clock.is_future(date_text(observation)):
         return "future"
     valued: list[fhir.Observation | fhir.Component] = [observation, *(decoding.parts_of(observation) or ())]
     if not any(observations.says_something(each) for each in valued):

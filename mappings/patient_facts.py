@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from mappings.chart import decoding, fhir
 from mappings.chart.chart import RESOURCE_TYPES, Chart
 from mappings.chart.consent import declines_research
-from mappings.concepts.catalogue import Catalogue, Concept
+from mappings.chart.dates import date_text
+from mappings.concepts.catalogue import OXYGEN_THERAPIES, Catalogue, Concept
 from mappings.derived import estimates, glucocorticoids
 from mappings.facts import Certainty, Episode, Polarity, Reason, Result, SourceReport, SourceState
 from mappings.lazily import Lazily
@@ -47,6 +48,7 @@ class PatientFacts:
         self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
         self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
         self.read_completely = frozenset(name for name, state in self._states.items() if state == "complete")
+        self._whole_after = self._last_day_in_doubt(chart)
         found = (self._index.results, self._index.episodes, self._index.named, estimates.CONCEPTS)
         self._spoken_of = frozenset(chain.from_iterable(found))
         self._results: dict[str, Lazily[Result]] = {}
@@ -78,6 +80,31 @@ class PatientFacts:
     def readable(self, concept: str) -> bool:
         """Whether every place where the concept would stand was read completely, so that silence says something."""
         return self.read_completely.issuperset(self.catalogue.where(concept))
+
+    def unread(self, concept: str) -> frozenset[str]:
+        """The resource types, of those in which a value of the concept stands, that were not read completely."""
+        return self.catalogue.where_of_value(concept) - self.read_completely
+
+    def is_whole_from(self, concept: str, day: date | None) -> bool:
+        """Whether every value of the concept of that day and later was read; with None, of any day."""
+        unread = self.unread(concept)
+        return not unread or (unread == _RESULTS and day is not None and self.results_are_whole_from(day))
+
+    def results_are_whole_from(self, day: date) -> bool:
+        """Whether every Observation of that day and later was read."""
+        complete = "Observation" in self.read_completely
+        return complete or (self._whole_after is not None and day > self._whole_after)
+
+    def is_newest(self, result: Result) -> bool:
+        """Whether no result that was not read can be newer, or nearer to what an estimate was calculated from.
+
+        A list that was cut short keeps its newest records only where it came newest first.
+        """
+        if "Observation" in self.read_completely or result.concept == estimates.DAILY_DOSE:
+            return True  # today's dose is summed from drugs; what they leave open is in the result
+        if self._whole_after is None or result.taken is None:
+            return False
+        return estimates.no_input_is_nearer(result, self._whole_after)
 
     def says_something_of(self, concept: str) -> bool:
         """Whether there is any result or episode, or a note on what keeps a result from being calculated."""
@@ -118,7 +145,7 @@ class PatientFacts:
         """Whether every result has a date, so that whatever follows an old one is older still."""
         known = self._in_order.get(concept)
         if known is None:
-            texts = (observations.date_text(found.observation) for found, _ in self._index.results.get(concept, ()))
+            texts = (date_text(found.observation) for found, _ in self._index.results.get(concept, ()))
             is_dated = all(self._clock.moment(text) for text in texts)
             known = self._in_order[concept] = is_dated and concept not in estimates.CONCEPTS
         return known
@@ -145,6 +172,14 @@ class PatientFacts:
         """Allergies and intolerances to the concept; they are no exposures."""
         return _episodes(concept, self._index.allergies, self._index)
 
+    def _last_day_in_doubt(self, chart: Chart) -> date | None:
+        """The day after which no Observation is missing, though the list was cut short; None where that is not sure."""
+        text = chart.arrived_back_to.get("Observation")
+        if text is None or "Observation" in self._index.unsure:
+            return None
+        moment = self._clock.moment(text)
+        return moment.last_day if moment else None
+
     def dose_changed_since(self, day: date) -> bool | None:
         """Whether the daily glucocorticoid dose has changed after that day; None where the chart does not say."""
         if not self.readable(glucocorticoids.CLASS):
@@ -161,6 +196,9 @@ class PatientFacts:
         if state == "complete" and name in index.unsure:
             state = "incomplete"
         return SourceReport(name, state, chart.counts.get(name, 0), tuple(sorted(excluded.items())), unreadable)
+
+
+_RESULTS = frozenset({"Observation"})
 
 
 _NEWEST = 3  # records of a concept that are shown beside a question for a person
@@ -243,8 +281,6 @@ def _in_unit_of(asked: Concept, entry: Concept) -> Concept:
     return entry.model_copy(update={"unit": asked.unit, "plausible": asked.plausible})
 
 
-# While one of them goes on, a saturation is none on room air.
-OXYGEN_THERAPIES = ("oxygen-therapy", "mechanical-ventilation")
 _FLOW = "oxygen-flow"
 
 
@@ -304,7 +340,7 @@ def newest_first(found: Sequence[Indexed], clock: Clock) -> Iterator[list[Indexe
     """
     if not found:
         return
-    texts = [observations.date_text(item.observation) or "" for item, _ in found]
+    texts = [date_text(item.observation) or "" for item, _ in found]
     keys: Sequence[str] | Sequence[tuple[datetime, datetime]] = texts
     if not _written_alike(texts):
         moments = [clock.moment(text) for text in texts]

@@ -103,7 +103,7 @@ class _Reading:
 
     def take(self, part: Prefetch, raw: Raw) -> str | None:
         """Add a prefetched value; where it goes on. What the EHR answered with an error is not asked for again."""
-        page = self.builder.add(raw, part.resource_type)
+        page = self.builder.add(raw, part.resource_type, newest_first=part.is_newest_first)
         if page.problem:
             log.info("prefetch not usable", resource_type=part.resource_type, problem=page.problem)
         return page.next_url
@@ -113,7 +113,8 @@ class _Reading:
         if self.access is None:
             self.builder.fail(part.resource_type, "failed")
             return
-        await self._read_pages(part.resource_type, f"{self.access.base}/{part.query(patient_id)}", None)
+        address = f"{self.access.base}/{part.query(patient_id)}"
+        await self._read_pages(part.resource_type, address, None, newest_first=part.is_newest_first)
 
     async def follow(self, part: Prefetch, next_url: str) -> None:
         """The rest of a part of which the first page was prefetched."""
@@ -134,7 +135,9 @@ class _Reading:
             return
         self.builder.add(raw, "Medication")
 
-    async def _read_pages(self, resource_type: str, address: str, follows: str | None) -> None:
+    async def _read_pages(
+        self, resource_type: str, address: str, follows: str | None, *, newest_first: bool = False
+    ) -> None:
         """Page after page from `address`, which is what the `next` link `follows` says, if one led there."""
         visited: set[str] = set()
         more = True
@@ -142,7 +145,8 @@ class _Reading:
             while more:
                 self._check_page(address, visited)
                 visited.add(address)
-                page = self.builder.add(await self._get(address, resource_type), resource_type, follows)
+                raw = await self._get(address, resource_type)
+                page = self.builder.add(raw, resource_type, follows, newest_first=newest_first)
                 if page.problem:
                     raise _NotRead(page.problem)
                 follows, more = page.next_url, page.next_url is not None
@@ -150,7 +154,8 @@ class _Reading:
         except _NotRead as error:
             log.warning("not read from the EHR", resource_type=resource_type, reason=str(error))
             self.metrics.ehr_reads.labels(resource_type, "failed").inc()
-            self.builder.fail(resource_type, "failed" if follows is None else "incomplete")
+            if follows is None:
+                self.builder.fail(resource_type, "failed")  # else: the page that was announced is missing
         else:
             self.metrics.ehr_reads.labels(resource_type, "complete").inc()
 

@@ -24,6 +24,11 @@ class Prefetch:
     template: str
     required: bool = False
 
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether the query asks for the newest record first."""
+        return "_sort=-date" in self.template
+
     def query(self, patient_id: str) -> str:
         """The query for one patient, relative to the FHIR base. `patient_id` has been checked to be a FHIR id."""
         return self.template.replace("{{context.patientId}}", patient_id)

@@ -11,14 +11,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from operator import attrgetter
 from typing import Any, TypeVar, cast, get_args
 
 from msgspec import Raw, Struct
 
 from mappings.chart import decoding, fhir
+from mappings.chart.dates import oldest_arrived
 from mappings.facts import SourceState
 from mappings.resource_types import ResourceType
+from mappings.time.times import parse_moment
 
 # Beside those in which facts stand, those that may say that the patient is not to be approached for research.
 RESOURCE_TYPES: tuple[str, ...] = (*get_args(ResourceType), "Consent", "Flag")
@@ -63,6 +66,8 @@ class Chart:
     counts: Mapping[str, int]
     excluded: Mapping[str, Mapping[str, int]]
     unreadable: Mapping[str, tuple[str, ...]]
+    # Of a list that was cut short but came newest first: the date of the last record that came. What is newer is whole.
+    arrived_back_to: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, kind: type[R]) -> tuple[tuple[str, R], ...]:
         """Every record of one type, in the order given."""
@@ -74,11 +79,13 @@ class Chart:
 
 @dataclass
 class _Search:
-    """A search whose next page has been announced."""
+    """A search that has not ended. `records` are its Observations in the order of arrival, where it asked for one."""
 
     resource_type: str | None
     found: int
     total: int | None
+    newest_first: bool = False
+    records: list[fhir.Observation] = field(default_factory=list)
 
 
 class _Found(Struct, gc=False):
@@ -100,23 +107,26 @@ class ChartBuilder:
     _all_incomplete: bool = False
     _whole: bool = False
     _pending: dict[str, _Search] = field(default_factory=dict)
+    _short: list[_Search] = field(default_factory=list)  # ended before the total that they announced
     _unreadable: dict[str, list[str]] = field(default_factory=dict)
     _place: int = 0
     _wanted: tuple[str, ...] = ()
 
-    def add(self, raw: bytes | Raw, resource_type: str | None, follows: str | None = None) -> Page:
+    def add(
+        self, raw: bytes | Raw, resource_type: str | None, follows: str | None = None, *, newest_first: bool = False
+    ) -> Page:
         """Take in the JSON of one resource, one Bundle, or `null` (the EHR looked and found nothing).
 
         `resource_type` is what was asked for; None for a Bundle that is a whole chart. `follows` is the `next_url`
-        that led here; a search whose next page never comes leaves its type incomplete. ChartError where a whole chart
-        is not a Bundle.
+        that led here; a search whose next page never comes leaves its type incomplete. `newest_first`: the search
+        asked for this order (`_sort=-date`). ChartError where a whole chart is not a Bundle.
         """
         try:
             content = decoding.decode(raw)
         except decoding.NotJson:
             return self._refused(resource_type, "not-json", "is not readable JSON")
         if isinstance(content, fhir.Bundle):
-            return self._add_bundle(content, resource_type, follows)
+            return self._add_bundle(content, resource_type, follows, newest_first)
         if resource_type is None:
             raise ChartError("not-a-bundle", "a FHIR Bundle with one patient's chart is needed")
         return self._add_single(content, resource_type)
@@ -173,6 +183,7 @@ class ChartBuilder:
             counts=counts,
             excluded=excluded,
             unreadable={name: tuple(places) for name, places in self._unreadable.items()},
+            arrived_back_to=self._arrived_back_to(),
         )
 
     # Taking in
@@ -198,16 +209,16 @@ class ChartBuilder:
         self._keep(asked, None, content)
         return Page()
 
-    def _add_bundle(self, bundle: fhir.Bundle, asked: str | None, follows: str | None) -> Page:
+    def _add_bundle(self, bundle: fhir.Bundle, asked: str | None, follows: str | None, newest_first: bool) -> Page:
         search = self._pending.pop(follows, None) if follows else None
-        search = search or _Search(asked, 0, None)
+        search = search or _Search(asked, 0, None, newest_first)
         misplaced = self._take_entries(bundle, asked, search)
         search.total = bundle.total if bundle.total is not None else search.total
         next_url = next((link.url for link in bundle.link if link.relation == "next" and link.url), None)
         if next_url:
             self._pending[next_url] = search
         elif search.total is not None and search.total > search.found:
-            self._mark_incomplete(asked)
+            self._short.append(search)
         if asked:
             self._read.add(asked)
         if misplaced:
@@ -232,6 +243,8 @@ class ChartBuilder:
                 misplaced = True
             else:
                 self._keep(name, entry.full_url, resource)
+                if search.newest_first and isinstance(resource, fhir.Observation):
+                    search.records.append(resource)
         return misplaced
 
     def _take_other(self, resource: Any, asked: str | None, search: _Search, depth: int) -> bool:
@@ -284,8 +297,22 @@ class ChartBuilder:
             return "incomplete" if self._found.get(name) else "failed"
         if not asked and name not in self._incomplete:
             return "incomplete" if self._found.get(name) else "not-requested"
-        cut_short = any(search.resource_type in (name, None) for search in self._pending.values())
-        return "incomplete" if cut_short or self._all_incomplete or name in self._incomplete else "complete"
+        is_cut = bool(self._cut_short(name))
+        return "incomplete" if is_cut or self._all_incomplete or name in self._incomplete else "complete"
+
+    def _cut_short(self, name: str) -> list[_Search]:
+        """The searches for this type of which a page is missing, or that held fewer records than they announced."""
+        return [each for each in (*self._pending.values(), *self._short) if each.resource_type in (name, None)]
+
+    def _arrived_back_to(self) -> Mapping[str, str]:
+        """By type, the date back to which a list is whole. Only where nothing is missing but the end of searches."""
+        name = "Observation"
+        cut = self._cut_short(name)
+        if not cut or self._all_incomplete or name in self._incomplete | self._failed:
+            return {}
+        ends = [oldest_arrived(each.records) if each.newest_first else None for each in cut]
+        known = [(moment.latest, end) for end in ends if end and (moment := parse_moment(end, UTC))]
+        return {name: max(known)[1]} if len(known) == len(ends) else {}
 
     def _patient(self) -> tuple[_Found, str]:
         found = _once(self._found.get("Patient", ()))

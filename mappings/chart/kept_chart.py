@@ -32,6 +32,7 @@ class _KeptChart(Struct, frozen=True, omit_defaults=True, rename="camel"):
     counts: dict[str, int]
     excluded: dict[str, dict[str, int]]
     unreadable: dict[str, tuple[str, ...]]
+    arrived_back_to: dict[str, str] = {}
 
 
 _DECODER = msgspec.json.Decoder(_KeptChart)
@@ -51,6 +52,7 @@ def chart_to_bytes(chart: Chart, without: Collection[str] = frozenset()) -> byte
         counts=dict(chart.counts),
         excluded={name: dict(counts) for name, counts in chart.excluded.items()},
         unreadable=dict(chart.unreadable),
+        arrived_back_to=dict(chart.arrived_back_to),
     )
     return msgspec.json.encode(kept)
 
@@ -76,4 +78,5 @@ def chart_from_bytes(content: bytes) -> Chart | None:
         counts=kept.counts,
         excluded=kept.excluded,
         unreadable=kept.unreadable,
+        arrived_back_to=kept.arrived_back_to,
     )

@@ -158,6 +158,11 @@ _WHERE: Mapping[ConceptKind, tuple[ResourceType, ...]] = {
 }
 
 
+ON_ROOM_AIR = "oxygen-saturation"
+# While one of them goes on, a saturation is none on room air.
+OXYGEN_THERAPIES = ("oxygen-therapy", "mechanical-ventilation")
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """All concepts, and the way from a code to them. Build it with `load_catalogue`."""
@@ -167,6 +172,7 @@ class Catalogue:
     by_prefix: Mapping[tuple[str, str], tuple[str, ...]]  # (system name, "M321") -> ids, for codes that end in `*`
     hash: str  # "sha256:…" over every file, ours and the site's
     _where: dict[str, tuple[ResourceType, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _of_value: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def find(self, system: str, code: str) -> tuple[str, ...]:
         """The concepts that a coding stands for, most specific first; empty when it stands for none.
@@ -207,6 +213,19 @@ class Catalogue:
             own = entry.recorded_in or _WHERE[entry.kind]
             found = tuple(dict.fromkeys((*own, *(kind for child in entry.includes for kind in self.where(child)))))
             self._where[concept] = found
+        return found
+
+    def where_of_value(self, concept: str) -> frozenset[str]:
+        """The resource types of which one more record may change the value of a result: more than `where` at times.
+
+        A daily dose that is summed from drugs may also be recorded as a result, and oxygen given at the time of a
+        saturation, a procedure, takes its meaning away.
+        """
+        found = self._of_value.get(concept)
+        if found is None:
+            names = (concept, *(OXYGEN_THERAPIES if concept == ON_ROOM_AIR else ()))
+            types = (kind for name in names if name in self.concepts for kind in self.where(name))
+            found = self._of_value[concept] = frozenset(("Observation", *types))
         return found
 
     def ancestors(self, concept: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from mappings.lazily import Lazily
 from mappings.time.times import Moment, whole_years
 from mappings.values.units import convert
 
+DAILY_DOSE = "glucocorticoid-dose"
 _WEIGHT_SPEAKS_FOR = timedelta(days=180)
 _ADULT = 18
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -35,6 +36,8 @@ class RecordedFacts(Protocol):
     @property
     def day(self) -> Callable[[date], Moment]: ...
     def readable(self, concept: str) -> bool: ...
+    def unread(self, concept: str) -> frozenset[str]: ...
+    def results_are_whole_from(self, day: date) -> bool: ...
     def results(self, concept: str) -> Lazily[Result]: ...
     def episodes(self, concept: str) -> tuple[Episode, ...]: ...
 
@@ -79,6 +82,24 @@ def _wins(recorded: Result, derived: Result, since: date | None) -> bool:
     if recorded.taken.last_day == since:
         return recorded.problem is None or derived.problem is not None
     return recorded.taken.last_day > since
+
+
+def no_input_is_nearer(result: Result, doubtful: date) -> bool:
+    """Whether it and its inputs are such that none which is missing, of `doubtful` or earlier, would take their place.
+
+    The first input dates an estimate; of the others the one nearest to it in time was taken.
+    """
+    base = result.inputs[0] if result.formula and result.inputs else result
+    if result.taken is None or base.taken is None or min(result.taken.first_day, base.taken.first_day) <= doubtful:
+        return False
+    room = base.taken.first_day - doubtful
+    others = result.inputs[1:] if result.formula else ()
+    return all(
+        each.taken is not None
+        and each.taken.first_day > doubtful
+        and abs(each.taken.last_day - base.taken.first_day) < room
+        for each in others
+    )
 
 
 # Kidney function
@@ -277,9 +298,14 @@ def _dose(concept: str, facts: RecordedFacts) -> Derived:
     episodes = facts.episodes(glucocorticoids.CLASS)
     if not episodes and facts.readable(glucocorticoids.CLASS):
         return None, None  # silence is no dose of zero; a definition says what it means
-    dose = glucocorticoids.current_dose(episodes, facts.catalogue, facts.today)
+    unread = facts.unread(glucocorticoids.CLASS) - {"Observation"}
+    dose = glucocorticoids.current_dose(episodes, facts.catalogue, facts.today, unread)
     if not dose.episodes and not facts.readable(glucocorticoids.CLASS):
         return _missing(concept, facts, (), "medications were not read completely", glucocorticoids.CLASS), None
+    since = _unchanged_since(concept, dose, facts)
+    problem = Reason.IMPRECISE if dose.high is None and dose.low == 0 else None
+    if (problem and unread) or not facts.results_are_whole_from(since):
+        problem = Reason.NOT_READABLE  # more drugs, or a later dose that somebody recorded as a result
     inputs = tuple(_told(episode) for episode in dose.episodes)
     result = Result(
         concept=concept,
@@ -288,12 +314,12 @@ def _dose(concept: str, facts: RecordedFacts) -> Derived:
         value=Interval(dose.low, dose.high),
         unit=facts.catalogue.concepts[concept].unit or "mg/d",
         recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",
-        problem=Reason.IMPRECISE if dose.high is None and dose.low == 0 else None,
+        problem=problem,
         formula=DERIVATIONS[concept].name if dose.episodes else "no current glucocorticoid",
         inputs=inputs,
         note=dose.note,
     )
-    return result, _unchanged_since(concept, dose, facts)
+    return result, since
 
 
 def _past_doses(concept: str, facts: RecordedFacts) -> Iterator[Result]:
@@ -302,7 +328,9 @@ def _past_doses(concept: str, facts: RecordedFacts) -> Iterator[Result]:
     They are worked out when they are asked for, so they must not hold the facts: a ring would keep the chart alive.
     """
     unit = facts.catalogue.concepts[concept].unit or "mg/d"
-    doses = glucocorticoids.past_doses(facts.episodes(glucocorticoids.CLASS), facts.catalogue, facts.today)
+    unread = facts.unread(glucocorticoids.CLASS) - {"Observation"}
+    episodes = facts.episodes(glucocorticoids.CLASS)
+    doses = glucocorticoids.past_doses(episodes, facts.catalogue, facts.today, unread)
     return _as_results(concept, unit, doses, facts.day)
 
 
@@ -353,7 +381,7 @@ _DERIVED: Mapping[str, Callable[[str, RecordedFacts], Derived]] = {
     "creatinine-clearance": _clearance,
     "egfr": _egfr,
     "qtc": _qtc,
-    "glucocorticoid-dose": _dose,
+    DAILY_DOSE: _dose,
 }
 CONCEPTS = tuple(_DERIVED)  # of which something may be said that no record says
-_PAST: Mapping[str, Callable[[str, RecordedFacts], Iterable[Result]]] = {"glucocorticoid-dose": _past_doses}
+_PAST: Mapping[str, Callable[[str, RecordedFacts], Iterable[Result]]] = {DAILY_DOSE: _past_doses}

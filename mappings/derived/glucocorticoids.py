@@ -29,11 +29,16 @@ class DailyDose:
         return self.low if self.low == self.high else None
 
 
-def current_dose(episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> DailyDose:
-    """What the current episodes come to today. 0 when none is current."""
+def current_dose(
+    episodes: Sequence[Episode], catalogue: Catalogue, today: date, unread: frozenset[str] = frozenset()
+) -> DailyDose:
+    """What the current episodes come to today. 0 when none is current.
+
+    `unread`: the resource types of drugs that were not read completely. Then it is only the least that it may be.
+    """
     current = [e for e in episodes if e.ongoing is not False]
     lately = [e for e in episodes if _is_administration(e) and e.start and e.start.last_day >= today - _RECENT]
-    dose = _sum(current, catalogue)
+    dose = _sum(current, catalogue, unread)
     if not current and lately:
         return DailyDose(Decimal(0), None, tuple(lately), "given lately, without an order in the chart")
     return dose
@@ -43,10 +48,12 @@ def _is_administration(episode: Episode) -> bool:
     return episode.source.startswith("MedicationAdministration")
 
 
-def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
+def _sum(episodes: Sequence[Episode], catalogue: Catalogue, unread: frozenset[str] = frozenset()) -> DailyDose:
     """Orders for one drug add up; an order and a statement of the same drug are one intake, told twice.
 
-    An order that repeats an older one to the letter may be its renewal, or may come on top: that is left open.
+    An order that repeats an older one to the letter may be its renewal, or may come on top: that is left open. So is
+    the most that it may be while drugs are `unread`. The least is then what was given, or what every type tells: a
+    statement that is missing may say less than an order.
     """
     tellings: dict[str, dict[str, list[DailyDose]]] = {}
     for episode in _told_once(episodes):
@@ -56,13 +63,16 @@ def _sum(episodes: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
     unknown, notes = False, []
     for by_kind in tellings.values():
         sums = [_added(_renewed(doses)) for doses in by_kind.values()]
-        low += max(min(dose.low for dose in sums), _given(by_kind))
+        given = _given(by_kind)
+        low += given if unread - by_kind.keys() else max(min(dose.low for dose in sums), given)
         known = [dose.high for dose in sums if dose.high is not None]
         unknown = unknown or len(known) < len(sums)
         high += max(known, default=Decimal(0))
         notes += [dose.note for dose in sums if dose.note]
+    if unread:
+        notes.append(f"at least {low.normalize():f} mg/day, for not every drug entry could be read")
     note = "; ".join(dict.fromkeys(notes)) or None
-    return DailyDose(low, None if unknown else high, tuple(episodes), note)
+    return DailyDose(low, None if unknown or unread else high, tuple(episodes), note)
 
 
 def _given(by_kind: Mapping[str, Sequence[DailyDose]]) -> Decimal:
@@ -140,17 +150,20 @@ def _one(episode: Episode, catalogue: Catalogue) -> DailyDose:
     return DailyDose(low, high, (episode,), note)
 
 
-def past_doses(episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> Iterator[tuple[date, DailyDose]]:
+def past_doses(
+    episodes: Sequence[Episode], catalogue: Catalogue, today: date, unread: frozenset[str] = frozenset()
+) -> Iterator[tuple[date, DailyDose]]:
     """The dose of earlier days, each on the last day that it stood, newest first; only where one is surely recorded.
 
-    What has no exact dates may have come on top: it leaves the dose open upwards, and proves none.
+    `unread` as in `current_dose`. What has no exact dates may have come on top: it leaves the dose open upwards, and
+    proves none.
     """
     dated = [episode for episode in episodes if _is_dated(episode)]
     others = [episode for episode in episodes if not _is_dated(episode)]
     ends = {e.end.last_day for e in dated if e.end and e.ongoing is False}
     ends |= {e.start.first_day - timedelta(1) for e in dated if e.start}
     for day in sorted((day for day in ends if day < today), reverse=True):
-        dose = _sum([e for e in dated if _covers(e, day)], catalogue)
+        dose = _sum([e for e in dated if _covers(e, day)], catalogue, unread)
         if dose.low > 0:
             yield day, replace(dose, high=None) if any(_covers(e, day) for e in others) else dose
 

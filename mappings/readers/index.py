@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from mappings.chart import decoding, fhir
 from mappings.chart.chart import RESOURCE_TYPES, Chart
+from mappings.chart.dates import date_text
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Certainty, Episode, Person
 from mappings.readers import conditions, events, medications, observations
@@ -118,7 +119,7 @@ class Index:
             reason = self._not_understood("Observation", observation) or ""
         elif standing in ("entered-in-error", "cancelled"):
             reason = standing
-        elif self.clock.is_future(observation.effective_date_time or observations.date_text(observation)):
+        elif self.clock.is_future(observation.effective_date_time or date_text(observation)):
             reason = "future"
         else:
             self._add_values(source, observation, standing == "final")

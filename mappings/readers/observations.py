@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from mappings.chart import decoding, fhir
-from mappings.concepts.catalogue import Concept
+from mappings.chart.dates import date_text
+from mappings.concepts.catalogue import ON_ROOM_AIR, Concept
 from mappings.facts import Interval, Person, Polarity, Reason, Result
 from mappings.time.clock import Clock
 from mappings.time.times import Moment
@@ -33,20 +34,6 @@ def standing_of(status: str | None) -> Standing:
     """Whether a result counts: only final ones do; a status that is not understood is not final."""
     found = _STANDINGS.get(status or "")
     return found or _STANDINGS.get(fhir.clean(status or "").lower(), "not-final")
-
-
-def date_text(observation: fhir.Observation) -> str | None:
-    """When the observation was true of the patient; when it was issued, where nothing else is said.
-
-    Of a period its end (a urine collection), of several events the last.
-    """
-    if observation.effective_date_time:
-        return observation.effective_date_time
-    if (period := observation.effective_period) and (period.end or period.start):
-        return period.end or period.start
-    if observation.effective_timing and observation.effective_timing.event:
-        return max(observation.effective_timing.event)
-    return observation.effective_instant or observation.issued
 
 
 def says_something(valued: fhir.Observation | fhir.Component) -> bool:
@@ -126,7 +113,7 @@ class ResultReader:
     def _remark(self, name: str, found: Found, taken: Moment | None) -> tuple[str | None, Reason | None]:
         """What a reader must know of the result, and the reason for which it then decides nothing."""
         observation = found.observation
-        if name == "oxygen-saturation":
+        if name == ON_ROOM_AIR:
             said = _says_oxygen(self._content(found))
             if said or (said is None and taken is not None and self.on_oxygen(taken)):
                 return "on oxygen", Reason.IMPRECISE

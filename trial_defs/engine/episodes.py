@@ -130,14 +130,16 @@ def answer_condition(leaf: Condition, facts: PatientFacts) -> Answer:
     if uncertain:
         return _to_confirm(leaf, uncertain)
     if stated:
-        return stated
+        # A diagnosis that was not read would speak before the denial.
+        unread = facts.unread(leaf.concept) - {"Observation"}
+        return _open(leaf, Reason.NOT_READABLE, stated.evidence, None) if unread else stated
     return _absent_condition(leaf, facts, seen)
 
 
 def _absent_condition(leaf: Condition, facts: PatientFacts, seen: Sequence[tuple[Episode, _Seen]]) -> Answer:
     """Nothing fits. A disease that is there but too young is a clear no; otherwise silence is asked what it means."""
     too_young = [(e, s) for e, s in seen if s.turns_on or (s.truth is False and e.ongoing)]
-    if too_young and (leaf.lasting or leaf.began_within):
+    if too_young and (leaf.lasting or leaf.began_within) and facts.readable(leaf.concept):
         days = [s.turns_on for _, s in too_young if s.turns_on]
         return _recorded(leaf, False, [e for e, _ in too_young], min(days, default=None))
     return _silence(leaf, facts, (leaf.concept,), leaf.absent, [e for e, _ in seen])
@@ -152,6 +154,8 @@ def _stated(leaf: Condition, facts: PatientFacts) -> Answer | None:
     if not current:
         return None
     said = {r.polarity for r in current}
+    if not all(facts.is_newest(r) for r in current):
+        return _open(leaf, Reason.NOT_READABLE, current, None)
     if len(said) > 1:
         return _open(leaf, Reason.CONFLICTING, current, None)
     if said == {Polarity.INDETERMINATE}:

@@ -327,8 +327,9 @@ def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
     found = answer(criterion.asks, facts)
     if criterion.kind == "exclusion":
         found = negate(found)
-    if guard and guard.truth is None and found.truth is not True:
-        # It may not apply: neither met nor missed until the guard is known.
+    if guard and guard.truth is None and (found.truth is not True or _is_unread(guard)):
+        # It may not apply: neither met nor missed until the guard is known. What is met whether it applies or not may
+        # be said; but what was not read would still turn "met" into "does not apply".
         pieces = (*guard.still_open, *found.still_open)
         found = Answer(None, evidence=(*guard.evidence, *found.evidence), still_open=pieces)
     evidence = _each_once((*found.evidence, *shown))
@@ -348,6 +349,10 @@ def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
         turns_on=found.turns_on,
         stale_on=None if missed else found.stale_on,
     )
+
+
+def _is_unread(answer: Answer) -> bool:
+    return any(piece.reason is Reason.NOT_READABLE for piece in answer.still_open)
 
 
 def _each_once(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:

@@ -59,8 +59,13 @@ def _asked(criterion: x.Criterion, catalogue: Catalogue) -> _Asked:
     parts = [criterion.asks, *([criterion.only_if] if criterion.only_if else [])]
     leaves = [leaf for part in parts for leaf in x.leaves_of(part)]
     concepts = {concept for part in parts for concept in x.concepts_of(part)}
-    sources = frozenset(source for concept in concepts for source in catalogue.where(concept))
+    sources = frozenset(source for leaf in leaves for source in _sources(leaf, catalogue))
     return _Asked(criterion, frozenset({*concepts, *criterion.shows}), sources, any(map(_depends_on_more, leaves)))
+
+
+def _sources(leaf: x.Expression, catalogue: Catalogue) -> frozenset[str]:
+    where = catalogue.where_of_value if isinstance(leaf, x.Value | x.Change) else catalogue.where
+    return frozenset(source for concept in x.concepts_of(leaf) for source in where(concept))
 
 
 def _depends_on_more(leaf: x.Expression) -> bool:

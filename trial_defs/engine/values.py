@@ -11,6 +11,8 @@ from itertools import takewhile
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mappings.concepts.catalogue import ON_ROOM_AIR
+from mappings.derived.estimates import DAILY_DOSE
 from mappings.facts import Certainty, Interval, Polarity, Reason, Result
 from mappings.patient_facts import PatientFacts
 from mappings.time.times import Moment, Period, first_day_when
@@ -213,7 +215,7 @@ def _silent(leaf: Value, facts: PatientFacts) -> Answer:
     pending = [r for r in found if r.problem is Reason.NOT_FINAL]
     if pending:
         return unknown(leaf, Reason.NOT_FINAL, pending[:1])
-    if not facts.readable(leaf.concept):
+    if facts.unread(leaf.concept):
         return unknown(leaf, Reason.NOT_READABLE)
     if named := [r for r in found if r.only_named]:
         return unknown(leaf, Reason.MISSING, named[:1])
@@ -242,6 +244,8 @@ def _one(leaf: Value, facts: PatientFacts, group: Sequence[Result]) -> Answer:
     clean = [r for r in group if not r.problem]
     if not clean:
         return unknown(leaf, group[0].problem or Reason.MISSING, group[:1])
+    if not _is_newest(facts, clean):
+        return unknown(leaf, Reason.NOT_READABLE, clean[:1])
     window, today = _window(leaf), facts.today
     inside = {in_window(r.taken, window, today) for r in clean if r.taken}
     if True not in inside:
@@ -251,10 +255,30 @@ def _one(leaf: Value, facts: PatientFacts, group: Sequence[Result]) -> Answer:
     if len(truths) > 1:
         return unknown(leaf, Reason.CONFLICTING, clean)
     if truths == {None}:
-        return unknown(leaf, checks[0].reason or Reason.IMPRECISE, clean[:1])
+        return unknown(leaf, _reason(leaf, facts, clean[0], checks[0]), clean[:1])
     answer = _settled(leaf, facts, clean[0], checks[0])
     pending = _pending_otherwise(leaf, facts, clean[0], checks[0])
     return replace(answer, evidence=(*answer.evidence, *pending)) if pending else answer
+
+
+def _is_newest(facts: PatientFacts, group: Sequence[Result]) -> bool:
+    """Whether nothing that was not read could be newer, or take its place.
+
+    A daily dose that somebody recorded gives way to a drug that was begun later, and a saturation says nothing of
+    room air where oxygen was given at the time.
+    """
+    concept = group[0].concept
+    depends = concept == ON_ROOM_AIR or (concept == DAILY_DOSE and not group[0].formula)
+    if depends and facts.unread(concept) - {"Observation"}:
+        return False
+    return all(facts.is_newest(result) for result in group)
+
+
+def _reason(leaf: Value, facts: PatientFacts, result: Result, verdict: _Check) -> Reason:
+    """Why it is open: a sum of which the greatest is open because drugs were not read is not imprecise."""
+    reason = verdict.reason or Reason.IMPRECISE
+    is_sum = leaf.concept == DAILY_DOSE and result.formula is not None
+    return Reason.NOT_READABLE if is_sum and reason is Reason.IMPRECISE and facts.unread(leaf.concept) else reason
 
 
 def _pending_otherwise(leaf: Value, facts: PatientFacts, settled: Result, verdict: _Check) -> tuple[Result, ...]:
@@ -303,12 +327,13 @@ def _any_result(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> A
             )
         inside.append(result)
         checks.append((result, verdict))
+    is_whole = facts.is_whole_from(leaf.concept, window.before(today) if window else None)
     if not inside:
-        return unknown(leaf, Reason.STALE, usable[:1])
+        return unknown(leaf, Reason.STALE if is_whole else Reason.NOT_READABLE, usable[:1])
     for result, verdict in checks:
         if verdict.truth is not False:
-            return unknown(leaf, verdict.reason or Reason.IMPRECISE, (result,))
-    if not facts.readable(leaf.concept):
+            return unknown(leaf, _reason(leaf, facts, result, verdict), (result,))
+    if not is_whole:
         return unknown(leaf, Reason.NOT_READABLE, inside[:1])
     return _settled(leaf, facts, *checks[0])
 
@@ -335,6 +360,8 @@ def _consecutive(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> 
         last = taken
         if len(chosen) == leaf.runs:
             break
+    if not all(facts.is_newest(r) for r in chosen):
+        return unknown(leaf, Reason.NOT_READABLE, chosen)  # one that is missing may stand between them
     checks = [check(r, leaf.test, leaf) for r in chosen]
     if any(c.truth is False for c in checks):
         failed = next((r, c) for r, c in zip(chosen, checks, strict=True) if c.truth is False)
@@ -343,7 +370,8 @@ def _consecutive(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> 
     if any(c.truth is None for c in checks):
         return unknown(leaf, next(c.reason for c in checks if c.reason) or Reason.IMPRECISE, chosen)
     if len(chosen) < leaf.runs:
-        return unknown(leaf, Reason.MISSING, chosen, f"{len(chosen)} of {leaf.runs} consecutive results")
+        reason = Reason.NOT_READABLE if facts.unread(leaf.concept) else Reason.MISSING
+        return unknown(leaf, reason, chosen, f"{len(chosen)} of {leaf.runs} consecutive results")
     return replace(first, evidence=tuple(chosen))
 
 
@@ -357,7 +385,8 @@ def _stable(leaf: Value, facts: PatientFacts, answer: Answer) -> Answer:
     changed = facts.dose_changed_since(leaf.stable_for.before(facts.today))
     if changed is None:
         note = "not every dose of that time is on record"
-        return all_of([answer, unknown(leaf, Reason.IMPRECISE, facts.results(leaf.concept)[:1], note)])
+        reason = Reason.NOT_READABLE if facts.unread(leaf.concept) else Reason.IMPRECISE
+        return all_of([answer, unknown(leaf, reason, facts.results(leaf.concept)[:1], note)])
     if not changed:
         return answer
     period, far = leaf.stable_for, leaf.stable_for.after(facts.today) + timedelta(days=3)
@@ -371,8 +400,12 @@ def _with_diagnosis(leaf: Value, facts: PatientFacts, answer: Answer) -> Answer:
     present = [e for e in facts.episodes(leaf.concept) if e.ongoing is not False]
     confirmed = tuple(e for e in present if e.certainty is Certainty.CONFIRMED)
     says = leaf.test is Polarity.POSITIVE
-    if not present or answer.truth is says:
+    if answer.truth is says:
         return answer
+    if not present:
+        # A diagnosis that was not read may contradict the result.
+        unread = answer.truth is not None and facts.unread(leaf.concept) - {"Observation"}
+        return unknown(leaf, Reason.NOT_READABLE, facts.results(leaf.concept)[:1]) if unread else answer
     if not confirmed:
         if answer.truth is not None:
             return answer
@@ -399,6 +432,8 @@ def answer_change(leaf: Change, facts: PatientFacts) -> Answer:
         found = _silent(as_value, facts)
         return replace(found, still_open=tuple(replace(o, leaf=leaf) for o in found.still_open))
     last = usable[0]
+    if not facts.is_newest(last):
+        return unknown(leaf, Reason.NOT_READABLE, (last,))
     if last.taken is None or in_window(last.taken, leaf.current_for, facts.today) is not True:
         return unknown(leaf, Reason.STALE if last.taken else Reason.IMPRECISE, (last,))
     edge = leaf.over.before(facts.today)
@@ -410,11 +445,11 @@ def answer_change(leaf: Change, facts: PatientFacts) -> Answer:
         amount = _difference(leaf, last, base)
         if amount is not None and compare(Interval.exactly(amount), leaf.test, leaf.test.canonical):
             return _changed(leaf, True, last, base, amount)
+    if not facts.is_whole_from(leaf.concept, edge):
+        return unknown(leaf, Reason.NOT_READABLE, (last, *earlier[:1]))
     spoken = [r for r in earlier if r.taken and r.taken.last_day.toordinal() <= half]
     if spoken and (amount := _difference(leaf, last, spoken[-1])) is not None:
         return _changed(leaf, False, last, spoken[-1], amount)
-    if not facts.readable(leaf.concept):
-        return unknown(leaf, Reason.NOT_READABLE, (last,))
     return unknown(leaf, Reason.MISSING, (last, *earlier[:1]), f"an earlier result within {leaf.over} is needed")
 
 

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from mappings.concepts.catalogue import OUR_SYSTEM, PREFIX_SYSTEMS, SYSTEMS, Catalogue
+from mappings.concepts.catalogue import ON_ROOM_AIR, OUR_SYSTEM, OXYGEN_THERAPIES, PREFIX_SYSTEMS, SYSTEMS, Catalogue
 from mappings.derived.formulas import DERIVATIONS
 from mappings.facts import Polarity
-from mappings.patient_facts import OXYGEN_THERAPIES
 from mappings.readers.events import REPEATED
 from mappings.time.times import Period, parse_period
 from trial_defs.definition import expressions as x
@@ -193,7 +192,7 @@ class _Writer:
         window = leaf.within or leaf.current_for
         inside = f'({found} R where "Day of"(R) on or after {_ago(window)})' if window else f"({found})"
         test = self._test(leaf.test, leaf.concept)
-        if leaf.concept == _ON_ROOM_AIR:
+        if leaf.concept == ON_ROOM_AIR:
             test = f"if {self._on_oxygen()}(R) then null else {test}"
         decide = "Agreed" if leaf.pick == "latest" else "Any"
         counts = f"Count(G), Count((G) R where {test}), Count((G) R where not ({test}))"
@@ -404,9 +403,6 @@ _AGAIN = (
 
 def _all(kind: str) -> str:
     return f'define "All {kind}":\n  {COURSES[kind]}'
-
-
-_ON_ROOM_AIR = "oxygen-saturation"
 
 
 def _silence(absent: str) -> str:
