@@ -28,12 +28,16 @@ class ExportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """One NDJSON file. `kind` is the resource type of its first line, None where that cannot be read."""
+    """One NDJSON file. `kind` is the resource type of its first line, None where that cannot be read.
+
+    `folder` is its folder's place in the order in which the folders were given: deltas follow the full export.
+    """
 
     path: Path
     size: int  # bytes on disk
     changed: int  # mtime in ns
     kind: str | None
+    folder: int = 0
 
     @property
     def is_gzip(self) -> bool:
@@ -49,6 +53,11 @@ class Chunk:
     start: int
     end: int
     kind: str | None
+    folder: int = 0
+
+    @property
+    def is_gzip(self) -> bool:
+        return self.path.suffix == ".gz"
 
     @property
     def size(self) -> int:
@@ -77,7 +86,7 @@ class Export:
             step = max(file.size, 1) if file.is_gzip else size
             for start in range(0, max(file.size, 1), step):
                 end = min(start + step, file.size)
-                pieces.append(Chunk(len(pieces), file.path, start, end, file.kind))
+                pieces.append(Chunk(len(pieces), file.path, start, end, file.kind, file.folder))
         return tuple(pieces)
 
 
@@ -100,10 +109,10 @@ def open_export(folders: Sequence[Path], *, base_url: str | None = None, everyth
     """
     files: list[ExportFile] = []
     asked: set[str] = set()
-    for folder in folders:
+    for number, folder in enumerate(folders):
         if not folder.is_dir():
             raise ExportError(f"{folder}: there is no such folder")
-        files += [_look_at(path) for path in sorted({p for name in _NAMES for p in folder.glob(name)})]
+        files += [_look_at(path, number) for path in sorted({p for name in _NAMES for p in folder.glob(name)})]
         manifest = _read_manifest(folder / MANIFEST)
         if manifest:
             address = urlsplit(manifest.request)
@@ -119,7 +128,7 @@ def open_export(folders: Sequence[Path], *, base_url: str | None = None, everyth
     return Export(tuple(files), frozenset(complete.intersection(RESOURCE_TYPES)), base_url)
 
 
-def _look_at(path: Path) -> ExportFile:
+def _look_at(path: Path, folder: int) -> ExportFile:
     """The type of a file is read, not taken from its name: servers name them as they like."""
     try:
         found = path.stat()
@@ -129,7 +138,7 @@ def _look_at(path: Path) -> ExportFile:
             )
     except (OSError, EOFError, zlib.error) as error:
         raise ExportError(f"{path}: cannot be read ({type(error).__name__})") from error
-    return ExportFile(path.resolve(), found.st_size, found.st_mtime_ns, kind)
+    return ExportFile(path.resolve(), found.st_size, found.st_mtime_ns, kind, folder)
 
 
 def _kind_of(line: bytes) -> str | None:
@@ -195,6 +204,23 @@ def lines_of(chunk: Chunk) -> Iterator[tuple[int, bytes | Broken]]:
                     rest = b""
     except (OSError, EOFError, zlib.error):
         yield place, Broken("the file ends in the middle" if compressed else "the file cannot be read to its end")
+
+
+def lines_at(chunk: Chunk, places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """The lines of a chunk that begin at these places, as `lines_of` gives them, without their line breaks.
+
+    A compressed file is read from its beginning.
+    """
+    if chunk.is_gzip:
+        wanted = frozenset(places)
+        found = ((place, line) for place, line in lines_of(chunk) if place in wanted)
+        yield from ((place, line.rstrip(b"\r\n")) for place, line in found if isinstance(line, bytes))
+        return
+    with chunk.path.open("rb") as file:
+        for place in sorted(set(places)):
+            file.seek(place)
+            line = file.readline(LONGEST_LINE)
+            yield place, (line if place else line.removeprefix(b"\xef\xbb\xbf")).rstrip(b"\r\n")
 
 
 def _to_first_line(file: IO[bytes], start: int) -> int:

@@ -60,7 +60,7 @@ OUTCOME = "OperationOutcome"
 _decode = msgspec.json.Decoder(_Line).decode
 _decode_concept = msgspec.json.Decoder(fhir.CodeableConcept | None).decode
 _decode_subject = msgspec.json.Decoder(_Subject).decode
-Found = tuple[str, str | None, bool]
+Found = tuple[str, str | None, bool, str | None]  # type, patient, whether it can open a gate, id
 # A code that was only skipped before may prove to be no text.
 _MISFITS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -82,7 +82,7 @@ class LineReader:
         self._codes: dict[bytes, bool] = {}
 
     def read(self, line: bytes) -> Found:
-        """Type, patient and whether it can open a gate. The patient is None for what belongs to none of this server.
+        """Type, patient, whether it can open a gate, and id. The patient is None where it is none of this server's.
 
         LineError for what is not JSON, or so far off its form that not even the patient can be told.
         """
@@ -100,14 +100,14 @@ class LineReader:
         elif kind in _SLOW:
             return self._read_slowly(line)
         else:
-            return kind, found.id if kind == "Patient" else None, False
+            return kind, found.id if kind == "Patient" else None, False, found.id
         if subject is None or subject.reference is None:
             return self._read_slowly(line)
         patient = self._patient(subject.reference)
         if not self._gates:
-            return kind, patient, False
+            return kind, patient, False, found.id
         try:
-            return kind, patient, self._opens(found)
+            return kind, patient, self._opens(found), found.id
         except _MISFITS:
             return self._read_slowly(line)
 
@@ -164,15 +164,16 @@ class LineReader:
             type(resource).__name__,
             patient_of(resource, self._base),
             any(map(self._stands_for_a_gate, _concepts(resource))),
+            getattr(resource, "id", None),
         )
 
     def _read_subject(self, line: bytes, where: decoding.Unreadable) -> Found:
         """A resource that no chart can use still leaves its patient's chart incomplete, if it says whose it is."""
         kind = where.resource_type
         if kind not in READ:
-            return kind or "no type", None, False
+            return kind or "no type", None, False, where.id
         if kind == "Patient" and where.id:
-            return kind, where.id, False
+            return kind, where.id, False, where.id
         try:
             found = _decode_subject(line)
         except _MISFITS:
@@ -180,7 +181,7 @@ class LineReader:
         for subject in (found.subject, found.patient):
             reference = subject.get("reference") if isinstance(subject, dict) else subject
             if isinstance(reference, str) and (patient := patient_meant(reference, self._base)):
-                return kind, patient, False
+                return kind, patient, False, where.id
         raise LineError(kind, "does not have the form of its type, and names no patient")
 
 

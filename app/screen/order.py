@@ -29,6 +29,7 @@ from cds_hooks.report import VERSION, instant
 from mappings.time.times import parse_moment
 
 UNFINISHED, REPORT, UNREAD = "unfinished", "report.json", "unread.csv"
+_FORM = 2  # of the tables that a later screen takes rows from; another form has everyone evaluated
 
 
 class ScreenError(Exception):
@@ -110,7 +111,7 @@ def unfinished(order: Order, plan: dict[str, Any]) -> tuple[Path, Order]:
     if here is None:
         if folder.exists():
             shutil.rmtree(folder)
-        for name in ("", "gates", "lines", "late", "parts"):
+        for name in ("", "gates", "lines", "late", "versions", "parts"):
             (folder / name).mkdir(exist_ok=True)
         write_whole(folder / "plan.json", msgspec.json.encode({"plan": plan, "cut": cut}))
         return folder, order
@@ -127,6 +128,7 @@ def way_of_reading(question: Question, incomplete: Collection[str]) -> str:
     """What decides, beside its lines and the definitions, what is read from a chart."""
     content = (
         VERSION,
+        _FORM,
         question.timezone,
         question.catalogue.hash,
         sorted(question.labels),

@@ -35,7 +35,6 @@ from app.screen.order import (
     way_of_reading,
 )
 from app.screen.reading import Earlier, keep_readings
-from app.screen.shard import Gaps
 from app.screen.spool import (
     PatientFilter,
     Runs,
@@ -44,6 +43,7 @@ from app.screen.spool import (
     totals,
     write_whole,
 )
+from app.screen.versions import VERSIONS, Resolved, keep_versions, key_segments, partitions_for, resolved
 from app.screen.work import EARLIER, WANTED, WANTED_LATE, Counted, Work, keep_medications
 from mappings.chart.chart import RESOURCE_TYPES, ChartBuilder
 from trial_defs.engine.gates import needed_for
@@ -100,6 +100,7 @@ class Found:
 
     pieces: Sequence[Sorted]
     incomplete: frozenset[str]
+    versions: Resolved
     way_of_reading: str
     patients: Counter[str]
     evaluated: int  # patients
@@ -116,6 +117,8 @@ def _told(found: Found) -> dict[str, Any]:
         "linesOfNoPatient": dict(sorted(foreign.items())),
         "linesNotRead": {kind or "unknown": count for kind, count in sorted(unread.items())},
         "incompleteTypes": sorted(found.incomplete),
+        "recordsInVersions": found.versions.records,
+        "recordsInDoubt": found.versions.unresolved,
         "wayOfReading": found.way_of_reading,
         "patients": dict(sorted(found.patients.items())),
         "evaluated": found.evaluated,
@@ -139,7 +142,7 @@ def write_unread(path: Path, found: Found) -> None:
 def _run(order: Order, folder: Path, progress: Progress) -> Found:
     gates = needed_for(order.question.trials, order.question.catalogue) if order.prefilter else None
     shards = max(1, min(_MOST_SHARDS, order.export.size // _SHARD)) if order.export.size > MIB else 1
-    work = Work(folder, order.question, gates, shards)
+    work = Work(folder, order.question, gates, shards, partitions_for(order.export.size))
     chunks = order.export.chunks(order.chunk)
     if gates is not None:
         _find_gates(order, work, chunks, progress)
@@ -149,17 +152,17 @@ def _run(order: Order, folder: Path, progress: Progress) -> Found:
     runs.add(folder / "lines", pieces)
     runs.add(folder / "late", late)
     keep_medications(folder, runs.medications)
-    deleted = frozenset(reference for piece in pieces for reference in piece.deleted)
-    gaps = Gaps(incomplete_types(pieces), deleted)
-    way = way_of_reading(order.question, gaps.incomplete)
+    _keep_versions(order, work, chunks, pieces, progress)
+    incomplete = incomplete_types(pieces)
+    way = way_of_reading(order.question, incomplete)
     earlier = earlier_screen(order, way)
-    work = replace(work, gaps=gaps)
+    work = replace(work, incomplete=incomplete)
     if earlier and order.since:
         keep_readings(folder / EARLIER, tables.readings_of(order.since))
         work = replace(work, earlier=earlier, changed=_needed_for_changed(order, earlier))
     patients, evaluated = _evaluate(order, work, runs, progress)
     compared = comparison(order, stands=earlier is not None)
-    return Found(pieces, gaps.incomplete, way, patients, evaluated, compared)
+    return Found(pieces, incomplete, resolved(folder / VERSIONS), way, patients, evaluated, compared)
 
 
 def _needed_for_changed(order: Order, earlier: Earlier) -> frozenset[str] | None:
@@ -207,6 +210,26 @@ def _sort_late(
         wanted.add(mark)
     wanted.save(work.folder / WANTED_LATE)
     return _sort(order, work, chunks, "late", progress)
+
+
+def _keep_versions(
+    order: Order, work: Work, chunks: Sequence[Chunk], pieces: Sequence[Sorted], progress: Progress
+) -> None:
+    """What counts of the records that occur more than once, whoever they name."""
+    path = work.folder / VERSIONS
+    if path.exists():
+        return
+    starts = {piece.number: piece.keys for piece in pieces}
+    tasks = (key_segments(work.folder / "lines", starts, partition) for partition in range(work.partitions))
+    places: dict[int, bytes] = {}
+    progress.stage("Comparing versions", work.partitions, "steps")
+    for _, found in order.engine.each(work, work_of.find_repeated, tasks):
+        for number, some in found.items():
+            places[number] = places.get(number, b"") + some
+        progress.advance(1)
+    by_number = {chunk.number: chunk for chunk in chunks}
+    todo = [(by_number[number], places[number]) for number in sorted(places)]
+    keep_versions(path, [part for _, part in order.engine.each(work, work_of.read_versions, todo)])
 
 
 def incomplete_types(pieces: Sequence[Sorted]) -> frozenset[str]:

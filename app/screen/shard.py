@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from app.restricted import without_restricted
-from app.screen.lines import LineError, LineReader, reference_of
+from app.screen.lines import LineError, LineReader
 from app.screen.reading import Earlier, Reading, Readings, digest_of_lines, fate_of, of_trials, together
 from cds_hooks.report import Json, instant, trial_entry
 from cds_hooks.words.wording import Titles, titles_of
@@ -42,6 +42,29 @@ class Medications(Protocol):
         """The lines of the Medications meant by "Medication/1"; none where the export has none."""
 
 
+class Versions(Protocol):
+    """What counts of records that have more than one version: see versions.py."""
+
+    def current(self, lines: Lines) -> Lines:
+        """These lines without those that a newer version or a deletion has replaced."""
+
+    def doubted(self, patient: str) -> tuple[str, ...]:
+        """The types of which it is not certain what counts for this patient."""
+
+
+class OneVersion:
+    """Versions where every record has one."""
+
+    def current(self, lines: Lines) -> Lines:
+        return lines
+
+    def doubted(self, patient: str) -> tuple[str, ...]:
+        return ()
+
+
+ONE_VERSION = OneVersion()
+
+
 @dataclass(frozen=True)
 class Question:
     """Everything that decides an answer but the charts themselves."""
@@ -60,27 +83,18 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Gaps:
-    """What reading the export has shown: types in which silence says nothing after all, and records that are gone."""
-
-    incomplete: frozenset[str] = frozenset()
-    deleted: frozenset[str] = frozenset()  # "Observation/abc"
-
-
-NO_GAPS = Gaps()
-
-
-@dataclass(frozen=True)
 class Sources:
     """Everything that one shard is screened with, but its lines.
 
-    `earlier`: a screen whose rows may still stand; `changed` finds the lines that can open a gate of a trial whose
-    definition is another one since, None where a gate of it may open without a diagnosis.
+    `incomplete` are the types in which silence says nothing after all, as reading the export has shown. `earlier`: a
+    screen whose rows may still stand; `changed` finds the lines that can open a gate of a trial whose definition is
+    another one since, None where a gate of it may open without a diagnosis.
     """
 
     question: Question
-    gaps: Gaps
+    incomplete: frozenset[str]
     medications: Medications
+    versions: Versions = ONE_VERSION
     earlier: Earlier | None = None
     readings: Readings | None = None
     changed: LineReader | None = None
@@ -102,12 +116,9 @@ def screen_patients(patients: Iterable[tuple[str, Lines]], sources: Sources) -> 
     """Each patient with all their lines, in any order."""
     answers = Answers()
     titles = titles_of(sources.question.catalogue)
-    deleted = sources.gaps.deleted
     for patient, lines in patients:
-        if deleted:
-            lines = [line for line in lines if reference_of(line) not in deleted]
         # In an order of their own, so that the order of the export changes nothing.
-        reading = _screen(patient, sorted(lines), sources, titles, answers)
+        reading = _screen(patient, sorted(sources.versions.current(lines)), sources, titles, answers)
         answers.readings.append(reading)
         answers.patients[reading.fate] += 1
     return answers
@@ -146,11 +157,11 @@ def _still_true(patient: str, lines: Lines, sources: Sources) -> Reading | None:
     if sources.earlier is None or sources.readings is None:
         return None
     known = sources.readings.get(f"Patient/{patient}")
-    if known is None or known.valid_until is None or known.lines != digest_of_lines(lines):
+    if known is None or known.valid_until is None or known.lines != _digest(patient, lines, sources):
         return None
     if not sources.earlier.as_of <= sources.question.as_of < datetime.fromisoformat(known.valid_until):
         return None
-    medications = _medication_lines(known.medications, sources.medications)
+    medications = _medication_lines(known.medications, sources)
     return known if known.medication_lines == digest_of_lines(medications) else None
 
 
@@ -159,10 +170,11 @@ def _read(
 ) -> Reading:
     """The chart, read and held against these trials; rows are added to the answers."""
     builder = ChartBuilder(patient, sources.question.base_url)
-    references = _fill(builder, lines, sources)
-    medications = _medication_lines(references, sources.medications)
+    references = _fill(builder, patient, lines, sources)
+    medications = _medication_lines(references, sources)
     _add(builder, medications)
-    reading = Reading(f"Patient/{patient}", "", None, digest_of_lines(lines), references, digest_of_lines(medications))
+    digest = _digest(patient, lines, sources)
+    reading = Reading(f"Patient/{patient}", "", None, digest, references, digest_of_lines(medications))
     try:
         chart = builder.build()
     except ChartError as error:
@@ -181,18 +193,24 @@ def _read(
     )
 
 
-def _fill(builder: ChartBuilder, lines: Lines, sources: Sources) -> tuple[str, ...]:
+def _digest(patient: str, lines: Lines, sources: Sources) -> str:
+    """Of what the export holds of the patient, and of which types it is not certain what counts."""
+    return digest_of_lines((*lines, *(kind.encode() for kind in sources.versions.doubted(patient))))
+
+
+def _fill(builder: ChartBuilder, patient: str, lines: Lines, sources: Sources) -> tuple[str, ...]:
     """Put the lines into the chart, and what silence says; the Medications that are still to come."""
     _add(builder, lines)
     for kind in sources.question.complete:
         builder.add(b"null", kind)
-    for kind in sources.gaps.incomplete:
+    for kind in (*sources.incomplete, *sources.versions.doubted(patient)):
         builder.fail(kind, "incomplete")
     return builder.missing_medications()
 
 
-def _medication_lines(references: Sequence[str], medications: Medications) -> Lines:
-    return [line for reference in references for line in sorted(medications.get(reference))]
+def _medication_lines(references: Sequence[str], sources: Sources) -> Lines:
+    found = (sources.versions.current(sorted(sources.medications.get(reference))) for reference in references)
+    return [line for lines in found for line in lines]
 
 
 def _add(builder: ChartBuilder, lines: Lines) -> None:

@@ -19,10 +19,12 @@ import msgspec
 
 from app.screen.export import Broken, Chunk, lines_of
 from app.screen.lines import OUTCOME, READ, LineError, LineReader, deletions
+from app.screen.versions import Ledger
 
 _RUN = 24 * 1024 * 1024  # bytes that a worker holds before it writes them
 _MOST_TOLD = 200  # places per piece that the report names; all are counted
 _TOLD = READ | {OUTCOME, "Bundle"}
+_VERSIONED = READ | {"Bundle"}  # a Bundle names what was deleted
 MEDICATIONS = -1  # the shard of what belongs to no patient
 _BITS = 26
 
@@ -44,6 +46,7 @@ class Sorted(msgspec.Struct):
     """
 
     number: int
+    keys: bytes  # where the keys of each partition are: see versions.py; empty where none were noted
     runs: list[bytes] = []
     medications: list[tuple[int, int]] = []
     lines: dict[str, int] = {}  # by type
@@ -51,7 +54,6 @@ class Sorted(msgspec.Struct):
     unread: list[Unread] = []
     unread_count: dict[str, int] = {}  # by type of the line, or of its file; "" where neither is known
     outcomes: list[str] = []  # OperationOutcomes that the export came with
-    deleted: list[str] = []  # "Observation/abc": what a delta says is no longer there
     late: list[int] = []  # marks of patients whose gate is opened by what the first pass does not read
 
 
@@ -99,7 +101,7 @@ def open_gates(chunk: Chunk, reader: LineReader) -> set[int]:
         if isinstance(line, Broken):
             continue
         try:
-            _, patient, opens = reader.read(line)
+            _, patient, opens, _ = reader.read(line)
         except LineError:
             continue
         if opens and patient:
@@ -109,18 +111,24 @@ def open_gates(chunk: Chunk, reader: LineReader) -> set[int]:
 
 @dataclass
 class Sorter:
-    """Writes the lines of wanted patients to `folder`. `wanted` None: everyone's."""
+    """Writes the lines of wanted patients to `folder`. `wanted` None: everyone's.
+
+    `partitions`: into how many parts the keys of all records are divided; 0 where keys and Medications are not wanted,
+    because an earlier pass has them.
+    """
 
     folder: Path
     reader: LineReader
     shards: int
     wanted: PatientFilter | None
-    medications: bool = True
+    partitions: int = 0
     _places: dict[str, int | None] = field(default_factory=dict)
+    _ledger: Ledger | None = None
 
     def sort(self, chunk: Chunk) -> Sorted:
         """Sort one piece; afterwards its runs and, last, what stands where are on disk."""
-        found = Sorted(chunk.number)
+        found = Sorted(chunk.number, b"")
+        self._ledger = Ledger(self.partitions) if self.partitions else None
         held: dict[int, list[bytes]] = {}
         size = 0
         with (self.folder / f"{chunk.number:06}.lines").open("wb") as file:
@@ -133,6 +141,9 @@ class Sorter:
             _write_run(file, held, self.shards, found)
             file.flush()
             os.fsync(file.fileno())
+        if self._ledger:
+            keys, found.keys = self._ledger.content()
+            write_whole(self.folder / f"{chunk.number:06}.keys", keys)
         write_whole(index_path(self.folder, chunk.number), msgspec.json.encode(found))
         return found
 
@@ -142,10 +153,13 @@ class Sorter:
             _tell(found, chunk, place, chunk.kind, line.problem)
             return 0
         try:
-            kind, patient, opens = self.reader.read(line)
+            kind, patient, opens, identity = self.reader.read(line)
         except LineError as error:
             _tell(found, chunk, place, error.kind or chunk.kind, error.problem)
             return 0
+        if self._ledger and kind in _VERSIONED:
+            for reference in deletions(line) if kind == "Bundle" else [f"{kind}/{identity}"] if identity else ():
+                self._ledger.note(reference, place)
         name = kind if kind in _TOLD else "other"
         found.lines[name] = found.lines.get(name, 0) + 1
         shard = self._shard(kind, patient, opens, line, found)
@@ -157,13 +171,11 @@ class Sorter:
 
     def _shard(self, kind: str, patient: str | None, opens: bool, line: bytes, found: Sorted) -> int | None:
         if kind == "Medication":
-            return MEDICATIONS if self.medications else None
+            return MEDICATIONS if self.partitions else None
         # A tab or line break in an id would break our own lines apart; FHIR allows neither.
         if patient is None or not patient.isprintable():
             if kind == OUTCOME:
                 _heed(line.decode("utf-8", "replace").strip(), found)
-            elif kind == "Bundle":
-                found.deleted += deletions(line)
             elif kind in READ:
                 found.foreign[kind] = found.foreign.get(kind, 0) + 1
             return None

@@ -20,8 +20,10 @@ import msgspec
 from app.screen.export import Chunk
 from app.screen.lines import LineReader, reference_of
 from app.screen.reading import Earlier, KeptReadings
-from app.screen.shard import NO_GAPS, Answers, Gaps, Lines, Question, Sources, screen_patients
+from app.screen.shard import Answers, Lines, Question, Sources, screen_patients
 from app.screen.spool import PatientFilter, Segments, Sorted, Sorter, lines_in, open_gates, write_whole
+from app.screen.versions import VERSIONS, KeptVersions, KeySegments, entries_at, write_entries
+from app.screen.versions import find_repeated as repeated_in
 
 WANTED, WANTED_LATE, EARLIER = "wanted", "wanted-late", "earlier.db"
 
@@ -34,7 +36,8 @@ class Work:
     question: Question
     gates: frozenset[str] | None
     shards: int
-    gaps: Gaps = NO_GAPS
+    partitions: int  # of the keys of records
+    incomplete: frozenset[str] = frozenset()
     earlier: Earlier | None = None  # its readings are in EARLIER
     changed: frozenset[str] | None = None  # what opens a gate of a trial that is new or another since; None: anything
 
@@ -70,13 +73,26 @@ def find_gates(chunk: Chunk) -> set[int]:
 def sort(chunk: Chunk) -> Sorted:
     """Second pass: the lines of the wanted patients, by shard."""
     wanted = _filter(_work.folder / WANTED) if _work.gates is not None else None
-    return Sorter(_work.folder / "lines", _reader, _work.shards, wanted).sort(chunk)
+    return Sorter(_work.folder / "lines", _reader, _work.shards, wanted, _work.partitions).sort(chunk)
 
 
 def sort_late(chunk: Chunk) -> Sorted:
     """Third pass, where it is needed."""
     wanted = _filter(_work.folder / WANTED_LATE)
-    return Sorter(_work.folder / "late", _reader, _work.shards, wanted, medications=False).sort(chunk)
+    return Sorter(_work.folder / "late", _reader, _work.shards, wanted).sort(chunk)
+
+
+def find_repeated(segments: KeySegments) -> dict[int, bytes]:
+    """Of one partition of the keys: where lines are whose record may occur more than once."""
+    return repeated_in(segments)
+
+
+def read_versions(task: tuple[Chunk, bytes]) -> Path:
+    """The versions in these lines of a piece, written to disk."""
+    chunk, places = task
+    path = _work.folder / "versions" / f"{chunk.number:06}.entries"
+    write_entries(path, entries_at(chunk, places, _reader), write_whole)
+    return path
 
 
 @lru_cache(maxsize=1)
@@ -93,7 +109,8 @@ def evaluate(task: tuple[int, Segments]) -> None:
     patients: list[tuple[str, Lines]] = [(patient, charts[patient]) for patient in sorted(charts)]
     with ExitStack() as open_files:
         medications = open_files.enter_context(closing(Medications(_work.folder / "medications.db")))
-        sources = Sources(_work.question, _work.gaps, medications)
+        versions = open_files.enter_context(closing(KeptVersions(_work.folder / VERSIONS)))
+        sources = Sources(_work.question, _work.incomplete, medications, versions)
         if _work.earlier:
             readings = open_files.enter_context(closing(KeptReadings(_work.folder / EARLIER)))
             sources = replace(sources, earlier=_work.earlier, readings=readings, changed=_changed(_work))

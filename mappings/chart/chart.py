@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 
 from mappings.chart import decoding, fhir
 from mappings.chart.dates import oldest_arrived
+from mappings.chart.versions import Version, is_older, read_version
 from mappings.facts import SourceState
 from mappings.resource_types import ResourceType
 from mappings.time.times import parse_moment
@@ -436,19 +437,16 @@ def _source(name: str, found: _Found) -> str:
 
 
 def _once(found: Iterable[_Found]) -> list[_Found]:
-    """Each (type, id) once, in its newest version; entries without an id are all different."""
+    """Each (type, id) once: the newest version, the last one where versions do not say; without an id all differ."""
     newest: dict[object, _Found] = {}
     for item in found:
         key = item.resource.id or item.full_url or id(item)
         other = newest.get(key)
-        if other is None or _version(item) >= _version(other):
+        if other is None or not is_older(_version(item), _version(other)):
             newest[key] = item
     return list(newest.values())
 
 
-def _version(found: _Found) -> tuple[int, str]:
+def _version(found: _Found) -> Version:
     meta = found.resource.meta
-    if meta is None:
-        return 0, ""
-    number = meta.version_id or ""
-    return int(number) if number.isdecimal() and len(number) < 19 else 0, meta.last_updated or ""
+    return read_version(meta.version_id, meta.last_updated) if meta else Version()

@@ -87,7 +87,7 @@ def test_a_line_says_whose_it_is_and_whether_it_opens_a_gate(
 ) -> None:
     reader = LineReader(catalogue, GATES, "https://ehr.example/fhir/")
     for _ in range(2):  # the second time from memory
-        _, patient, opens = reader.read(json.dumps(resource).encode())
+        _, patient, opens, _ = reader.read(json.dumps(resource).encode())
         assert (patient, opens) == expected
 
 
@@ -107,7 +107,7 @@ def test_a_code_that_is_no_text_spoils_no_more_than_its_line(code: bytes, catalo
     line = b'{"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": %b}' % code
     with pytest.raises(LineError):
         reader.read(line)
-    assert reader.read(line.replace(b"Condition", b"Observation")) == ("Observation", "1", False)
+    assert reader.read(line.replace(b"Condition", b"Observation")) == ("Observation", "1", False, None)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared patients are not here")

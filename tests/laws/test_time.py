@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.screen.reading import Reading
-from app.screen.shard import NO_GAPS, Question, Sources, screen_patients
+from app.screen.shard import Question, Sources, screen_patients
 from mappings.chart.chart import RESOURCE_TYPES
 from tests.builders import PATIENT
 from tests.laws.charts import Situation, bounded, examples, our_catalogue, our_trials, situations
@@ -33,7 +33,7 @@ def read(situation: Situation, moment: datetime) -> tuple[Reading, list[Row]]:
     everything = frozenset(RESOURCE_TYPES)
     question = Question(our_trials(), our_catalogue(), moment, BERLIN.key, None, everything, frozenset())
     lines = [json.dumps(resource).encode() for resource in situation.resources]
-    found = screen_patients([(PATIENT, lines)], Sources(question, NO_GAPS, NoMedications()))
+    found = screen_patients([(PATIENT, lines)], Sources(question, frozenset(), NoMedications()))
     return found.readings[0], [json.loads(row) for row in (*found.matches, *found.criteria)]
 
 
