@@ -35,6 +35,7 @@ class Reading(msgspec.Struct, frozen=True):
     indicated: tuple[str, ...] = ()  # trials of which a cohort is on record
     listed: tuple[str, ...] = ()  # of these, the ones that have rows
     shows_day: bool = False
+    conditions_read: bool = True  # all that the export may hold of them
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class Readings(Protocol):
         """Of "Patient/p1"; None where it did not look at them."""
 
 
-def fate_of(approachable: bool, indicated: Collection[str], listed: Collection[str]) -> str:
+def fate_of(
+    approachable: bool, indicated: Collection[str], listed: Collection[str], *, conditions_read: bool = True
+) -> str:
     """What became of a patient, in a word."""
     if not indicated:
-        return "not-indicated"
+        return "not-indicated" if conditions_read else "could-not-evaluate"
     if not approachable:
         return "not-to-be-approached"
     return "indicated" if listed else "restricted"
@@ -65,7 +68,7 @@ def of_trials(known: Reading, trials: Collection[str]) -> Reading:
     """What is known, of these trials only."""
     indicated = tuple(trial for trial in known.indicated if trial in trials)
     listed = tuple(trial for trial in known.listed if trial in trials)
-    fate = fate_of(known.approachable, indicated, listed)
+    fate = fate_of(known.approachable, indicated, listed, conditions_read=known.conditions_read)
     return msgspec.structs.replace(known, fate=fate, indicated=indicated, listed=listed)
 
 
@@ -75,7 +78,7 @@ def together(kept: Reading, found: Reading) -> Reading:
     is_dated = kept.valid_until is not None and found.valid_until is not None
     return msgspec.structs.replace(
         found,
-        fate=fate_of(found.approachable, indicated, listed),
+        fate=fate_of(found.approachable, indicated, listed, conditions_read=found.conditions_read),
         valid_until=min(str(kept.valid_until), str(found.valid_until)) if is_dated else None,
         indicated=indicated,
         listed=listed,

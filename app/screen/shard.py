@@ -182,14 +182,16 @@ def _read(
     judged, until, shows_day = _judged_until(chart, (*lines, *medications), trials, sources.question, titles)
     answers.matches += judged.matches
     answers.criteria += judged.criteria
+    conditions_read = chart.states["Condition"] == "complete"
     return replace(
         reading,
-        fate=fate_of(judged.approachable, judged.indicated, judged.listed),
+        fate=fate_of(judged.approachable, judged.indicated, judged.listed, conditions_read=conditions_read),
         valid_until=instant(until) if until else None,
         approachable=judged.approachable,
         indicated=judged.indicated,
         listed=judged.listed,
         shows_day=shows_day,
+        conditions_read=conditions_read,
     )
 
 

@@ -72,6 +72,7 @@ _PATIENT = {
     "indicated": "VARCHAR[]",
     "listed": "VARCHAR[]",
     "shows_day": "BOOLEAN",
+    "conditions_read": "BOOLEAN",
 }
 _STANDING = {"patient": "VARCHAR", "trial": "VARCHAR", "shows_day": "BOOLEAN"}
 _CANDIDATE = "('likely-eligible', 'possibly-eligible', 'near-miss')"
