@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
@@ -107,10 +109,22 @@ class Database:
         self._ready = True
 
     def _prepare(self, connection: sa.Connection) -> None:
-        """One worker migrates, the others wait and find nothing left to do. In SQLite every writer is alone."""
+        """One worker migrates, the others wait and find nothing left to do. In SQLite every writer is alone.
+
+        Tables that a newer version made are left as they are, since a migration only adds for the version before it.
+        """
         if self.dialect == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(8273645)")
-        migrate(connection)
+        newer = unknown_revisions(connection)
+        if not newer:
+            migrate(connection)
+            return
+        try:
+            _look(connection)
+        except DBAPIError:
+            log.error("database is newer than this version and lacks tables or columns that it needs", revision=newer)
+            raise
+        log.warning("database is newer than this version", revision=newer, newest_known=newest_revision())
 
     @property
     def dialect(self) -> str:
@@ -199,8 +213,9 @@ class _Lane:
 
 
 def _look(connection: sa.Connection) -> None:
+    """Ask for every column that the code uses."""
     for table in SQLModel.metadata.sorted_tables:
-        connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1))
+        connection.execute(sa.select(table).limit(0))
 
 
 # -- how it is connected
@@ -313,7 +328,27 @@ _SWITCHES = 60
 
 def migrate(connection: sa.Connection, to: str = "head") -> None:
     """Bring the tables to a revision: up to "head", or down to "base"."""
+    (command.upgrade if to == "head" else command.downgrade)(alembic_config(connection), to)
+
+
+def unknown_revisions(connection: sa.Connection) -> tuple[str, ...]:
+    """The revisions of these tables that this version does not have; empty for tables that it can bring up to date."""
+    known = {revision.revision for revision in _scripts().walk_revisions()}
+    return tuple(sorted(set(MigrationContext.configure(connection).get_current_heads()) - known))
+
+
+def newest_revision() -> str | None:
+    """The newest revision that this version has."""
+    return _scripts().get_current_head()
+
+
+def alembic_config(connection: sa.Connection | None = None) -> Config:
+    """What alembic needs to know: where the migrations are, and the connection that they run on."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    (command.upgrade if to == "head" else command.downgrade)(config, to)
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(alembic_config())
