@@ -14,7 +14,7 @@ from itertools import chain, groupby
 from msgspec.structs import replace
 
 from mappings.chart import decoding, fhir
-from mappings.chart.chart import RESOURCE_TYPES, Chart
+from mappings.chart.chart import Chart
 from mappings.chart.consent import declines_research
 from mappings.chart.dates import date_text
 from mappings.concepts.catalogue import OXYGEN_THERAPIES, Catalogue, Concept
@@ -24,6 +24,7 @@ from mappings.lazily import Lazily
 from mappings.readers import observations
 from mappings.readers.index import Index, Sightings
 from mappings.readers.patient import person_of
+from mappings.resource_types import RESOURCE_TYPES
 from mappings.time.clock import Clock
 from mappings.time.times import Moment, parse_period
 

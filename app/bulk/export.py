@@ -20,7 +20,7 @@ import httpx
 
 from app.bulk.token import BackendToken, BulkError
 from app.screen.spool import write_whole
-from mappings.chart.chart import RESOURCE_TYPES
+from mappings.resource_types import RESOURCE_TYPES
 
 TYPES = (*RESOURCE_TYPES, "Medication")
 STATE, MANIFEST = "export.json", "manifest.json"

@@ -13,10 +13,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.demo.charts import DemoPatient, Json, demo_patients
+from mappings.resource_types import ROWS
 
 _FHIR = "application/fhir+json"
 _PAGE = 50
-_SUBJECTS = ("subject", "patient", "individual")
+_SUBJECTS = tuple(dict.fromkeys(member for row in ROWS for member in row.subject))
 
 
 @dataclass(frozen=True)

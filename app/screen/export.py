@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from mappings.chart.chart import RESOURCE_TYPES
+from mappings.resource_types import RESOURCE_TYPES
 
 MIB = 1024 * 1024
 CHUNK = 64 * MIB

@@ -15,6 +15,7 @@ from mappings.chart import decoding, fhir
 from mappings.chart.chart import patient_meant, patient_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.readers.uncoded import NAMED_EVENTS, named_in
+from mappings.resource_types import RESOURCE_TYPES, ROWS
 
 _MOST_REMEMBERED = 100_000  # references and codes; forgetting them costs time only
 
@@ -49,13 +50,13 @@ class _Subject(Struct, gc=False):
     patient: Any = None
 
 
-_BY_SUBJECT = frozenset({
-    "Observation", "Condition", "MedicationRequest", "MedicationStatement", "MedicationAdministration", "Procedure",
-    "DiagnosticReport", "Flag",
-})  # fmt: skip
-_BY_PATIENT = frozenset({"Immunization", "AllergyIntolerance", "FamilyMemberHistory"})
-READ = _BY_SUBJECT | _BY_PATIENT | {"ResearchSubject", "Consent", "Patient", "Medication"}
-_SLOW = frozenset({"ResearchSubject", "Consent", "MedicationOrder"})
+_BY_SUBJECT = frozenset(row.name for row in ROWS if row.subject == ("subject",))
+_BY_PATIENT = frozenset(row.name for row in ROWS if row.subject == ("patient",))
+# Whose patient may be named by one of several members.
+_SLOW = frozenset(
+    {row.name for row in ROWS if len(row.subject) > 1} | {row.older_type for row in ROWS if row.older_type}
+)
+READ = frozenset(RESOURCE_TYPES) | {"Medication"}
 OUTCOME = "OperationOutcome"
 _decode = msgspec.json.Decoder(_Line).decode
 _decode_concept = msgspec.json.Decoder(fhir.CodeableConcept | None).decode

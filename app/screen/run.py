@@ -45,7 +45,8 @@ from app.screen.spool import (
 )
 from app.screen.versions import VERSIONS, Resolved, keep_versions, key_segments, partitions_for, resolved
 from app.screen.work import EARLIER, WANTED, WANTED_LATE, Counted, Work, keep_medications
-from mappings.chart.chart import RESOURCE_TYPES, ChartBuilder
+from mappings.chart.chart import ChartBuilder
+from mappings.resource_types import RESOURCE_TYPES
 from trial_defs.engine.gates import needed_for
 
 _SHARD = 48 * MIB  # what a shard holds where every patient is evaluated, about

@@ -28,6 +28,7 @@ from cds_hooks.words.wording import (
 )
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Episode, Reason, SourceReport
+from mappings.resource_types import BY_NAME
 from trial_defs.definition import expressions as x
 from trial_defs.engine.findings import Basis, CohortMatch, Finding, Match, Open, Outcome, TrialMatch, Verdict
 from trial_defs.planning.needs import Need, concepts_of_open, needs_of, orderable
@@ -286,19 +287,6 @@ def _cohort_line(cohort: CohortMatch) -> str:
 
 # -- what was read ----------------------------------------------------------------------------------------------------
 
-_TYPES = {
-    "Patient": "patient record",
-    "Observation": "results and observations",
-    "Condition": "diagnoses",
-    "MedicationRequest": "prescriptions",
-    "MedicationStatement": "medication statements",
-    "MedicationAdministration": "administered medications",
-    "Procedure": "procedures",
-    "Immunization": "vaccinations",
-    "ResearchSubject": "trial participations",
-    "Consent": "consents",
-    "Flag": "flags",
-}
 _STATES = {"incomplete": "not read completely", "failed": "could not be read", "not-requested": "not requested"}
 
 
@@ -310,7 +298,7 @@ def unread_sections(match: Match) -> list[Section]:
 
 def _reading(match: Match, trial: TrialMatch, cohort: CohortMatch) -> list[Section]:
     """What was read of the chart, what was not, and how far the definition had to be interpreted."""
-    left_out = [_excluded(source) for source in match.sources if source.excluded and source.resource_type in _TYPES]
+    left_out = [_excluded(source) for source in match.sources if source.excluded and source.resource_type in READ_TYPES]
     unevaluated = [c.cohort.title for c in trial.cohorts if c.verdict is Verdict.COULD_NOT_EVALUATE]
     elsewhere = [
         t.trial.id
@@ -335,9 +323,9 @@ def _matters(source: SourceReport) -> bool:
 
 
 def _unread(source: SourceReport) -> str:
-    return f"{_TYPES[source.resource_type]} ({_STATES[source.state]})"
+    return f"{BY_NAME[source.resource_type].words} ({_STATES[source.state]})"
 
 
 def _excluded(source: SourceReport) -> str:
     causes = ", ".join(f"{count} {reason.replace('-', ' ')}" for reason, count in source.excluded)
-    return markdown(f"{_TYPES[source.resource_type]}: {causes}", 160)
+    return markdown(f"{BY_NAME[source.resource_type].words}: {causes}", 160)

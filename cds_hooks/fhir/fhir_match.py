@@ -15,6 +15,7 @@ from cds_hooks.report import instant
 from cds_hooks.words.safe_text import plain
 from cds_hooks.words.wording import Titles, explanation, titles_of
 from mappings.concepts.catalogue import Catalogue
+from mappings.resource_types import BY_NAME
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x
 from trial_defs.engine.findings import CohortMatch, Match, Open, Outcome, TrialMatch, Verdict
@@ -23,19 +24,6 @@ from trial_defs.planning.needs import WORTH_A_CARD
 Json = dict[str, Any]
 
 _EMPTY = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
-# Under which element each type keeps the code that a requirement filters by; a study has none.
-_CODE_PATHS = {
-    "MedicationRequest": "medication",
-    "MedicationStatement": "medication",
-    "MedicationAdministration": "medication",
-    "Immunization": "vaccineCode",
-    "FamilyMemberHistory": "condition.code",
-    "Observation": "code",
-    "Condition": "code",
-    "Procedure": "code",
-    "AllergyIntolerance": "code",
-    "DiagnosticReport": "code",
-}
 
 
 def bundle_of(match: Match, catalogue: Catalogue, base: str, report_id: str) -> Json:
@@ -181,7 +169,7 @@ class _Writer:
             ],
             "type": kind,
         }
-        if path := _CODE_PATHS.get(kind):
+        if path := BY_NAME[kind].code:
             requirement["codeFilter"] = [{"path": path, "valueSet": value_set_url(concept)}]
         if kind == "Observation" and (period := _look_back(piece.leaf)):
             requirement["dateFilter"] = [{"path": "effective", "valueDuration": _duration(period)}]

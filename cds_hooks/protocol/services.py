@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from cds_hooks.protocol.models import NEEDS_ORDERS
+from mappings.resource_types import ROWS, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +35,15 @@ class Prefetch:
         return self.template.replace("{{context.patientId}}", patient_id)
 
 
-def _search(key: str, resource_type: str, rest: str = "", required: bool = False) -> Prefetch:
-    template = f"{resource_type}?patient={{{{context.patientId}}}}{rest}&_count=200"
-    return Prefetch(key, resource_type, template, required)
+def _prefetch(row: Row) -> Prefetch:
+    patient = "{{context.patientId}}"
+    template = f"{row.name}?patient={patient}{row.query}&_count=200" if row.subject else f"{row.name}/{patient}"
+    return Prefetch(row.prefetch or "", row.name, template, row.is_required)
 
 
-# Observations are not narrowed by category: a score or a result without one must be found too, for what is not found
-# counts as missing.
-CHART: tuple[Prefetch, ...] = (
-    Prefetch("patient", "Patient", "Patient/{{context.patientId}}", required=True),
-    _search("conditions", "Condition", required=True),
-    _search("observations", "Observation", "&_sort=-date"),
-    _search("medicationRequests", "MedicationRequest"),
-    _search("medicationStatements", "MedicationStatement"),
-    _search("medicationAdministrations", "MedicationAdministration"),
-    _search("procedures", "Procedure"),
-    _search("immunizations", "Immunization"),
-    _search("researchSubjects", "ResearchSubject"),
-    # Whether the patient may be approached for research at all.
-    _search("consents", "Consent"),
-    _search("flags", "Flag"),
+# The parts without which there is no answer come first.
+CHART: tuple[Prefetch, ...] = tuple(
+    _prefetch(row) for row in sorted(ROWS, key=lambda row: not row.is_required) if row.prefetch
 )
 READ_TYPES = frozenset(part.resource_type for part in CHART)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from operator import attrgetter
@@ -21,11 +21,9 @@ from mappings.chart import decoding, fhir
 from mappings.chart.dates import oldest_arrived
 from mappings.chart.versions import Version, is_older, read_version
 from mappings.facts import SourceState
-from mappings.resource_types import ResourceType
+from mappings.resource_types import RESOURCE_TYPES, ROWS, names_of
 from mappings.time.times import parse_moment
 
-# Beside those in which facts stand, those that may say that the patient is not to be approached for research.
-RESOURCE_TYPES: tuple[str, ...] = (*get_args(ResourceType), "Consent", "Flag")
 _RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
 _KEPT: tuple[type[Struct], ...] = (*_RECORDS, fhir.Patient, fhir.Medication)
 _NAMES = {kind: kind.__name__ for kind in _KEPT}
@@ -153,8 +151,8 @@ class ChartBuilder:
         known = self._medications(self.base_url)
         asked = dict.fromkeys(_local(reference, self.base_url) for reference in self._wanted)
         wanted = {local: None for local in asked if _MEDICATION.match(local) and local not in known}
-        for kind in (fhir.MedicationRequest, fhir.MedicationStatement, fhir.MedicationAdministration):
-            for found in self._found.get(kind.__name__, ()):
+        for name in names_of("drug-use"):
+            for found in self._found.get(name, ()):
                 reference = medication_reference(found.resource)
                 local = _local(reference, self.base_url) if reference else ""
                 if _MEDICATION.match(local) and local not in known:
@@ -354,7 +352,7 @@ def patient_of(resource: Any, base: str | None = None) -> str | None:
     name = type(resource).__name__
     if name == "Patient":
         return cast("str | None", resource.id)
-    subject = _SUBJECTS.get(name, _subject_of)(resource) if isinstance(resource, _RECORDS) else None
+    subject = _SUBJECTS[name](resource) if isinstance(resource, _RECORDS) else None
     return patient_meant(subject.reference, base) if subject and subject.reference else None
 
 
@@ -400,21 +398,23 @@ def _subject_test(patient_id: str, full_url: str | None, base: str | None) -> Ca
     return test
 
 
+def _subject_reader(members: Sequence[str]) -> Callable[[Any], fhir.Reference | None]:
+    """The reference to the patient: the first of these members that is there."""
+    if len(members) == 1:
+        return attrgetter(members[0])
+    return lambda resource: next((found for member in members if (found := getattr(resource, member))), None)
+
+
 _SUBJECTS: Mapping[str, Callable[[Any], fhir.Reference | None]] = {
-    "Immunization": attrgetter("patient"),
-    "AllergyIntolerance": attrgetter("patient"),
-    "FamilyMemberHistory": attrgetter("patient"),
-    "ResearchSubject": lambda resource: resource.individual or resource.subject,
-    "Consent": lambda resource: resource.patient or resource.subject,
+    row.name: _subject_reader(row.subject) for row in ROWS if row.subject
 }
-_subject_of: Callable[[Any], fhir.Reference | None] = attrgetter("subject")
 
 
 def _own(
     name: str, found: Iterable[_Found], is_patient: Callable[[str], bool]
 ) -> tuple[tuple[tuple[str, Any], ...], Mapping[str, int]]:
     """The records that are this patient's, each with its source; and how many are not, and why."""
-    subject_of = _SUBJECTS.get(name, _subject_of)
+    subject_of = _SUBJECTS[name]
     kept: list[tuple[str, Any]] = []
     excluded: Counter[str] = Counter()
     for item in found:

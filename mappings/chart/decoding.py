@@ -16,12 +16,13 @@ from msgspec import Raw, Struct
 
 from mappings.chart import fhir
 from mappings.chart.reshaping import as_sent, listed, shaped, text_of
+from mappings.resource_types import ROWS
 
 S = TypeVar("S", bound=Struct)
 
 _READ: tuple[type[Struct], ...] = (*get_args(fhir.PatientRecord), fhir.Patient, fhir.Medication, fhir.OperationOutcome)
 _BY_NAME = {kind.__name__: kind for kind in _READ}
-_ALIASES = {"MedicationOrder": "MedicationRequest"}  # DSTU2
+_ALIASES = {row.older_type: row.name for row in ROWS if row.older_type}
 
 # Named so that whole charts, which are full of them, take the one typed pass. Any other type takes the slower one.
 _COMMON_OTHERS = (
@@ -210,11 +211,4 @@ def _with_current_names(name: str, content: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-_RENAMED = {
-    "Condition": (("patient", "subject"),),
-    "MedicationOrder": (("patient", "subject"), ("dateWritten", "authoredOn")),
-    "MedicationStatement": (("patient", "subject"),),
-    "MedicationAdministration": (("patient", "subject"), ("effectiveTimeDateTime", "effectiveDateTime")),
-    "Immunization": (("subject", "patient"),),
-    "AllergyIntolerance": (("subject", "patient"), ("substance", "code"), ("assertedDate", "recordedDate")),
-}
+_RENAMED = {row.older_type or row.name: row.older_names for row in ROWS}

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mappings.concepts.value_sets import read_value_set
-from mappings.resource_types import ResourceType
+from mappings.resource_types import ResourceType, names_of
 from mappings.time.times import Period, parse_period
 from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
 
@@ -151,10 +151,10 @@ class Concept(_Entry):
 _ID = re.compile(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", re.ASCII)
 
 _WHERE: Mapping[ConceptKind, tuple[ResourceType, ...]] = {
-    "patient": ("Patient",),
-    "result": ("Observation",),
-    "diagnosis": ("Condition",),
-    "treatment": ("MedicationRequest", "MedicationStatement", "MedicationAdministration"),
+    "patient": names_of("person"),
+    "result": names_of("result"),
+    "diagnosis": names_of("diagnosis"),
+    "treatment": names_of("drug-use"),
 }
 
 

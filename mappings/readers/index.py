@@ -12,12 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mappings.chart import decoding, fhir
-from mappings.chart.chart import RESOURCE_TYPES, Chart
+from mappings.chart.chart import Chart
 from mappings.chart.dates import date_text
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Certainty, Episode, Person
 from mappings.readers import conditions, events, medications, observations
 from mappings.readers.uncoded import named_by, result_named_by, says_it_is_over
+from mappings.resource_types import RESOURCE_TYPES
 from mappings.time.clock import Clock
 from mappings.values.dosage import Doses
 

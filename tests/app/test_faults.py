@@ -19,9 +19,9 @@ import pytest
 from app.calls.complete_chart import MOST_PAGES
 from app.definitions.served import Definitions
 from app.web.examples import PATIENT, WHOLE_CHART, hook_call
-from cds_hooks.cards.detail import _TYPES as NAMES
 from cds_hooks.cards.trial_cards import topic_code
 from cds_hooks.protocol.services import CHART
+from mappings.resource_types import BY_NAME
 from tests import fhir_server
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_response
@@ -137,7 +137,9 @@ async def test_a_part_that_fails_is_said_and_is_never_read_as_absence(
         cards = [card for card in answer.json()["cards"] if card["source"]["topic"]["code"] != "MORETRIALS"]
         assert cards, resource_type
         for card in cards:
-            assert NAMES[resource_type] in card["detail"].partition("Not read")[2].partition("\n")[0], resource_type
+            assert BY_NAME[resource_type].words in card["detail"].partition("Not read")[2].partition("\n")[0], (
+                resource_type
+            )
         _holds_no_absence(criteria(answer), whole, presumed_without(resource_type, definitions), resource_type)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.screen.reading import Reading
 from app.screen.shard import Question, Sources, screen_patients
-from mappings.chart.chart import RESOURCE_TYPES
+from mappings.resource_types import RESOURCE_TYPES
 from tests.builders import PATIENT
 from tests.laws.charts import Situation, bounded, examples, our_catalogue, our_trials, situations
 

@@ -17,11 +17,12 @@ from benchmarks.hook_body import hook_body
 from benchmarks.many_trials import write_trials
 from cds_hooks.cards.trial_cards import cards_for
 from cds_hooks.report import report_of
-from mappings.chart.chart import RESOURCE_TYPES, Chart, ChartBuilder
+from mappings.chart.chart import Chart, ChartBuilder
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity
 from mappings.lazily import Lazily
 from mappings.patient_facts import facts_of
+from mappings.resource_types import RESOURCE_TYPES
 from tests.builders import PATIENT, body_of
 from tests.case_files import all_cases
 from tests.trial_defs.test_silence import charts
