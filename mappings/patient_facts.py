@@ -142,6 +142,12 @@ class PatientFacts:
             self._usable[concept] = self.results(concept).where(lambda r: r.problem not in _NOT_USED)
         return self._usable[concept]
 
+    def undated_results(self, concept: str) -> Sequence[Result]:
+        """The final results that say something and have no date; what they are newer than is not known."""
+        if concept not in self._index.undated:
+            return ()
+        return self.usable_results(concept).where(lambda result: result.taken is None)
+
     def are_in_order_of_time(self, concept: str) -> bool:
         """Whether every result has a date, so that whatever follows an old one is older still."""
         known = self._in_order.get(concept)

@@ -16,9 +16,10 @@ from operator import attrgetter
 from typing import Any, TypeVar, cast, get_args
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
-from mappings.chart import decoding, fhir
-from mappings.chart.dates import oldest_arrived
+from mappings.chart import decoding, fhir, reports
+from mappings.chart.dates import date_text, oldest_arrived
 from mappings.chart.versions import Version, is_older, read_version
 from mappings.facts import SourceState
 from mappings.resource_types import RESOURCE_TYPES, ROWS, names_of
@@ -170,6 +171,8 @@ class ChartBuilder:
         for kind in _RECORDS:
             name = kind.__name__
             once = _once(self._found.get(name, ()))
+            if name == "Observation":
+                once = self._dated(once, is_patient, base)
             records[name], excluded[name] = _own(name, once, is_patient)
             counts[name] = len(once) + len(self._unreadable.get(name, ()))
         return Chart(
@@ -184,6 +187,22 @@ class ChartBuilder:
             unreadable={name: tuple(places) for name, places in self._unreadable.items()},
             arrived_back_to=self._arrived_back_to(),
         )
+
+    def _dated(self, found: list[_Found], is_patient: Callable[[str], bool], base: str | None) -> list[_Found]:
+        """The Observations, those without any date with that of the report that lists them."""
+        listed, _ = _own("DiagnosticReport", _once(self._found.get("DiagnosticReport", ())), is_patient)
+        dates = reports.dates_by_result(report for _, report in listed)
+        if not dates:
+            return found
+        known = {_local(reference, base): date for reference, date in dates.items()}
+        dated = []
+        for item in found:
+            if not date_text(item.resource):
+                names = (f"Observation/{item.resource.id}", _local(item.full_url or "", base))
+                date = next((known[name] for name in names if name in known), None)
+                item = _Found(item.full_url, replace(item.resource, effective_date_time=date), item.place)
+            dated.append(item)
+        return dated
 
     # Taking in
 
@@ -258,7 +277,20 @@ class ChartBuilder:
         return False
 
     def _keep(self, name: str, full_url: str | None, resource: Any) -> None:
+        if isinstance(resource, fhir.DiagnosticReport | fhir.Observation) and resource.contained is not fhir.ABSENT:
+            self._keep_contained(name, full_url, resource)
+            resource = replace(resource, contained=fhir.ABSENT)
         self._found.setdefault(name, []).append(_Found(full_url, resource, self._place))
+
+    def _keep_contained(self, name: str, full_url: str | None, container: reports.Container) -> None:
+        """The results inside a report, each named by the report and its id in it: "DiagnosticReport/r1#o1"."""
+        outer = f"{name}/{container.id}" if container.id else full_url or f"{name}#{self._place}"
+        for identity, result in reports.contained_results(container):
+            source = f"{outer}#{identity}"
+            if isinstance(result, decoding.Unreadable):
+                self._note_unreadable(decoding.Unreadable("Observation", None), "Observation", source)
+            else:
+                self._found.setdefault("Observation", []).append(_Found(source, result, self._place))
 
     def _heed(self, outcome: fhir.OperationOutcome, asked: str | None) -> None:
         """An error beside the results: something was not given. A warning only says that there was nothing."""

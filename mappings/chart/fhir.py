@@ -196,6 +196,7 @@ class Observation(_Resource, frozen=True):
     reference_range: Raw = ABSENT
     component: Raw = ABSENT
     method: Raw = ABSENT
+    contained: Raw = ABSENT  # until the results in it are taken out
     note: tuple[Annotation, ...] = ()  # of which the author is never kept
 
 
@@ -341,6 +342,10 @@ class DiagnosticReport(_Resource, frozen=True):
     status: str | None = None
     subject: Reference | None = None
     effective_date_time: str | None = None
+    effective_period: Span | None = None
+    issued: str | None = None
+    result: tuple[Reference, ...] = ()
+    contained: Raw = ABSENT  # until the results in it are taken out
 
 
 class PatientLink(_Part, frozen=True):

@@ -129,6 +129,10 @@ class Concept(_Entry):
     names: tuple[str, ...] = ()  # ingredient or test names by which an uncoded entry asks a person; never decides
     unverified: tuple[str, ...] = ()  # codes whose meaning no independent source has confirmed
     not_codes: Mapping[SystemName, Mapping[str, str]] = Field(default_factory=dict)  # look-alikes left out, with reason
+    unless: Mapping[SystemName, Mapping[str, str]] = Field(
+        default_factory=dict
+    )  # codes beside or above which it is not
+    unless_named: tuple[str, ...] = ()  # beginnings of words, in a code's text, that say the same
     includes: tuple[str, ...] = ()  # sub-concepts: every record of theirs is one of this concept too
     recorded_in: tuple[ResourceType, ...] = ()  # where silence is heard; default by kind
     never_presumed: bool = False  # silence is never absence (infection, pregnancy)
@@ -195,6 +199,11 @@ class Catalogue:
     def has_codes_of(self, system: str) -> bool:
         """Whether any code of this system stands for a concept."""
         return system_name(system) in self._systems
+
+    @cached_property
+    def with_exceptions(self) -> frozenset[str]:
+        """The concepts that a code may name and the codes or words beside it take back (`unless`, `unless_named`)."""
+        return frozenset(name for name, entry in self.concepts.items() if entry.unless or entry.unless_named)
 
     @cached_property
     def _systems(self) -> frozenset[str]:

@@ -17,7 +17,7 @@ from mappings.chart.dates import date_text
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Certainty, Episode, Person
 from mappings.readers import conditions, events, medications, observations
-from mappings.readers.uncoded import named_by, result_named_by, says_it_is_over
+from mappings.readers.uncoded import is_taken_back, named_by, result_named_by, says_it_is_over
 from mappings.resource_types import RESOURCE_TYPES
 from mappings.time.clock import Clock
 from mappings.values.dosage import Doses
@@ -49,6 +49,7 @@ class Index:
     episodes: Sightings = field(default_factory=dict)
     allergies: Sightings = field(default_factory=dict)
     named: dict[str, list[observations.Found]] = field(default_factory=dict)  # results by their words alone
+    undated: set[str] = field(default_factory=set)  # concepts of which a result has no date
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
     unasked: set[str] = field(default_factory=set)  # sources of Observations that are of no concept
     unreadable: list[str] = field(default_factory=list)  # sources of Observations with parts that do not fit their form
@@ -56,6 +57,7 @@ class Index:
     _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
     _read: dict[tuple[int, str], Episode] = field(default_factory=dict)  # by the identity of the reader, and member
     _written: dict[bytes, tuple[Chains | None, str | None]] = field(default_factory=dict)  # by an Observation's code
+    _fitting: dict[object, Chains] = field(default_factory=dict)
     _doses: Doses = field(default_factory=Doses)
     _members: dict[Chains, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
@@ -116,18 +118,16 @@ class Index:
 
     def _add_observation(self, source: str, observation: fhir.Observation) -> None:
         standing = observations.standing_of(observation.status)
-        if observation.modifier_extension or observation.implicit_rules:
-            reason = self._not_understood("Observation", observation) or ""
-        elif standing in ("entered-in-error", "cancelled"):
-            reason = standing
-        elif self.clock.is_future(observation.effective_date_time or date_text(observation)):
+        date = observation.effective_date_time or date_text(observation)
+        reason: str = standing
+        if standing in ("final", "not-final"):
+            if not self.clock.is_future(date):
+                self._add_values(source, observation, standing == "final", is_dated=bool(date))
+                return
             reason = "future"
-        else:
-            self._add_values(source, observation, standing == "final")
-            return
         self.excluded["Observation"][reason] += 1
 
-    def _add_values(self, source: str, observation: fhir.Observation, is_final: bool) -> None:
+    def _add_values(self, source: str, observation: fhir.Observation, is_final: bool, *, is_dated: bool) -> None:
         chains, named = self._coded(observation)
         parts = decoding.parts_of(observation)
         if chains is None or parts is None:
@@ -135,7 +135,10 @@ class Index:
             self.unsure.add("Observation")
             self.unreadable.append(source)
             return
-        if chains and observations.says_something(observation):
+        is_modified = observations.is_modified(observation)
+        if is_modified:
+            self.excluded["Observation"][is_modified] += 1
+        if chains and (is_modified or observations.says_something(observation)):
             self._note(self.results, chains, observations.Found(source, observation, is_final))
         elif chains and not parts:
             self.excluded["Observation"]["no-value"] += 1
@@ -143,11 +146,11 @@ class Index:
             self.named.setdefault(named, []).append(observations.Found(source, observation, is_final))
         elif not chains and not parts:
             self.unasked.add(source)
+        if chains and not is_dated:
+            self.undated.update(*chains)
         for component in parts:
-            chains = self._chains_of(component.code)
-            if not chains or not observations.says_something(component):
-                continue
-            if self._not_understood("Observation", component) is None:
+            chains = self._without_exceptions(self._chains_of(component.code), component.code, observation)
+            if chains and (component.modifier_extension or observations.says_something(component)):
                 self._note(self.results, chains, observations.Found(source, observation, is_final, component))
 
     def _coded(self, observation: fhir.Observation) -> tuple[Chains | None, str | None]:
@@ -157,9 +160,24 @@ class Index:
         if found is None:
             code = decoding.code_of(observation)
             chains = self._chains_of(code) if code or not fhir.is_given(observation.code) else None
+            chains = self._without_exceptions(chains, code, None) if chains else chains
             named = result_named_by(code, self.catalogue) if chains == () else None
             found = self._written[written] = chains, named
         return found
+
+    def _without_exceptions(
+        self, chains: Chains, code: fhir.CodeableConcept | None, outer: fhir.Observation | None
+    ) -> Chains:
+        """Without the concepts that its other codes, or those of the Observation around it, take back."""
+        if not chains or self.catalogue.with_exceptions.isdisjoint(chain[0] for chain in chains):
+            return chains
+        key = chains, code, bytes(outer.code) if outer else None
+        fitting = self._fitting.get(key)
+        if fitting is None:
+            codes = [each for each in (code, decoding.code_of(outer) if outer else None) if each]
+            fitting = tuple(chain for chain in chains if not is_taken_back(chain[0], codes, self.catalogue))
+            self._fitting[key] = fitting
+        return fitting
 
     # Drugs
 

@@ -51,6 +51,13 @@ def says_something(valued: fhir.Observation | fhir.Component) -> bool:
     )
 
 
+def is_modified(observation: fhir.Observation) -> str | None:
+    """What may turn the result into its opposite in a way that is not understood; None where nothing does."""
+    if observation.modifier_extension:
+        return "modifier-extension"
+    return "implicit-rules" if observation.implicit_rules else None
+
+
 class Found(NamedTuple):
     """Where a concept was found: an Observation itself, or one of its components (with what it is a part of)."""
 
@@ -58,6 +65,11 @@ class Found(NamedTuple):
     observation: fhir.Observation
     is_final: bool
     component: fhir.Component | None = None
+
+
+def _is_not_understood(found: Found) -> bool:
+    component = found.component
+    return bool(is_modified(found.observation) or (component and component.modifier_extension))
 
 
 @dataclass
@@ -75,7 +87,7 @@ class ResultReader:
     def result_of(self, found: Found, name: str, concept: Concept) -> Result:
         """The Result, with the first reason why it cannot be used in `problem`, and everything else that it says."""
         taken = self.clock.moment(date_text(found.observation))
-        value = found.component or self._content(found)
+        value = None if _is_not_understood(found) else found.component or self._content(found)
         if value is None:
             return Result(name, found.source, taken, None, concept.unit or "", "", problem=Reason.NOT_READABLE)
         said = said_in(value, concept)

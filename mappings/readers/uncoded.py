@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mappings.chart import fhir
+from mappings.clean_text import clean
 from mappings.concepts.catalogue import Catalogue, ConceptKind, system_name
 from mappings.values.denials import denied_at
 from mappings.values.phrases import Tokens, tokens_of
@@ -120,6 +121,18 @@ def _is_look_alike(code: fhir.CodeableConcept, concept: str, catalogue: Catalogu
         for name in left_out
         if name == system_name(fhir.clean(coding.system or ""))
     )
+
+
+def is_taken_back(concept: str, codes: Iterable[fhir.CodeableConcept], catalogue: Catalogue) -> bool:
+    """Whether one of these codes, or a word in their texts, says that a record is not of the concept after all."""
+    entry = catalogue.concepts[concept]
+    codes = tuple(codes)
+    given = {(system_name(clean(c.system or "")), clean(c.code or "")) for code in codes for c in code.coding}
+    if any((system, code) in given for system, listed in entry.unless.items() for code in listed):
+        return True
+    if not entry.unless_named:
+        return False
+    return any(token.startswith(entry.unless_named) for tokens in _texts_of(codes) for token in tokens)
 
 
 class _Key:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import takewhile
 
+from mappings.concepts.catalogue import system_name
 from mappings.facts import Interval, Polarity
 from mappings.values import thousands
 from mappings.values.units import canonical_unit, convert
@@ -70,12 +71,14 @@ _LOINC_ANSWERS: Mapping[str, Polarity] = {
     "LA11844-0": POSITIVE,  # 4+
     "LA15173-0": POSITIVE,  # Pregnant
     "LA33-6": POSITIVE,  # Yes
+    "LA29252-6": POSITIVE,  # Currently breastfeeding
     "LA6577-6": NEGATIVE,  # Negative
     "LA11883-8": NEGATIVE,  # Not detected
     "LA15256-3": NEGATIVE,  # Nonreactive
     "LA9634-2": NEGATIVE,  # Absent
     "LA26683-5": NEGATIVE,  # Not pregnant
     "LA32-8": NEGATIVE,  # No
+    "LA29253-4": NEGATIVE,  # Not currently breastfeeding
     "LA11884-6": INDETERMINATE,  # Indeterminate
     "LA11885-3": INDETERMINATE,  # Equivocal
     "LA9663-1": INDETERMINATE,  # Inconclusive
@@ -93,23 +96,28 @@ _INTERPRETATIONS: Mapping[str, Polarity] = {
     "E": INDETERMINATE,  # equivocal
     "WR": INDETERMINATE,  # weakly reactive
 }
+_YES_OR_NO: Mapping[str, Polarity] = {"Y": POSITIVE, "N": NEGATIVE}
 _BY_SYSTEM: Mapping[str, Mapping[str, Polarity]] = {
-    "http://snomed.info/sct": _SNOMED,
-    "urn:oid:2.16.840.1.113883.6.96": _SNOMED,
-    "http://loinc.org": _LOINC_ANSWERS,
-    "urn:oid:2.16.840.1.113883.6.1": _LOINC_ANSWERS,
+    "snomed": _SNOMED,
+    "loinc": _LOINC_ANSWERS,
     "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation": _INTERPRETATIONS,
     "http://hl7.org/fhir/v3/ObservationInterpretation": _INTERPRETATIONS,
     "urn:oid:2.16.840.1.113883.5.83": _INTERPRETATIONS,
     "http://terminology.hl7.org/CodeSystem/v2-0078": _INTERPRETATIONS,
     "http://hl7.org/fhir/v2/0078": _INTERPRETATIONS,
     "urn:oid:2.16.840.1.113883.12.78": _INTERPRETATIONS,
+    "http://terminology.hl7.org/CodeSystem/v2-0136": _YES_OR_NO,
+    "http://terminology.hl7.org/CodeSystem/v2-0532": _YES_OR_NO,
+    "http://hl7.org/fhir/v2/0136": _YES_OR_NO,
+    "http://hl7.org/fhir/v2/0532": _YES_OR_NO,
+    "urn:oid:2.16.840.1.113883.12.136": _YES_OR_NO,
+    "urn:oid:2.16.840.1.113883.12.532": _YES_OR_NO,
 }
 
 
 def polarity_of_code(system: str, code: str) -> Polarity | None:
     """What an answer code says: SNOMED CT qualifiers, LOINC answers, HL7 interpretation codes; None for any other."""
-    return _BY_SYSTEM.get(system, {}).get(code.strip())
+    return _BY_SYSTEM.get(system_name(system), {}).get(code.strip())
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ def samples(kind: Any) -> Iterator[Any]:
         yield from (Decimal("2.50"), 3)
     elif kind is fhir.Contained:
         yield {"resourceType": "Medication", "id": "inside", "code": {"text": "prednisone"}}
+    elif kind is Raw:  # resources inside another, which are read later
+        yield [{"resourceType": "Organization", "id": "inside", "name": "Laboratory"}]
     else:
         whole = {field.encode_name: value for field, value in members(kind)}
         yield whole

@@ -376,12 +376,11 @@ def test_a_code_in_a_list_of_one_is_read() -> None:
     assert result_from("platelets", an_observation(code=[code(LOINC, "777-3")])).value == exactly("180")
 
 
-def test_a_modifier_that_is_not_understood_makes_silence_say_nothing() -> None:
+def test_a_modifier_that_is_not_understood_makes_that_result_unreadable() -> None:
     facts = facts_from(an_observation(modifierExtension=[{"url": "urn:not", "valueBoolean": True}]))
-    assert facts.results("platelets") == ()
+    assert [(result.problem, result.value) for result in facts.results("platelets")] == [(Reason.NOT_READABLE, None)]
+    assert source_of(facts, "Observation").state == "complete"
     assert source_of(facts, "Observation").excluded == (("modifier-extension", 1),)
-    assert facts.state("Observation") == "incomplete"
-    assert not facts.readable("platelets")
 
 
 # Limits of normal

@@ -149,10 +149,14 @@ def _stated(leaf: Condition, facts: PatientFacts) -> Answer | None:
     """An observation that states presence or absence ("pregnancy status: not pregnant"), while it is current."""
     if leaf.when == "ever" or leaf.began_within or leaf.lasting:
         return None
-    group = newest(facts.results(leaf.concept).where(lambda r: not r.problem and r.polarity is not None))
-    current = [r for r in group if r.taken and in_window(r.taken, leaf.current_for, facts.today)]
+    group = newest(facts.usable_results(leaf.concept))
+    current = [r for r in group if not r.taken or in_window(r.taken, leaf.current_for, facts.today) is not False]
     if not current:
         return None
+    if problems := [r for r in current if r.problem]:
+        return _open(leaf, problems[0].problem or Reason.IMPRECISE, problems[:1], problems[0].note)
+    if not all(r.taken and in_window(r.taken, leaf.current_for, facts.today) for r in current):
+        return _open(leaf, Reason.IMPRECISE, current, None)
     said = {r.polarity for r in current}
     if not all(facts.is_newest(r) for r in current):
         return _open(leaf, Reason.NOT_READABLE, current, None)

@@ -257,7 +257,7 @@ def _one(leaf: Value, facts: PatientFacts, group: Sequence[Result]) -> Answer:
     if truths == {None}:
         return unknown(leaf, _reason(leaf, facts, clean[0], checks[0]), clean[:1])
     answer = _settled(leaf, facts, clean[0], checks[0])
-    pending = _pending_otherwise(leaf, facts, clean[0], checks[0])
+    pending = _pending_otherwise(leaf, facts, clean[0], checks[0]) or _undated_otherwise(leaf, facts, checks[0])
     return replace(answer, evidence=(*answer.evidence, *pending)) if pending else answer
 
 
@@ -290,6 +290,17 @@ def _pending_otherwise(leaf: Value, facts: PatientFacts, settled: Result, verdic
             newer = result.taken.earliest >= settled.taken.earliest
             if newer and check(replace(result, problem=None), leaf.test, leaf).truth is not verdict.truth:
                 return (result,)
+    return ()
+
+
+def _undated_otherwise(leaf: Value, facts: PatientFacts, verdict: _Check) -> tuple[Result, ...]:
+    """A result without any date that would answer otherwise: it decides nothing, and must be told."""
+    for result in facts.undated_results(leaf.concept):
+        if result.problem is Reason.IMPRECISE and check(replace(result, problem=None), leaf.test, leaf).truth not in (
+            None,
+            verdict.truth,
+        ):
+            return (result,)
     return ()
 
 
