@@ -29,8 +29,10 @@ from app.definitions.histories import Histories, Versions
 from app.definitions.linting import rule_problems
 from app.definitions.served import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
+from app.judge import Site, judge
 from app.metrics import shared_counters
 from app.profile import part, profiled, table_of
+from app.restricted import LABELS_HELP, LABELS_VARIABLE, labels_of
 from app.settings import Settings, SettingsError, read_settings
 from app.storage.audit import Audit
 from app.storage.database import RecordsUnavailable
@@ -40,12 +42,11 @@ from cds_hooks.report import report_of
 from cds_hooks.words.change_words import KINDS
 from cds_hooks.words.wording import counted
 from mappings.chart.chart import ChartBuilder, ChartError
-from mappings.patient_facts import facts_of
+from mappings.time.clock import Clock
 from mappings.time.times import can_be_now, parse_moment
 from mappings.values import units
 from mappings.yaml_files import DefinitionError
 from trial_defs.definition.loader import OUR_TRIALS
-from trial_defs.engine.evaluation import match_facts
 from trial_defs.engine.findings import Match
 from trial_defs.planning.needs import Need, what_next
 
@@ -172,6 +173,9 @@ def match(
     trial: Annotated[list[str] | None, typer.Option("--trial", help="Id of a trial; may repeat. Default: all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole MatchReport as JSON.")] = False,
     timezone: Annotated[str, typer.Option("--timezone", help="The time zone in which a bare date is read.")] = "UTC",
+    restricted_labels: Annotated[
+        str, typer.Option("--restricted-labels", help=LABELS_HELP, envvar=LABELS_VARIABLE)
+    ] = "",
     trials: Folder = None,
     mappings: Concepts = None,
     profile: Annotated[
@@ -179,6 +183,9 @@ def match(
     ] = False,
 ) -> None:
     """Match one patient's chart with the trials, without a server.
+
+    For a patient who must not be approached for research there are no trials; a trial that restricted records keep back
+    is left out.
 
     Exit status 0 when the chart was matched, 2 when something about the call or the file is not usable.
     """
@@ -189,9 +196,10 @@ def match(
         )
     zone = _zone(timezone)
     raw, moment = _read(bundle), _moment(as_of, zone)
-    found = _matched(raw, served, trial, moment, zone)
+    at, site = Clock(moment, zone), Site(_labels(restricted_labels))
+    found = _matched(raw, served, trial, at, site)
     if profile:
-        _print_profile(lambda: _report(_matched(raw, served, trial, moment, zone), served))
+        _print_profile(lambda: _report(_matched(raw, served, trial, at, site), served))
     if as_json:
         typer.echo(msgspec.json.format(_report(found, served), indent=2).decode())
     else:
@@ -199,7 +207,7 @@ def match(
         _print_next(what_next(found.trials, served.catalogue))
 
 
-def _matched(raw: bytes, served: Served, wanted: list[str] | None, moment: datetime, zone: tzinfo) -> Match:
+def _matched(raw: bytes, served: Served, wanted: list[str] | None, at: Clock, site: Site) -> Match:
     builder = ChartBuilder(None)
     chosen = [trial for name, trial in served.trials.items() if not wanted or name in wanted]
     try:
@@ -209,10 +217,14 @@ def _matched(raw: bytes, served: Served, wanted: list[str] | None, moment: datet
             chart = builder.build()
     except ChartError as error:
         _stop(f"BUNDLE: {error.message}")
-    with part("index"):
-        facts = facts_of(chart, served.catalogue, moment, zone)
-    with part("match"):
-        return match_facts(chosen, chart, facts)
+    return judge(chart, served, at, site, trials=chosen).found
+
+
+def _labels(text: str) -> frozenset[tuple[str, str]]:
+    try:
+        return labels_of(text)
+    except ValueError as error:
+        _stop(f"--restricted-labels: {error}")
 
 
 def _report(found: Match, served: Served) -> bytes:
@@ -255,6 +267,9 @@ def _moment(text: str | None, zone: tzinfo) -> datetime:
 
 
 def _print_match(found: Match) -> None:
+    if not found.approachable:
+        typer.echo("Not to be approached for research: the chart says so. No trial is shown.")
+        return
     table = Table("Trial", "Cohort", "Verdict", "Met", "Not met", "Unknown", "For you", box=None, header_style="bold")
     for trial in found.trials:
         for cohort in trial.cohorts:

@@ -22,6 +22,7 @@ from app.definitions.served import Definitions
 from app.demo import site as demo_site
 from app.ehrs import Caller, Ehr, demo_ehr, load_ehrs
 from app.errors import ServiceError, Unavailable, Unusable, error_response, from_status
+from app.judge import judge
 from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
@@ -39,9 +40,8 @@ from cds_hooks.cards.trial_cards import cards_for
 from cds_hooks.fhir import fhir_drafts
 from cds_hooks.report import VERSION
 from mappings.chart.chart import ChartBuilder
-from mappings.patient_facts import facts_of
+from mappings.time.clock import Clock
 from mappings.values import units
-from trial_defs.engine.evaluation import match_many
 
 READ_WITHIN = 5.0  # seconds that a start waits for the definitions
 LOOK_EVERY = 3.0  # seconds between looks at the definition files
@@ -176,9 +176,8 @@ def _warm_up(services: Services) -> None:
     builder = ChartBuilder(None)
     builder.add(msgspec.json.encode(WHOLE_CHART), None)
     builder.whole_chart()
-    facts = facts_of(builder.build(), served.catalogue, services.clock(), UTC)
-    found = match_many(served.gates, builder.build(), facts)
-    cards_for(found, served.catalogue, new_uuid=lambda: "warm-up")
+    judged = judge(builder.build(), served, Clock(services.clock(), UTC), services.site)
+    cards_for(judged.found, served.catalogue, new_uuid=lambda: "warm-up")
     _spare_the_collector()
 
 

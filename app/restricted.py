@@ -1,30 +1,22 @@
-"""Keeps back what rests on a record whose security label the site does not let us show."""
+"""Restricted labels as the command line takes them, and how a screen and a worklist tell whether they know the same."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Collection
 
-from mappings.facts import Result
-from trial_defs.engine.findings import Match, TrialMatch
+LABELS_VARIABLE = "TRIALCARDS_RESTRICTED_LABELS"
+LABELS_HELP = "Security labels (system|code, comma separated) whose records nothing may show."
 
 
-def without_restricted(found: Match, restricted: frozenset[str]) -> Match:
-    """The match without the trials whose evidence holds one of these sources ("Observation/abc")."""
-    if not restricted:
-        return found
-    return replace(found, trials=tuple(trial for trial in found.trials if restricted.isdisjoint(sources_of(trial))))
+def labels_of(text: str) -> frozenset[tuple[str, str]]:
+    """The labels of a comma-separated list as (system, code). ValueError: one is not written like system|code."""
+    labels = [tuple(part.strip().split("|")) for part in text.split(",") if part.strip()]
+    if not all(len(label) == 2 and all(label) for label in labels):
+        raise ValueError("write each label as system|code")
+    return frozenset((system, code) for system, code in labels)
 
 
 def digest_of_labels(labels: Collection[tuple[str, str]]) -> str:
-    """By which a screen and who takes it tell whether both know the same restricted labels (system, code)."""
+    """SHA-256 (hex) of restricted labels, given as (system, code), whatever their order."""
     return hashlib.sha256(repr(sorted(labels)).encode()).hexdigest()
-
-
-def sources_of(found: TrialMatch) -> Iterator[str]:
-    """Where everything shown about a trial comes from, the inputs of calculated results included."""
-    for evidence in (e for cohort in found.cohorts for finding in cohort.findings for e in finding.evidence):
-        yield evidence.source
-        if isinstance(evidence, Result):
-            yield from (piece.source for piece in evidence.inputs)

@@ -16,6 +16,7 @@ from app.definitions.served import Definitions
 from app.definitions.sign_offs import SignOffs
 from app.ehrs import Ehr
 from app.errors import Unavailable
+from app.judge import Site
 from app.login.oidc import Provider
 from app.login.people import Login
 from app.login.sessions import Sessions
@@ -100,6 +101,11 @@ class Services:
             public_url=self.settings.public_url,
             is_set_up=self.settings.oidc_issuer is not None,
         )
+
+    @property
+    def site(self) -> Site:
+        """What the site has decided about every answer."""
+        return Site(self.settings.labels)
 
     @property
     def audit(self) -> Audit:

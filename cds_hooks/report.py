@@ -38,11 +38,21 @@ def report_of(match: Match, report_id: str, catalogue: Catalogue | None = None) 
     return {
         "id": report_id,
         "patient": match.patient,
+        "approachable": match.approachable,
         "asOf": instant(match.as_of),
         "engine": {"version": VERSION, "concepts": match.concepts_hash},
         "sources": [_source(source) for source in match.sources],
         "trials": [trial_entry(trial, titles) for trial in match.trials],
     }
+
+
+def in_form_of(earlier: Any, report: Any) -> Any:
+    """A report (JSON), or part of one, without the members that an earlier version of this report did not have."""
+    if isinstance(earlier, dict) and isinstance(report, dict):
+        return {name: in_form_of(earlier[name], value) for name, value in report.items() if name in earlier}
+    if isinstance(earlier, list) and isinstance(report, list) and len(earlier) == len(report):
+        return [in_form_of(*pair) for pair in zip(earlier, report, strict=True)]
+    return report
 
 
 def instant(moment: datetime) -> str:

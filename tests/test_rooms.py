@@ -25,7 +25,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "cds_hooks": ("protocol", "words", "report", "fhir", "cards", "explanation"),
     "app": (
         "errors", "people", "addresses", "client_key", "restricted", "logs", "traces", "profile", "metrics", "ehrs",
-        "outbound", "storage", "settings", "web", "auth", "definitions", "oauth", "login", "screen", "bulk",
+        "outbound", "storage", "settings", "web", "auth", "definitions", "judge", "oauth", "login", "screen", "bulk",
         "worklist", "wiring", "demo", "calls", "routes", "main", "commands", "cli",
     ),
 }  # fmt: skip
@@ -210,6 +210,45 @@ def test_a_file_that_leaves_its_room_is_caught(room: str, source: str) -> None:
 )
 def test_a_file_that_keeps_to_its_room_is_left_alone(room: str, source: str) -> None:
     assert faults(room, source) == []
+
+
+# Who may hold a chart against definitions: the door that every answer passes, which keeps back what may not be shown;
+# a replay, which repeats what was shown; and what compares a chart with and without draft orders, behind the same door.
+ENGINE = frozenset({"match", "match_facts", "match_many", "evaluate"})
+MAY_MATCH = frozenset({"app/judge.py", "replay.py", "order_effect.py"})
+ONLY_THE_DOOR = frozenset({"effects_of"})
+
+
+def engine_imports(source: str, names: frozenset[str] = ENGINE) -> list[str]:
+    """The names of the engine that a file imports, or its module as a whole."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("trial_defs", "cds_hooks")):
+            found += [alias.name for alias in node.names if alias.name in names | {"evaluation"}]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.endswith(".evaluation")]
+    return found
+
+
+@pytest.mark.parametrize(("names", "allowed"), [(ENGINE, MAY_MATCH), (ONLY_THE_DOOR, {"app/judge.py"})])
+def test_only_the_door_and_the_replay_call_the_engine(names: frozenset[str], allowed: frozenset[str]) -> None:
+    outside = [path for path in FILES if path.relative_to(ROOT).parts[0] != "trial_defs"]
+    using = {str(path.relative_to(ROOT)) for path in outside if engine_imports(path.read_text(), names)}
+    assert [name for name in using if not name.endswith(tuple(allowed))] == []
+    assert "app/judge.py" in using
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from trial_defs.engine.evaluation import match_facts as m",
+        "from trial_defs.engine import evaluation",
+        "import trial_defs.evaluation",
+        "def f() -> None:\n    from trial_defs.engine.evaluation import evaluate",
+    ],
+)
+def test_another_way_to_the_engine_is_caught(source: str) -> None:
+    assert engine_imports(source)
 
 
 def test_no_file_is_called_utils() -> None:

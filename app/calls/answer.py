@@ -5,13 +5,12 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from app.calls.call import Call, Judged, judge, write_down
+from app.calls.call import Assessment, Call, assess, write_down
 from app.calls.complete_chart import access_for, complete_chart
 from app.ehrs import Caller
 from app.errors import ChartUnavailable, Unavailable, Unusable
-from app.restricted import sources_of
+from app.judge import effects_of_orders
 from app.storage.records import NewCard, Shown
 from app.wiring import Services
 from cds_hooks.cards.dismissals import says_the_same, warns_of_the_same, what_it_said, what_the_order_would_do
@@ -22,10 +21,8 @@ from cds_hooks.protocol.services import Offer, Prefetch
 from mappings.chart.chart import Chart, ChartBuilder, ChartError
 from mappings.concepts.catalogue import Catalogue
 from mappings.draft_orders import Drafts, planned, read_drafts
-from mappings.time.clock import Clock
-from trial_defs.engine.findings import Match, TrialMatch, Verdict
+from trial_defs.engine.findings import Match, TrialMatch, Verdict, sources_of
 from trial_defs.planning.needs import WORTH_A_CARD
-from trial_defs.planning.order_effect import effects_of
 
 KEPT_BACK = 0.15  # of the deadline, for matching and for writing down what was shown
 
@@ -51,38 +48,38 @@ async def answer(
     try:
         with services.metrics.phase("chart"):
             chart = await _chart(hook, parts, drafts, caller, services, until)
-        cards, judged = await _cards(call, chart, drafts)
+        cards, assessment = await _cards(call, chart, drafts)
     except ChartUnavailable:
         await services.audit.note(call.audited("chart-unavailable"), now)
         raise
     if not cards:
-        await services.audit.note(call.audited("no-cards"), now, call.listed(judged.reading))
+        await services.audit.note(call.audited("no-cards"), now, call.listed(assessment.reading))
         return response(())
     with services.metrics.phase("record"):
-        await write_down(call, chart, judged, "cards", _to_keep(cards, services))
+        await write_down(call, assessment, "cards", _to_keep(cards, services))
     return response([card for card, _ in cards])
 
 
 Said = tuple[Card, str]  # a card, and what must be remembered of what it said
 
 
-async def _cards(call: Call, chart: Chart, drafts: Drafts | None) -> tuple[list[Said], Judged]:
+async def _cards(call: Call, chart: Chart, drafts: Drafts | None) -> tuple[list[Said], Assessment]:
     """What is worth showing, and what it rests on; ChartUnavailable where an empty list would be a lie."""
     services, catalogue = call.services, call.served.catalogue
     # For an order that may change nothing the chart is not read as a whole.
-    judged = await judge(call, chart, is_whole=drafts is None)
-    if judged.found is None:
-        return [], judged
-    found = judged.found
+    assessment = await assess(call, chart, is_whole=drafts is None)
+    found = assessment.found
+    if not found.approachable:
+        return [], assessment
     with services.metrics.phase("cards"):
         if drafts is None:
             _count(found, services)
-            cards = _cards_of_matches(call, found, catalogue, judged.dismissed)
+            cards = _cards_of_matches(call, found, catalogue, assessment.dismissed)
         else:
-            cards = await _cards_of_orders(call, found, catalogue, chart, drafts, judged.dismissed)
+            cards = await _cards_of_orders(call, assessment, catalogue, chart, drafts)
     if not cards and has_unevaluated(found):
         raise ChartUnavailable("The patient's conditions could not be read, so no trial could be evaluated.")
-    return cards, judged
+    return cards, assessment
 
 
 Dismissed = Mapping[str, Sequence[str]]  # trial -> what its cards had said
@@ -104,11 +101,12 @@ def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue, dismissed:
 
 
 async def _cards_of_orders(
-    call: Call, found: Match, catalogue: Catalogue, chart: Chart, drafts: Drafts, dismissed: Dismissed
+    call: Call, assessment: Assessment, catalogue: Catalogue, chart: Chart, drafts: Drafts
 ) -> list[Said]:
     """The effect of the orders; none on a trial that was set aside for good, or that was warned of already."""
-    orders = planned(drafts, chart, catalogue, Clock(call.now, call.zone))
-    effects = effects_of(replace(found, trials=tuple(ranked(found, catalogue))), chart, orders, catalogue, call.zone)
+    judged, found, dismissed = assessment.judged, assessment.found, assessment.dismissed
+    orders = planned(drafts, judged.chart, catalogue, call.at)
+    effects = effects_of_orders(judged, chart, call.served, call.at, orders, ranked(found, catalogue))
     if not effects:
         return []
     for_everyone = await call.services.records.dismissed(call.shown, call.now, for_everyone=True)

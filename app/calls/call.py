@@ -13,9 +13,9 @@ import msgspec
 from app.calls.reports import signed_address
 from app.definitions.served import Served
 from app.ehrs import Ehr
+from app.judge import Judged, judge
 from app.logs import call_id
 from app.profile import part
-from app.restricted import without_restricted
 from app.storage.audit import AuditedCall, Outcome, definitions_of
 from app.storage.database import Write
 from app.storage.kept import KeptAnswer, to_keep
@@ -26,12 +26,9 @@ from cds_hooks.cards.trial_cards import Link, ranked
 from cds_hooks.report import report_of
 from cds_hooks.words.wording import titles_of
 from mappings.chart.chart import Chart
-from mappings.chart.consent import REFUSALS, declines_research
-from mappings.chart.labels import restricted_sources
-from mappings.patient_facts import facts_of
+from mappings.chart.consent import REFUSALS
 from mappings.time.clock import Clock
 from trial_defs.engine.attestation import Attestations
-from trial_defs.engine.evaluation import match_facts, match_many
 from trial_defs.engine.findings import Match, TrialMatch
 
 LONG_CHART = 3000  # records
@@ -54,6 +51,10 @@ class Call:
     @property
     def zone(self) -> tzinfo:
         return self.services.zone_of(self.ehr)
+
+    @property
+    def at(self) -> Clock:
+        return Clock(self.now, self.zone)
 
     def audited(self, outcome: Outcome, kept: Match | None = None) -> AuditedCall:
         """The line of the audit trail."""
@@ -81,52 +82,47 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The part of a match that may be shown, and what the worklist learns from it, if it is to learn anything.
+class Assessment:
+    """What of a match may be shown, and what the worklist learns from it, if it is to learn anything.
 
-    `found` is None for a patient whose chart says not to be approached for research. `dismissed`: what cards had said
-    that this user set aside, by trial.
+    `dismissed`: what cards had said that this user set aside, by trial.
     """
 
-    found: Match | None
+    judged: Judged
     reading: Reading | None
     dismissed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    @property
+    def found(self) -> Match:
+        return self.judged.found
 
-async def judge(call: Call, chart: Chart, *, is_whole: bool = True) -> Judged:
+
+async def assess(call: Call, chart: Chart, *, is_whole: bool = True) -> Assessment:
     """Hold the chart against the trials. Where it was not read as a whole, the worklist learns nothing."""
-    if declines_research(chart, Clock(call.now, call.zone)):
-        return Judged(None, NOT_TO_BE_APPROACHED)
     known = await call.services.answers.known(call.shown, call.now)
-    whole = await _matched(call, chart, known.attestations)
-    found = without_restricted(whole, restricted_sources(chart, call.services.settings.labels))
+    judged = await _judge(call, chart, known.attestations)
+    if not judged.found.approachable:
+        return Assessment(judged, NOT_TO_BE_APPROACHED)
     read = all(chart.states[each] == "complete" for each in REFUSALS)
-    reading = reading_of(whole, found, titles_of(call.served.catalogue), knows_refusals=read) if is_whole else None
-    return Judged(found, reading, known.dismissed)
+    titles = titles_of(call.served.catalogue)
+    reading = reading_of(judged.found, judged.withheld, titles, knows_refusals=read) if is_whole else None
+    return Assessment(judged, reading, known.dismissed)
 
 
-async def _matched(call: Call, chart: Chart, attestations: Attestations) -> Match:
-    """The match, one at a time; one that takes long is made beside the event loop."""
+async def _judge(call: Call, chart: Chart, attestations: Attestations) -> Judged:
+    """One match at a time; one that takes long is made beside the event loop."""
+
+    def judged() -> Judged:
+        return judge(chart, call.served, call.at, call.services.site, attestations=attestations)
+
     async with call.services.turn:
         with call.services.metrics.phase("match"):
-            if _takes_long(chart, call.served):
-                return await asyncio.to_thread(_match, call, chart, attestations)
-            return _match(call, chart, attestations)
+            return await asyncio.to_thread(judged) if _takes_long(chart, call.served) else judged()
 
 
 def _takes_long(chart: Chart, served: Served) -> bool:
     # Without all diagnoses no gate is known to be closed, and every trial has to be looked at.
     return sum(chart.counts.values()) > LONG_CHART or (served.are_many and chart.states["Condition"] != "complete")
-
-
-def _match(call: Call, chart: Chart, attestations: Attestations) -> Match:
-    """Against every trial; of many those that are not indicated are left out."""
-    served = call.served
-    with part("index"):
-        facts = facts_of(chart, served.catalogue, call.now, call.zone)
-    if served.are_many:
-        return match_many(served.gates, chart, facts, served.silences, attestations)
-    return match_facts(served.trials.values(), chart, facts, served.silences, attestations)
 
 
 def _reported(found: Match, served: Served) -> Match:
@@ -137,14 +133,11 @@ def _reported(found: Match, served: Served) -> Match:
     return replace(found, trials=tuple(trial for trial in found.trials if trial.trial.id in best))
 
 
-async def write_down(
-    call: Call, chart: Chart, judged: Judged, outcome: Outcome, cards: Sequence[NewCard] = ()
-) -> KeptAnswer:
+async def write_down(call: Call, shown: Assessment, outcome: Outcome, cards: Sequence[NewCard] = ()) -> KeptAnswer:
     """Write down what is about to be shown, with the line of the audit trail, in one transaction; what it rests on."""
-    services, now = call.services, call.now
-    assert judged.found is not None
-    kept = _reported(judged.found, call.served)
-    given = judged.found.attestations
+    services, now, chart = call.services, call.now, shown.judged.chart
+    kept = _reported(shown.found, call.served)
+    given = shown.found.attestations
     with part("report"):
         report = msgspec.json.encode(report_of(kept, call.report_id, call.served.catalogue))
         content = b""
@@ -153,7 +146,7 @@ async def write_down(
     if content:
         used = {kept.concepts_hash, *(trial.trial.hash for trial in kept.trials)}
         await services.records.remember(call.served.texts, now, used)
-    listed = call.listed(judged.reading, call.report_id if content else "")
+    listed = call.listed(shown.reading, call.report_id if content else "")
     also = [*services.audit.writes(call.audited(outcome, kept), now), *listed]
     await services.records.keep(call.shown, call.action, call.report_id, content, cards, now, also)
     return KeptAnswer(report, chart, str(call.zone), given)

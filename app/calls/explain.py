@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.restricted import without_restricted
+import msgspec
+
+from app.judge import Judged, judge
 from app.storage.kept import KeptAnswer
 from app.wiring import Services
 from cds_hooks.explanation.explained import Source
-from mappings.chart.labels import restricted_sources
-from mappings.patient_facts import facts_of
-from trial_defs.engine.evaluation import match
+from cds_hooks.report import in_form_of, report_of
+from mappings.concepts.catalogue import Catalogue
+from mappings.time.clock import Clock
 
 
 def source_of(kept: KeptAnswer, services: Services) -> Source:
@@ -24,18 +25,17 @@ def source_of(kept: KeptAnswer, services: Services) -> Source:
     trials = {name: trial for name, trial in served.trials.items() if name in shown}
     if kept.chart is None:
         return Source(report, trials, served.catalogue)
-    zone = ZoneInfo(kept.zone)
-    as_of = datetime.fromisoformat(report["asOf"])
-    found = match(trials.values(), kept.chart, served.catalogue, as_of, zone, attestations=kept.attestations)
-    hidden = restricted_sources(kept.chart, services.settings.labels)
-    kept_back = trials.keys() - {trial.trial.id for trial in without_restricted(found, hidden).trials}
-    shown_still = [e for e in report["trials"] if e["trial"] not in kept_back and hidden.isdisjoint(_evidence(e))]
-    facts = facts_of(kept.chart, served.catalogue, as_of, zone)
-    return Source(report | {"trials": shown_still}, trials, served.catalogue, found, facts, hidden)
+    at = Clock(datetime.fromisoformat(report["asOf"]), ZoneInfo(kept.zone))
+    judged = judge(kept.chart, served, at, services.site, trials=trials.values(), attestations=kept.attestations)
+    if judged.chart is not kept.chart:
+        report = _without_restricted(report, judged, served.catalogue)
+    return Source(report, trials, served.catalogue, judged.found, judged.facts)
 
 
-def _evidence(entry: Mapping[str, Any]) -> Iterator[str]:
-    """What an entry of a report rests on ("Observation/abc"), as it was said when it was written."""
-    for cohort in entry["cohorts"]:
-        for criterion in cohort["criteria"]:
-            yield from (each["resource"] for each in criterion["evidence"])
+def _without_restricted(report: dict[str, Any], judged: Judged, catalogue: Catalogue) -> dict[str, Any]:
+    """The report with only those trials of which the chart says the same without the records restricted since."""
+    again = msgspec.json.decode(msgspec.json.encode(report_of(judged.found, report["id"], catalogue)))
+    fresh = in_form_of(report, again)
+    known = {entry["trial"]: entry for entry in again["trials"]}
+    kept = [e for e in report["trials"] if e["trial"] in known and in_form_of(e, known[e["trial"]]) == e]
+    return report | {"trials": kept, "sources": fresh["sources"]}

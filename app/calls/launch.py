@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from app.calls.call import Call, judge, write_down
+from app.calls.call import Call, assess, write_down
 from app.calls.complete_chart import access_for, complete_chart
 from app.client_key import KeyUnusable, read_key
 from app.ehrs import Ehr, Smart
@@ -248,11 +248,11 @@ async def _explained(
     except Stopped:
         await services.audit.note(call.audited("chart-unavailable"), call.now)
         raise
-    judged = await judge(call, chart)
-    if judged.found is None or not judged.found.approachable:
-        await services.audit.note(call.audited("no-cards"), call.now, call.listed(judged.reading))
+    assessment = await assess(call, chart)
+    if not assessment.found.approachable:
+        await services.audit.note(call.audited("no-cards"), call.now, call.listed(assessment.reading))
         raise Stopped("not-approached", ehr)
-    answer = await write_down(call, chart, judged, "launched")
+    answer = await write_down(call, assessment, "launched")
     return Explained(ehr, call, answer, _trial_of(tokens, list(served.trials)))
 
 

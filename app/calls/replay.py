@@ -14,7 +14,7 @@ import msgspec
 from app.definitions.texts import Texts, concepts_from, trial_from
 from app.storage.kept import KeptAnswer, from_kept
 from app.storage.records import Records
-from cds_hooks.report import VERSION, report_of
+from cds_hooks.report import VERSION, in_form_of, report_of
 from mappings.chart.chart import Chart
 from mappings.concepts.catalogue import Catalogue
 from trial_defs.definition.expressions import Trial
@@ -89,7 +89,7 @@ def _evaluated(report: Mapping[str, Any], chart: Chart, kept: KeptAnswer, day: _
     as_of = datetime.fromisoformat(report["asOf"])
     zone = ZoneInfo(kept.zone)
     found = match(day.trials, chart, day.catalogue, as_of, zone, attestations=kept.attestations)
-    return msgspec.json.encode(report_of(found, report["id"], day.catalogue))
+    return msgspec.json.encode(in_form_of(report, report_of(found, report["id"], day.catalogue)))
 
 
 def _day_of(report: Mapping[str, Any], texts: Texts) -> _Day:

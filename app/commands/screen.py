@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from app.definitions.served import Definitions, Served
+from app.restricted import LABELS_HELP, LABELS_VARIABLE, labels_of
 from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
 from app.screen.export import ExportError, open_export
 from app.screen.order import UNFINISHED, UNREAD, Order, ScreenError, moment_of_same, planned_as_of
@@ -81,10 +82,7 @@ def screen_command(
     ] = "UTC",
     restricted_labels: Annotated[
         str,
-        typer.Option(
-            help="Security labels (system|code, comma separated) whose records no list may show.",
-            envvar="TRIALCARDS_RESTRICTED_LABELS",
-        ),
+        typer.Option(help=LABELS_HELP, envvar=LABELS_VARIABLE),
     ] = "",
     trials: Annotated[
         Path | None,
@@ -203,7 +201,7 @@ def _moment(text: str | None, zone: tzinfo) -> datetime | None:
 
 
 def _labels(text: str) -> frozenset[tuple[str, str]]:
-    labels = [tuple(part.strip().split("|")) for part in text.split(",") if part.strip()]
-    if not all(len(label) == 2 and all(label) for label in labels):
-        _stop("--restricted-labels: write each label as system|code")
-    return frozenset((system, code) for system, code in labels)
+    try:
+        return labels_of(text)
+    except ValueError as error:
+        _stop(f"--restricted-labels: {error}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
 from typing import Annotated, Any
 
 import msgspec
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from app.definitions.served import Served
 from app.ehrs import Caller
 from app.errors import NotHere, Unusable
+from app.judge import Site, judge
 from app.logs import call_id
 from app.routes.parameters import chosen, moment_of
 from app.storage.audit import AuditedCall, definitions_of
@@ -27,8 +27,8 @@ from app.wiring import Services, services_of
 from cds_hooks.fhir.fhir_study import study_of
 from cds_hooks.report import report_of
 from mappings.chart.chart import ChartBuilder, ChartError
+from mappings.time.clock import Clock
 from trial_defs.definition.expressions import Trial
-from trial_defs.engine.evaluation import match
 from trial_defs.engine.gates import MANY
 
 router = APIRouter(prefix="/api/v1", tags=["API"])
@@ -99,7 +99,8 @@ async def match_chart(
     """A FHIR Bundle with one patient's whole chart in, a MatchReport out.
 
     `asOf` (a date, or an instant with offset; default now) is the moment at which the chart is read. `trial` may
-    repeat; default all.
+    repeat; default all. For a patient who must not be approached for research `approachable` is false and `trials` is
+    empty; a trial that restricted records keep back is left out.
     """
     services = services_of(request)
     audiences = {services.public_address(request)}
@@ -109,7 +110,7 @@ async def match_chart(
     served = services.definitions.now
     trials = chosen(served, trial)
     body = await read_body(request, services.settings.max_match_bytes)
-    work = (body, trials, served, moment, zone)
+    work = (body, trials, served, Clock(moment, zone), services.site)
     report, patient = (
         await asyncio.to_thread(_match, *work) if len(body) > _BIG or len(trials) > MANY else _match(*work)
     )
@@ -124,16 +125,17 @@ async def audit_match(services: Services, caller: Caller, patient: str, trials: 
     await services.audit.note(call, services.clock())
 
 
-def _match(body: bytes, trials: Sequence[Trial], served: Served, moment: datetime, zone: tzinfo) -> tuple[bytes, str]:
+def _match(body: bytes, trials: Sequence[Trial], served: Served, at: Clock, site: Site) -> tuple[bytes, str]:
     """The report, and whose it is."""
     check_whole(body)
     builder = ChartBuilder(None)
     try:
         builder.add(body, None)
         builder.whole_chart()
-        found = match(trials, builder.build(), served.catalogue, moment, zone)
+        chart = builder.build()
     except ChartError as error:
         raise Unusable(error.message) from None
+    found = judge(chart, served, at, site, trials=trials).found
     return msgspec.json.encode(report_of(found, str(uuid.uuid4()), served.catalogue)), found.patient
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from app.definitions.served import Served
 from app.errors import BadJson, NotAcceptable, NotHere, ServiceError, Unusable
-from app.restricted import without_restricted
+from app.judge import judge
 from app.routes.api import audit_match
 from app.routes.parameters import chosen, moment_of
 from app.web.examples import AS_OF, TRIAL, WHOLE_CHART
@@ -29,9 +29,8 @@ from cds_hooks.fhir.fhir_match import bundle_of
 from cds_hooks.fhir.fhir_study import BASE, group_id, group_of, matching, study_of
 from cds_hooks.fhir.fhir_terms import CODE_SYSTEMS, CONCEPT_MAP, code_system_of, concept_map_of, value_set_of
 from mappings.chart.chart import ChartBuilder, ChartError
-from mappings.chart.labels import restricted_sources
+from mappings.time.clock import Clock
 from trial_defs.definition.expressions import Trial
-from trial_defs.engine.evaluation import match
 from trial_defs.engine.findings import RANK
 from trial_defs.engine.gates import MANY
 
@@ -305,15 +304,14 @@ def _matched(
     body: bytes, trials: Sequence[Trial], services: Services, moment: datetime, zone: tzinfo, base: str
 ) -> tuple[bytes, str]:
     """The answer, and whose it is."""
-    catalogue = services.definitions.now.catalogue
+    served = services.definitions.now
     builder = ChartBuilder(None)
     try:
         builder.add(body, None)
         builder.whole_chart()
         chart = builder.build()
-        found = match(trials, chart, catalogue, moment, zone)
     except ChartError as error:
         raise Unusable(error.message) from None
-    found = without_restricted(found, restricted_sources(chart, services.settings.labels))
+    found = judge(chart, served, Clock(moment, zone), services.site, trials=trials).found
     ranked = replace(found, trials=tuple(sorted(found.trials, key=lambda trial: RANK[trial.verdict])))
-    return msgspec.json.encode(bundle_of(ranked, catalogue, base, str(uuid.uuid4()))), found.patient
+    return msgspec.json.encode(bundle_of(ranked, served.catalogue, base, str(uuid.uuid4()))), found.patient

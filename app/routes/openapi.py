@@ -31,12 +31,13 @@ from app.errors import (
     error_response,
     speaks_fhir,
 )
+from app.judge import Site, judge
 from app.web.examples import AS_OF, FEEDBACK_SUMMARY, TRIAL, context_of
 from cds_hooks.cards.trial_cards import cards_for, response
 from cds_hooks.protocol.services import CHART, OFFERS, Offer
 from cds_hooks.report import report_of
 from mappings.chart.chart import ChartBuilder
-from trial_defs.engine.evaluation import match
+from mappings.time.clock import Clock
 from trial_defs.engine.findings import Match
 
 PATIENT = "demo-lupus-nephritis"
@@ -150,7 +151,8 @@ def _matched(served: Served, today: date, trial: str | None = None) -> Match:
     builder.add(msgspec.json.encode(chart_example(today)), None)
     builder.whole_chart()
     trials = [each for name, each in served.trials.items() if trial in (None, name)]
-    return match(trials, builder.build(), served.catalogue, datetime.combine(today, time(), UTC), UTC)
+    at = Clock(datetime.combine(today, time(), UTC), UTC)
+    return judge(builder.build(), served, at, Site(), trials=trials).found
 
 
 def _cards(served: Served, today: date) -> bytes:

@@ -10,26 +10,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec.structs import replace
 
-from app.restricted import without_restricted
+from app.definitions.served import Served
+from app.judge import Site, indicated_cohorts, judge
 from app.screen.lines import LineError, LineReader
 from app.screen.reading import Earlier, Reading, Readings, digest_of_lines, fate_of, of_trials, together
 from cds_hooks.report import Json, instant, trial_entry
 from cds_hooks.words.wording import Titles, titles_of
 from mappings.chart.chart import Chart, ChartBuilder, ChartError
-from mappings.chart.labels import restricted_sources
 from mappings.concepts.catalogue import Catalogue
-from mappings.patient_facts import PatientFacts, facts_of
-from mappings.time.clock import WatchedClock
+from mappings.time.clock import Clock, WatchedClock
 from mappings.time.times import start_of_day
 from mappings.time.watched_day import SHOWN
 from trial_defs.definition.expressions import Trial
-from trial_defs.engine.evaluation import is_indicated, match_facts
 from trial_defs.engine.findings import RANK, Verdict
 
 Lines = Sequence[bytes]
@@ -80,6 +79,14 @@ class Question:
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @cached_property
+    def served(self) -> Served:
+        return Served(self.catalogue, {trial.id: trial for trial in self.trials})
+
+    @cached_property
+    def site(self) -> Site:
+        return Site(self.labels)
 
 
 @dataclass(frozen=True)
@@ -277,14 +284,14 @@ def _judged_until(
     day for another reason as well.
     """
     clock = WatchedClock(question.as_of, question.zone)
-    judged = _judged(chart, PatientFacts(chart, question.catalogue, clock), trials, question, titles)
+    judged = _judged(chart, clock, trials, question, titles)
     text = judged.text
     if SHOWN[0] not in text:
         return judged, clock.until, False
     today = clock.watch.today
     dated = judged.on(today)
     if SHOWN[0] in dated.text or any(map(_AS_SHOWN.search, lines)):
-        plain = facts_of(chart, question.catalogue, question.as_of, question.zone)
+        plain = Clock(question.as_of, question.zone)
         return _judged(chart, plain, trials, question, titles), None, False
     named = [max(day, today + timedelta(1)) for day in _days_in(text) if day >= today]
     return dated, min([clock.until, *(start_of_day(day, question.zone) for day in named)]), True
@@ -298,14 +305,14 @@ def _days_in(text: str) -> Iterator[date]:
             continue  # no day, so it is never that of a screen
 
 
-def _judged(chart: Chart, facts: PatientFacts, trials: Sequence[Trial], question: Question, titles: Titles) -> _Judged:
-    cohorts = {trial.id: {cohort.id for cohort in trial.cohorts if is_indicated(cohort, facts)} for trial in trials}
+def _judged(chart: Chart, at: Clock, trials: Sequence[Trial], question: Question, titles: Titles) -> _Judged:
+    judged = judge(chart, question.served, at, question.site, trials=trials, indicated_only=True)
+    found = judged.found
+    cohorts = {trial.id: indicated_cohorts(trial, judged.facts) for trial in trials}
     indicated = [trial for trial in trials if cohorts[trial.id]]
-    found = match_facts(indicated, chart, facts)
     matches: list[Json] = []
     criteria: list[Json] = []
-    shown = without_restricted(found, restricted_sources(chart, question.labels)).trials if found.approachable else ()
-    for match in shown:
+    for match in found.trials:
         entry = trial_entry(match, titles, indicated_only=True)
         for cohort in entry["cohorts"]:
             if cohort["cohort"] in cohorts[match.trial.id]:
@@ -316,7 +323,7 @@ def _judged(chart: Chart, facts: PatientFacts, trials: Sequence[Trial], question
         [_encode(row) for row in criteria],
         found.approachable,
         tuple(trial.id for trial in indicated),
-        tuple(match.trial.id for match in shown),
+        tuple(match.trial.id for match in found.trials),
     )
 
 

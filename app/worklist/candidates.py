@@ -29,7 +29,7 @@ class Left(StrEnum):
     NOT_INDICATED = "not-indicated"
     CLOSED = "closed"
     # These are shown in no list and no export.
-    WITHHELD = "withheld"  # the match rests on a record with a restricted label
+    WITHHELD = "withheld"  # records with a restricted label keep it back
     NOT_APPROACHABLE = "not-approachable"
     NOT_IN_SCREEN = "not-in-screen"  # gone from the export, or no longer ill, or not to be approached: it does not say
 
@@ -86,11 +86,11 @@ class Reading:
 NOT_TO_BE_APPROACHED = Reading(rest=Left.NOT_APPROACHABLE)
 
 
-def reading_of(whole: Match, found: Match, titles: Titles, *, knows_refusals: bool = True) -> Reading:
-    """A match as the worklist takes it; `found` is `whole` without what a restricted label keeps back."""
+def reading_of(found: Match, withheld: Iterable[str], titles: Titles, *, knows_refusals: bool = True) -> Reading:
+    """A match as the worklist takes it; `withheld` are the trials that restricted records keep back."""
     if not found.approachable:
         return NOT_TO_BE_APPROACHED
-    gone = _withheld(whole, found)
+    gone = dict.fromkeys(withheld, Left.WITHHELD)
     worth: list[TrialMatch] = []
     unclear: list[str] = []
     for trial in found.trials:
@@ -110,13 +110,6 @@ def reading_of(whole: Match, found: Match, titles: Titles, *, knows_refusals: bo
         None if unclear else Left.NOT_INDICATED,
         knows_refusals,
     )
-
-
-def _withheld(whole: Match, found: Match) -> dict[str, Left]:
-    if len(whole.trials) == len(found.trials):
-        return {}
-    shown = {trial.trial.id for trial in found.trials}
-    return {trial.trial.id: Left.WITHHELD for trial in whole.trials if trial.trial.id not in shown}
 
 
 def _candidate(found: TrialMatch, titles: Titles) -> Candidate:

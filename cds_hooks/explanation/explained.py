@@ -7,7 +7,7 @@ definition is served.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,7 +17,6 @@ from cds_hooks.explanation.trends import Trend, limits_of, trend_of
 from cds_hooks.words.paraphrase import Phrase, near_miss_words, paraphrase
 from cds_hooks.words.wording import VERDICTS, Titles, counted, definition_words, number_words, titles_of, unit_words
 from mappings.concepts.catalogue import Catalogue
-from mappings.facts import Result
 from mappings.patient_facts import PatientFacts
 from trial_defs.definition import expressions as x
 from trial_defs.engine.findings import Finding, Match, Outcome, PersonFact, TrialMatch, Verdict
@@ -93,14 +92,16 @@ class ExplainedTrial:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a page about a report is made from; `match` and `facts` are of the kept chart, where there is one."""
+    """What a page about a report is made from.
+
+    `match` and `facts` are of the kept chart, where there is one, as far as it may be shown.
+    """
 
     report: Json
     trials: Mapping[str, x.Trial]
     catalogue: Catalogue
     match: Match | None = None
     facts: PatientFacts | None = None
-    hidden: Collection[str] = ()  # sources that the site does not let us show
 
     @property
     def titles(self) -> Titles:
@@ -251,20 +252,16 @@ def _gauge(said: Json) -> float | None:
 
 
 def _trend(criterion: x.Criterion, source: Source) -> Trend | None:
-    """The first measured concept of a criterion over time; none where an input is not to be shown."""
+    """The first measured concept of a criterion over time."""
     if source.facts is None:
         return None
     for leaf in x.leaves_of(criterion.asks):
         if isinstance(leaf, x.Value | x.Change):
-            results = [r for r in source.facts.results(leaf.concept)[:40] if not _is_hidden(r, source.hidden)]
+            results = source.facts.results(leaf.concept)[:40]
             limits = limits_of(criterion, leaf.concept, results[0]) if results else ()
             if trend := trend_of(results, limits, source.titles):
                 return trend
     return None
-
-
-def _is_hidden(result: Result, hidden: Collection[str]) -> bool:
-    return result.source in hidden or any(each.source in hidden for each in result.inputs)
 
 
 # -- calendar and tests -----------------------------------------------------------------------------------------------

@@ -179,10 +179,10 @@ def _searchset(resource: Json) -> Json:
     return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": resource}]}
 
 
-async def test_a_match_that_rests_on_a_restricted_record_never_enters(tmp_path: Path, definitions: Definitions) -> None:
+async def test_a_trial_that_a_restricted_record_closes_never_enters(tmp_path: Path, definitions: Definitions) -> None:
     label = f"{CONFIDENTIAL['system']}|{CONFIDENTIAL['code']}"
     settings = demo_settings(tmp_path, restricted_labels=(label,))
-    labelled = call(observations=platelets(180, meta={"security": [CONFIDENTIAL]}))
+    labelled = call(observations=platelets(5, meta={"security": [CONFIDENTIAL]}))
     async with serving(services_with(settings, definitions)) as client:
         await opened(client, labelled)
         assert TRIAL not in {row["trial"] for row in await listed(client, list="all")}

@@ -89,7 +89,7 @@ def test_a_screen_says_of_each_patient_what_an_opened_chart_says(
     compared = 0
     for patient, reading in finished_screen(tmp_path / "out").readings(trials):
         found = _matched(patient, resources, trials, catalogue)
-        hook = reading_of(found, found, titles_of(catalogue))
+        hook = reading_of(found, (), titles_of(catalogue))
         by_trial = {each.trial.id: each for each in found.trials}
         assert all(says_the_same(each.said, by_trial[each.trial]) for each in reading.candidates)
         assert _without_said(reading) == _without_said(hook)

@@ -153,13 +153,6 @@ def test_without_a_kept_chart_there_are_no_trends(near_miss: Source) -> None:
     assert all(row.trend is None for cohort in trial.cohorts for group in cohort.groups for row in group.rows)
 
 
-def test_a_result_that_may_not_be_shown_is_not_drawn(near_miss: Source) -> None:
-    hidden = frozenset({"Observation/demo-lupus-near-miss-platelets-204"})
-    (row,) = rows(one(replace(near_miss, hidden=hidden)).cohorts[0], "in-the-way")
-    assert row.trend
-    assert len(row.trend.points) == 4
-
-
 def test_a_distance_of_nothing_is_said_in_words(near_miss: Source) -> None:
     report: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(near_miss.report))
     for entry in report["trials"]:

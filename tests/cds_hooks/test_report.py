@@ -62,8 +62,9 @@ def evidence_of(trials: Trials, catalogue: Catalogue, *evidence: Evidence) -> An
 
 def test_the_report_has_the_members_that_the_contract_names(match: Match, catalogue: Catalogue) -> None:
     report = report_of(match, "r1", catalogue)
-    assert list(report) == ["id", "patient", "asOf", "engine", "sources", "trials"]
+    assert list(report) == ["id", "patient", "approachable", "asOf", "engine", "sources", "trials"]
     assert (report["id"], report["patient"], report["asOf"]) == ("r1", PATIENT, "2026-11-01T00:00:00Z")
+    assert report["approachable"] is True
     assert report["engine"] == {"version": VERSION, "concepts": "sha256:c0ffee"}
     (trial,) = report["trials"]
     assert list(trial) == ["trial", "title", "definition", "verdict", "cohorts"]

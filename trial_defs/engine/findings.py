@@ -5,7 +5,7 @@ Outcomes are said from the patient's side of enrolment: MET is good, for exclusi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -161,3 +161,11 @@ class Match:
     approachable: bool = True  # False: the chart declines research, or the record is no longer in use
     attestations: Attestations = field(default_factory=dict, hash=False)  # that it was made with
     unasked: frozenset[str] = frozenset()  # sources without which it would be the same
+
+
+def sources_of(match: TrialMatch) -> Iterator[str]:
+    """The records ("Observation/abc") behind the findings of a trial, with the inputs of calculated results."""
+    for evidence in (e for cohort in match.cohorts for finding in cohort.findings for e in finding.evidence):
+        yield evidence.source
+        if isinstance(evidence, Result):
+            yield from (piece.source for piece in evidence.inputs)
