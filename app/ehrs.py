@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from app.addresses import is_loopback_address, parse_address, place_of
 from app.client_key import KeyUnusable, read_key
+from mappings.chart.addresses import Servers
 
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 
@@ -112,6 +113,13 @@ class Ehr(_Entry):
         """The configured FHIR server that this address names, or None: then nothing is ever sent there."""
         asked = place_of(address)
         return next((base.rstrip("/") for base in self.fhir_servers if asked and place_of(base) == asked), None)
+
+    def servers(self, named: str | None) -> Servers:
+        """The addresses at which a reference means one of this EHR's resources. `named`: the call's `fhirServer`.
+
+        The call itself is the EHR's own word, so its server counts even where no token may go there.
+        """
+        return Servers.at((named, *self.fhir_servers))
 
     @property
     def app(self) -> Smart | None:

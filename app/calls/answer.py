@@ -32,7 +32,8 @@ async def answer(
 ) -> bytes:
     """The body of the answer to a hook call. `base` is our own address, `started` the loop time at which it came in.
 
-    412 when the Patient could not be read, or when a cohort could not be evaluated and no card is left to say so.
+    412 when the Patient could not be read, when no record of the chart can be assigned to the patient, or when a cohort
+    could not be evaluated and no card is left to say so.
     No cards for a patient whose chart says not to be approached for research.
     """
     served = services.definitions.now
@@ -151,7 +152,7 @@ async def _chart(
     services: Services,
     deadline: float,
 ) -> Chart:
-    builder = ChartBuilder(hook.patient_id, hook.fhir_server)
+    builder = ChartBuilder(hook.patient_id, caller.ehr.servers(hook.fhir_server))
     if drafts and drafts.medications:
         builder.add(drafts.medications, "Medication")
     if drafts:
@@ -163,9 +164,20 @@ async def _chart(
     except ChartError as error:
         if error.code == "other-patient":
             raise Unusable("The Patient that was sent is not the patient of the context.", "prefetch.patient") from None
+        if error.code == "none-assigned":
+            raise ChartUnavailable(_capital(error.message) + _SERVERS_HINT) from None
         key = next(part.key for part in parts if part.resource_type == "Patient")
         message = f"The Patient could not be read, neither from the prefetch ({key}) nor from the FHIR server."
         raise ChartUnavailable(message) from None
+
+
+_SERVERS_HINT = (
+    ". References that hold a server's address are assigned only if fhir_servers of the EHR's entry lists that address."
+)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _silent(found: Match, dismissed: Dismissed) -> frozenset[str]:

@@ -111,6 +111,12 @@ WORDS: Mapping[str, tuple[int, str, str]] = {
         "The chart is another patient's",
         f"The EHR sent another patient than the one whose chart is open. Nothing of it is shown. {_AGAIN}",
     ),
+    "none-assigned": (
+        502,
+        "The chart could not be assigned",
+        "The EHR sent records, but none of them names this patient in a way that is known here. That says nothing "
+        "about the patient. Whoever runs this service can list the server's other addresses (fhir_servers).",
+    ),
     "not-approached": (
         200,
         "No trial is shown",
@@ -259,7 +265,7 @@ async def _explained(
 async def _chart(services: Services, ehr: Ehr, hook: HookRequest, scope: str) -> Chart:
     """The chart as far as `scope` opens it; what it does not open is not readable, and never absent."""
     opened = granted(scope, CHART)
-    builder = ChartBuilder(hook.patient_id, hook.fhir_server)
+    builder = ChartBuilder(hook.patient_id, ehr.servers(hook.fhir_server))
     access = access_for(hook, ehr, services.outbound, asyncio.get_running_loop().time() + READING_SECONDS)
     parts = [part for part in CHART if opened[part.resource_type] != "none"]
     try:
@@ -269,7 +275,8 @@ async def _chart(services: Services, ehr: Ehr, hook: HookRequest, scope: str) ->
                 builder.fail(resource_type, "failed" if grant == "none" else "incomplete")
         return builder.build()
     except ChartError as error:
-        raise Stopped("other-patient" if error.code == "other-patient" else "no-chart", ehr, error.code) from None
+        why = error.code if error.code in ("other-patient", "none-assigned") else "no-chart"
+        raise Stopped(why, ehr, error.code) from None
 
 
 def _trial_of(tokens: Mapping[str, Any], trials: Sequence[str]) -> str:

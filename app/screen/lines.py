@@ -6,13 +6,15 @@ of a line is off, the reader of charts decides what it means, so that both see t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from mappings.chart import decoding, fhir
-from mappings.chart.chart import patient_meant, patient_of
+from mappings.chart.addresses import Servers
+from mappings.chart.assignment import Unassigned, patient_meant, patient_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.readers.uncoded import NAMED_EVENTS, named_in
 from mappings.resource_types import RESOURCE_TYPES, ROWS
@@ -74,18 +76,28 @@ class LineError(ValueError):
         self.kind, self.problem = kind, problem
 
 
+class UnassignedLine(LineError):
+    """A record that may be any patient's: its subject names none of this server."""
+
+    def __init__(self, kind: str, identity: str | None) -> None:
+        super().__init__(kind, "its subject names no patient of this export; see --base-url")
+        self.identity = identity
+
+
 class LineReader:
     """Reads lines of one export. `gates`: the concepts that open a gate; None where any record may."""
 
     def __init__(self, catalogue: Catalogue, gates: frozenset[str] | None, base_url: str | None) -> None:
-        self._catalogue, self._gates, self._base = catalogue, gates or frozenset(), base_url
+        self._catalogue, self._gates = catalogue, gates or frozenset()
+        self._servers = Servers.at((base_url,))
         self._patients: dict[str, str | None] = {}
         self._codes: dict[bytes, bool] = {}
 
     def read(self, line: bytes) -> Found:
-        """Type, patient, whether it can open a gate, and id. The patient is None where it is none of this server's.
+        """Type, patient, whether it can open a gate, and id. The patient is None for what surely is about no patient.
 
-        LineError for what is not JSON, or so far off its form that not even the patient can be told.
+        LineError for what is not JSON, or so far off its form that not even the patient can be told; UnassignedLine
+        where the subject does not tell.
         """
         try:
             found = _decode(line)
@@ -104,7 +116,10 @@ class LineReader:
             return kind, found.id if kind == "Patient" else None, False, found.id
         if subject is None or subject.reference is None:
             return self._read_slowly(line)
-        patient = self._patient(subject.reference)
+        try:
+            patient = self._patient(subject.reference)
+        except Unassigned:
+            raise UnassignedLine(kind, found.id) from None
         if not self._gates:
             return kind, patient, False, found.id
         try:
@@ -118,7 +133,8 @@ class LineReader:
         except KeyError:
             if len(self._patients) >= _MOST_REMEMBERED:
                 self._patients.clear()
-            return self._patients.setdefault(reference, patient_meant(reference, self._base))
+                self._servers = Servers(self._servers.bases)
+            return self._patients.setdefault(reference, patient_meant(reference, self._servers))
 
     def _opens(self, found: _Line) -> bool:
         """Whether one of its codes opens a gate. One of _MISFITS where a code is not written in its usual form."""
@@ -161,12 +177,12 @@ class LineReader:
             raise LineError(None, "is not JSON") from None
         if isinstance(resource, decoding.Unreadable):
             return self._read_subject(line, resource)
-        return (
-            type(resource).__name__,
-            patient_of(resource, self._base),
-            any(map(self._stands_for_a_gate, _concepts(resource))),
-            getattr(resource, "id", None),
-        )
+        kind, identity = type(resource).__name__, getattr(resource, "id", None)
+        try:
+            patient = patient_of(resource, self._servers)
+        except Unassigned:
+            raise UnassignedLine(kind, identity) from None
+        return kind, patient, any(map(self._stands_for_a_gate, _concepts(resource))), identity
 
     def _read_subject(self, line: bytes, where: decoding.Unreadable) -> Found:
         """A resource that no chart can use still leaves its patient's chart incomplete, if it says whose it is."""
@@ -181,8 +197,9 @@ class LineReader:
             found = _Subject()
         for subject in (found.subject, found.patient):
             reference = subject.get("reference") if isinstance(subject, dict) else subject
-            if isinstance(reference, str) and (patient := patient_meant(reference, self._base)):
-                return kind, patient, False, where.id
+            with suppress(Unassigned):
+                if isinstance(reference, str) and (patient := patient_meant(reference, self._servers)):
+                    return kind, patient, False, where.id
         raise LineError(kind, "does not have the form of its type, and names no patient")
 
 

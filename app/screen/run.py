@@ -39,6 +39,7 @@ from app.screen.spool import (
     PatientFilter,
     Runs,
     Sorted,
+    assigned,
     read_index,
     totals,
     write_whole,
@@ -153,6 +154,7 @@ def _run(order: Order, folder: Path, progress: Progress) -> Found:
     runs.add(folder / "lines", pieces)
     runs.add(folder / "late", late)
     keep_medications(folder, runs.medications)
+    _check_assigned(pieces, order)
     _keep_versions(order, work, chunks, pieces, progress)
     incomplete = incomplete_types(pieces)
     way = way_of_reading(order.question, incomplete)
@@ -164,6 +166,17 @@ def _run(order: Order, folder: Path, progress: Progress) -> Found:
     patients, evaluated = _evaluate(order, work, runs, progress)
     compared = comparison(order, stands=earlier is not None)
     return Found(pieces, incomplete, resolved(folder / VERSIONS), way, patients, evaluated, compared)
+
+
+def _check_assigned(pieces: Sequence[Sorted], order: Order) -> None:
+    """An export of which every record was left out would read as one of people without any illness."""
+    unassigned = sum(piece.unassigned for piece in pieces)
+    if unassigned and not assigned(pieces):
+        given = order.question.base_url
+        raise ScreenError(
+            f"EXPORT: none of the {unassigned} records can be assigned to a patient; --base-url: give the address of "
+            f"the FHIR server that their references hold ({'it is ' + given if given else 'there is none'} now)"
+        )
 
 
 def _needed_for_changed(order: Order, earlier: Earlier) -> frozenset[str] | None:

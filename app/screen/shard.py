@@ -23,6 +23,7 @@ from app.screen.lines import LineError, LineReader
 from app.screen.reading import Earlier, Reading, Readings, digest_of_lines, fate_of, of_trials, together
 from cds_hooks.report import Json, instant, trial_entry
 from cds_hooks.words.wording import Titles, titles_of
+from mappings.chart.addresses import Servers
 from mappings.chart.chart import Chart, ChartBuilder, ChartError
 from mappings.concepts.catalogue import Catalogue
 from mappings.time.clock import Clock, WatchedClock
@@ -176,7 +177,7 @@ def _read(
     patient: str, lines: Lines, trials: Sequence[Trial], sources: Sources, titles: Titles, answers: Answers
 ) -> Reading:
     """The chart, read and held against these trials; rows are added to the answers."""
-    builder = ChartBuilder(patient, sources.question.base_url)
+    builder = ChartBuilder(patient, Servers.at((sources.question.base_url,)))
     references = _fill(builder, patient, lines, sources)
     medications = _medication_lines(references, sources)
     _add(builder, medications)

@@ -18,7 +18,7 @@ from typing import IO
 import msgspec
 
 from app.screen.export import Broken, Chunk, lines_of
-from app.screen.lines import OUTCOME, READ, LineError, LineReader, deletions
+from app.screen.lines import OUTCOME, READ, LineError, LineReader, UnassignedLine, deletions
 from app.screen.versions import Ledger
 
 _RUN = 24 * 1024 * 1024  # bytes that a worker holds before it writes them
@@ -50,7 +50,8 @@ class Sorted(msgspec.Struct):
     runs: list[bytes] = []
     medications: list[tuple[int, int]] = []
     lines: dict[str, int] = {}  # by type
-    foreign: dict[str, int] = {}  # lines that name no patient of this server, by type
+    foreign: dict[str, int] = {}  # lines that are about no patient, by type
+    unassigned: int = 0  # lines whose subject does not tell which patient; they count as unread too
     unread: list[Unread] = []
     unread_count: dict[str, int] = {}  # by type of the line, or of its file; "" where neither is known
     outcomes: list[str] = []  # OperationOutcomes that the export came with
@@ -156,6 +157,10 @@ class Sorter:
             kind, patient, opens, identity = self.reader.read(line)
         except LineError as error:
             _tell(found, chunk, place, error.kind or chunk.kind, error.problem)
+            if isinstance(error, UnassignedLine):
+                found.unassigned += 1
+                if self._ledger and error.kind in _VERSIONED and error.identity:
+                    self._ledger.note(f"{error.kind}/{error.identity}", place)
             return 0
         if self._ledger and kind in _VERSIONED:
             for reference in deletions(line) if kind == "Bundle" else [f"{kind}/{identity}"] if identity else ():
@@ -270,6 +275,12 @@ def lines_in(segments: Segments) -> Iterator[tuple[str, bytes]]:
         for line in content.split(b"\n")[:-1]:
             patient, _, body = line.partition(b"\t")
             yield patient.decode("utf-8", "surrogatepass"), body
+
+
+def assigned(pieces: Iterable[Sorted]) -> int:
+    """How many records were given to a patient."""
+    lines, foreign, _ = totals(pieces)
+    return sum(lines[kind] for kind in READ - {"Patient", "Medication"}) - foreign.total()
 
 
 def totals(pieces: Iterable[Sorted]) -> tuple[Counter[str], Counter[str], Counter[str]]:

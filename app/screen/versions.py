@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from app.screen.export import Chunk, lines_at
-from app.screen.lines import LineError, LineReader, deletions, reference_of
+from app.screen.lines import LineError, LineReader, UnassignedLine, deletions, reference_of
 from mappings.chart.versions import Version, is_older, read_version
 
 VERSIONS = "versions.db"
@@ -130,6 +130,8 @@ def entries_at(chunk: Chunk, places: bytes, reader: LineReader) -> Iterator[Entr
     for _, line in lines_at(chunk, array("Q", places)):
         try:
             kind, patient, _, name = reader.read(line)
+        except UnassignedLine as error:
+            kind, patient, name = error.kind or "", None, error.identity
         except LineError:
             continue  # it is counted where the piece is sorted
         if kind == "Bundle":

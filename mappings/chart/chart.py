@@ -1,28 +1,29 @@
 """One patient's chart: the resources an EHR gave, each once and each this patient's, and how complete every type is.
 
-`ChartBuilder` takes raw JSON (resources, Bundles, `null`) as it comes in. What is another patient's, or nobody's, or
-cannot be decoded, is left out and counted; a type of which anything is missing is `incomplete`, so that silence in it
-says nothing.
+`ChartBuilder` takes raw JSON (resources, Bundles, `null`) as it comes in. What is not surely this patient's, or cannot
+be decoded, is left out and counted; a type of which anything is missing is `incomplete`, so that silence in it says
+nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import UTC
-from operator import attrgetter
 from typing import Any, TypeVar, cast, get_args
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from mappings.chart import decoding, fhir, reports
+from mappings.chart.addresses import Servers
+from mappings.chart.assignment import CERTAIN, SUBJECTS, Assignment
 from mappings.chart.dates import date_text, oldest_arrived
 from mappings.chart.versions import Version, is_older, read_version
 from mappings.facts import SourceState
-from mappings.resource_types import RESOURCE_TYPES, ROWS, names_of
+from mappings.resource_types import RESOURCE_TYPES, names_of
 from mappings.time.times import parse_moment
 
 _RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
@@ -36,7 +37,7 @@ R = TypeVar("R", bound=Struct)
 class ChartError(ValueError):
     """No chart can be made of what was given.
 
-    `code`: "not-json", "not-a-bundle", "no-patient", "several-patients", "other-patient".
+    `code`: "not-json", "not-a-bundle", "no-patient", "several-patients", "other-patient", "none-assigned".
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -61,7 +62,7 @@ class Chart:
     reference: str  # "Patient/123"
     records: Mapping[str, tuple[tuple[str, Any], ...]]
     medications: Mapping[str, fhir.Medication]  # every reference by which one may be meant
-    base_url: str | None
+    servers: Servers
     states: Mapping[str, SourceState]
     counts: Mapping[str, int]
     excluded: Mapping[str, Mapping[str, int]]
@@ -74,7 +75,7 @@ class Chart:
         return cast("tuple[tuple[str, R], ...]", self.records.get(kind.__name__, ()))
 
     def medication(self, reference: str) -> fhir.Medication | None:
-        return self.medications.get(_local(reference, self.base_url))
+        return self.medications.get(self.servers.local(reference))
 
 
 @dataclass
@@ -96,10 +97,13 @@ class _Found(Struct, gc=False):
 
 @dataclass
 class ChartBuilder:
-    """Collects a chart. `patient_id` is whose it must be; None when the one Patient in it says so (a whole chart)."""
+    """Collects a chart. `patient_id` is whose it must be; None when the one Patient in it says so (a whole chart).
+
+    `servers`: addresses at which a reference means the same as a relative one.
+    """
 
     patient_id: str | None
-    base_url: str | None = None
+    servers: Servers = field(default_factory=Servers)
     _found: dict[str, list[_Found]] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
@@ -149,22 +153,26 @@ class ChartBuilder:
 
     def missing_medications(self) -> tuple[str, ...]:
         """The Medications that drug entries refer to and that have not come yet, as "Medication/1"."""
-        known = self._medications(self.base_url)
-        asked = dict.fromkeys(_local(reference, self.base_url) for reference in self._wanted)
+        servers = self.servers
+        known = self._medications(servers)
+        asked = dict.fromkeys(map(servers.local, self._wanted))
         wanted = {local: None for local in asked if _MEDICATION.match(local) and local not in known}
         for name in names_of("drug-use"):
             for found in self._found.get(name, ()):
                 reference = medication_reference(found.resource)
-                local = _local(reference, self.base_url) if reference else ""
+                local = servers.local(reference) if reference else ""
                 if _MEDICATION.match(local) and local not in known:
                     wanted[local] = None
         return tuple(wanted)
 
     def build(self) -> Chart:
-        """The chart. ChartError when there is no Patient, more than one, or another's."""
+        """The chart. ChartError for no Patient, several or another's, and where no record at all is the patient's."""
         entry, patient_id = self._patient()
-        base = self.base_url.rstrip("/") if self.base_url else _base_of(entry.full_url, "Patient")
-        is_patient = _subject_test(patient_id, entry.full_url, base)
+        servers = self.servers
+        if self.patient_id is None:
+            servers = Servers.at((*servers.bases, _base_of(entry.full_url, "Patient")))
+        full_urls = (found.full_url for found in self._found["Patient"] if found.full_url and found is not entry)
+        assignment = Assignment(entry.resource, patient_id, entry.full_url, servers, full_urls)
         records: dict[str, tuple[tuple[str, Any], ...]] = {}
         excluded: dict[str, Mapping[str, int]] = {}
         counts: dict[str, int] = {"Patient": 1}
@@ -172,33 +180,35 @@ class ChartBuilder:
             name = kind.__name__
             once = _once(self._found.get(name, ()))
             if name == "Observation":
-                once = self._dated(once, is_patient, base)
-            records[name], excluded[name] = _own(name, once, is_patient)
+                once = self._dated(once, assignment, servers)
+            records[name], excluded[name] = _own(name, once, assignment)
             counts[name] = len(once) + len(self._unreadable.get(name, ()))
+        _check_assigned(records, excluded)
+        unsure = {name for name, reasons in excluded.items() if not CERTAIN.issuperset(reasons)}
         return Chart(
-            patient=entry.resource,
+            patient=replace(entry.resource, identifier=fhir.ABSENT),
             reference=f"Patient/{patient_id}" if patient_id else entry.full_url or "Patient",
             records=records,
-            medications=self._medications(base),
-            base_url=base,
-            states={name: self._state(name) for name in RESOURCE_TYPES},
+            medications=self._medications(servers),
+            servers=servers,
+            states={name: self._state(name, name in unsure) for name in RESOURCE_TYPES},
             counts=counts,
             excluded=excluded,
             unreadable={name: tuple(places) for name, places in self._unreadable.items()},
-            arrived_back_to=self._arrived_back_to(),
+            arrived_back_to=self._arrived_back_to("Observation" in unsure),
         )
 
-    def _dated(self, found: list[_Found], is_patient: Callable[[str], bool], base: str | None) -> list[_Found]:
+    def _dated(self, found: list[_Found], assignment: Assignment, servers: Servers) -> list[_Found]:
         """The Observations, those without any date with that of the report that lists them."""
-        listed, _ = _own("DiagnosticReport", _once(self._found.get("DiagnosticReport", ())), is_patient)
+        listed, _ = _own("DiagnosticReport", _once(self._found.get("DiagnosticReport", ())), assignment)
         dates = reports.dates_by_result(report for _, report in listed)
         if not dates:
             return found
-        known = {_local(reference, base): date for reference, date in dates.items()}
+        known = {servers.local(reference): date for reference, date in dates.items()}
         dated = []
         for item in found:
             if not date_text(item.resource):
-                names = (f"Observation/{item.resource.id}", _local(item.full_url or "", base))
+                names = (f"Observation/{item.resource.id}", servers.local(item.full_url or ""))
                 date = next((known[name] for name in names if name in known), None)
                 item = _Found(item.full_url, replace(item.resource, effective_date_time=date), item.place)
             dated.append(item)
@@ -322,24 +332,24 @@ class ChartBuilder:
 
     # Putting together
 
-    def _state(self, name: str) -> SourceState:
+    def _state(self, name: str, holds_unsure: bool) -> SourceState:
         asked = name in self._read or self._whole
         if name in self._failed:
             return "incomplete" if self._found.get(name) else "failed"
         if not asked and name not in self._incomplete:
             return "incomplete" if self._found.get(name) else "not-requested"
-        is_cut = bool(self._cut_short(name))
+        is_cut = holds_unsure or bool(self._cut_short(name))
         return "incomplete" if is_cut or self._all_incomplete or name in self._incomplete else "complete"
 
     def _cut_short(self, name: str) -> list[_Search]:
         """The searches for this type of which a page is missing, or that held fewer records than they announced."""
         return [each for each in (*self._pending.values(), *self._short) if each.resource_type in (name, None)]
 
-    def _arrived_back_to(self) -> Mapping[str, str]:
+    def _arrived_back_to(self, holds_unsure: bool) -> Mapping[str, str]:
         """By type, the date back to which a list is whole. Only where nothing is missing but the end of searches."""
         name = "Observation"
         cut = self._cut_short(name)
-        if not cut or self._all_incomplete or name in self._incomplete | self._failed:
+        if not cut or holds_unsure or self._all_incomplete or name in self._incomplete | self._failed:
             return {}
         ends = [oldest_arrived(each.records) if each.newest_first else None for each in cut]
         known = [(moment.latest, end) for end in ends if end and (moment := parse_moment(end, UTC))]
@@ -360,11 +370,11 @@ class ChartBuilder:
             raise ChartError("no-patient", "the Patient is modified in a way that is not understood")
         return found[0], self.patient_id or _id_of(found[0]) or ""
 
-    def _medications(self, base: str | None) -> dict[str, fhir.Medication]:
+    def _medications(self, servers: Servers) -> dict[str, fhir.Medication]:
         found: dict[str, fhir.Medication] = {}
         for item in _once(self._found.get("Medication", ())):
             if item.full_url:
-                found[_local(item.full_url, base)] = item.resource
+                found[servers.local(item.full_url)] = item.resource
             if item.resource.id:
                 found[f"Medication/{item.resource.id}"] = item.resource
         return found
@@ -376,88 +386,43 @@ def medication_reference(use: fhir.MedicationUse) -> str | None:
     return reference.reference if reference else None
 
 
-def patient_of(resource: Any, base: str | None = None) -> str | None:
-    """The id of the patient whose record it is, on the server `base`; None where it names none of that server's.
-
-    `resource` is what `decoding.decode` makes of a Patient or of one of a patient's records.
-    """
-    name = type(resource).__name__
-    if name == "Patient":
-        return cast("str | None", resource.id)
-    subject = _SUBJECTS[name](resource) if isinstance(resource, _RECORDS) else None
-    return patient_meant(subject.reference, base) if subject and subject.reference else None
-
-
-def patient_meant(reference: str, base: str | None = None) -> str | None:
-    """The id in a reference to a patient of the server `base`: relative, under that address, or as a `urn:uuid`."""
-    kind, _, name = _local(reference, base).rpartition("/")
-    if kind == "Patient" and name:
-        return name
-    return name.removeprefix("urn:uuid:") or None if not kind and name.startswith("urn:uuid:") else None
-
-
-def _local(reference: str, base: str | None) -> str:
-    """Without version, and without the base of the chart's own server."""
-    reference = fhir.clean(reference).partition("/_history/")[0]
-    return reference.removeprefix(base.rstrip("/") + "/") if base else reference
-
-
 def _base_of(full_url: str | None, name: str) -> str | None:
     base, found, _ = (full_url or "").rpartition(f"/{name}/")
     return base if found else None
 
 
 def _id_of(found: _Found) -> str | None:
-    return found.resource.id or (
-        _local(found.full_url, None).rpartition("/Patient/")[2]
-        if found.full_url and "/Patient/" in found.full_url
-        else None
-    )
-
-
-def _subject_test(patient_id: str, full_url: str | None, base: str | None) -> Callable[[str], bool]:
-    """Whether a reference means this patient: relative, on the chart's own server, or by the entry's fullUrl."""
-    own = {f"Patient/{patient_id}", f"urn:uuid:{patient_id}"} if patient_id else set()
-    if full_url:
-        own.add(_local(full_url, base))
-    known: dict[str, bool] = {}
-
-    def test(reference: str) -> bool:
-        if reference not in known:
-            known[reference] = _local(reference, base) in own
-        return known[reference]
-
-    return test
-
-
-def _subject_reader(members: Sequence[str]) -> Callable[[Any], fhir.Reference | None]:
-    """The reference to the patient: the first of these members that is there."""
-    if len(members) == 1:
-        return attrgetter(members[0])
-    return lambda resource: next((found for member in members if (found := getattr(resource, member))), None)
-
-
-_SUBJECTS: Mapping[str, Callable[[Any], fhir.Reference | None]] = {
-    row.name: _subject_reader(row.subject) for row in ROWS if row.subject
-}
+    url = Servers().local(found.full_url or "")
+    return found.resource.id or (url.rpartition("/Patient/")[2] if "/Patient/" in url else None)
 
 
 def _own(
-    name: str, found: Iterable[_Found], is_patient: Callable[[str], bool]
+    name: str, found: Iterable[_Found], assignment: Assignment
 ) -> tuple[tuple[tuple[str, Any], ...], Mapping[str, int]]:
     """The records that are this patient's, each with its source; and how many are not, and why."""
-    subject_of = _SUBJECTS[name]
+    subject_of = SUBJECTS[name]
     kept: list[tuple[str, Any]] = []
     excluded: Counter[str] = Counter()
     for item in found:
-        subject = subject_of(item.resource)
-        if subject is None or not subject.reference:
-            excluded["no-subject"] += 1
-        elif not is_patient(subject.reference):
-            excluded["other-patient"] += 1
-        else:
+        reason = assignment.left_out(subject_of(item.resource))
+        if reason is None:
             kept.append((_source(name, item), item.resource))
+        else:
+            excluded[reason] += 1
     return tuple(kept), excluded
+
+
+def _check_assigned(records: Mapping[str, Sized], excluded: Mapping[str, Mapping[str, int]]) -> None:
+    """A chart of which every record was left out would read as an empty one; what is about no patient is no record."""
+    if any(map(len, records.values())):
+        return
+    lost = sum(count for reasons in excluded.values() for reason, count in reasons.items() if reason != "not-a-patient")
+    if lost:
+        raise ChartError(
+            "none-assigned",
+            f"none of the {lost} records can be assigned to the Patient: their subjects name another patient, "
+            "another server, or nobody",
+        )
 
 
 def _source(name: str, found: _Found) -> str:

@@ -56,10 +56,6 @@ class Ratio(_Part, frozen=True):
     denominator: Quantity | None = None
 
 
-class Reference(_Part, frozen=True):
-    reference: str | None = None
-
-
 class Annotation(_Part, frozen=True):
     text: str | None = None
 
@@ -68,6 +64,14 @@ class Extension(_Part, frozen=True):
     url: str | None = None
     value_code: str | None = None
     value_coding: Coding | None = None
+
+
+ABSENT = Raw()
+
+
+class Reference(_Part, frozen=True):
+    reference: str | None = None
+    identifier: Raw = ABSENT  # as sent: few references have one, and what is wrong with it makes nothing unreadable
 
 
 class DiagnosisCoding(Coding, frozen=True):
@@ -168,9 +172,6 @@ class Content(Value, frozen=True):
     component: tuple[Component, ...] = ()
     method: CodeableConcept | None = None
     note: tuple[Annotation, ...] = ()
-
-
-ABSENT = Raw()
 
 
 class Observation(_Resource, frozen=True):
@@ -361,6 +362,7 @@ class Patient(_Resource, frozen=True):
     deceased_date_time: str | None = None
     link: tuple[PatientLink, ...] = ()
     extension: tuple[Extension, ...] = ()
+    identifier: Raw = ABSENT  # as sent; only to assign records, so it is not kept in the chart
 
 
 class Provision(_Part, frozen=True):

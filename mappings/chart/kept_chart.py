@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from mappings.chart import fhir
+from mappings.chart.addresses import Servers
 from mappings.chart.chart import Chart
 from mappings.facts import SourceState
 
@@ -27,12 +28,13 @@ class _KeptChart(Struct, frozen=True, omit_defaults=True, rename="camel"):
     reference: str
     records: tuple[tuple[str, fhir.PatientRecord], ...]
     medications: dict[str, fhir.Medication]
-    base_url: str | None
+    base_url: str | None  # the first of the servers
     states: dict[str, SourceState]
     counts: dict[str, int]
     excluded: dict[str, dict[str, int]]
     unreadable: dict[str, tuple[str, ...]]
     arrived_back_to: dict[str, str] = {}
+    other_servers: tuple[str, ...] = ()
 
 
 _DECODER = msgspec.json.Decoder(_KeptChart)
@@ -47,7 +49,8 @@ def chart_to_bytes(chart: Chart, without: Collection[str] = frozenset()) -> byte
         reference=chart.reference,
         records=tuple(records),
         medications=dict(chart.medications),
-        base_url=chart.base_url,
+        base_url=next(iter(chart.servers.bases), None),
+        other_servers=chart.servers.bases[1:],
         states=dict(chart.states),
         counts=dict(chart.counts),
         excluded={name: dict(counts) for name, counts in chart.excluded.items()},
@@ -73,7 +76,7 @@ def chart_from_bytes(content: bytes) -> Chart | None:
         reference=kept.reference,
         records={name: tuple(found) for name, found in records.items()},
         medications=kept.medications,
-        base_url=kept.base_url,
+        servers=Servers.at((kept.base_url, *kept.other_servers)),
         states=kept.states,
         counts=kept.counts,
         excluded=kept.excluded,

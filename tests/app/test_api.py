@@ -86,11 +86,13 @@ async def test_a_trial_may_be_chosen_and_repeated(client: httpx.AsyncClient) -> 
 
 
 PATIENT = {"resource": {"resourceType": "Patient", "id": "a"}}
+OF_ANOTHER = {"resource": {"resourceType": "Condition", "id": "c", "subject": {"reference": f"Patient/{CANARY}"}}}
 UNUSABLE: list[tuple[Any, str]] = [
     ([], "Bundle"),
     ({"resourceType": "Patient", "id": CANARY}, "Bundle"),
     ({"resourceType": "Bundle", "type": "collection"}, "no Patient"),
     ({"resourceType": "Bundle", "entry": [PATIENT, {"resource": {"resourceType": "Patient", "id": CANARY}}]}, "one"),
+    ({"resourceType": "Bundle", "entry": [PATIENT, OF_ANOTHER]}, "none of the 1 records can be assigned"),
 ]
 
 

@@ -215,6 +215,17 @@ async def test_without_the_conditions_the_answer_is_412(client: httpx.AsyncClien
         assert "conditions could not be read" in _diagnostics(answer)
 
 
+async def test_a_chart_of_which_no_record_can_be_assigned_is_412_and_names_the_option(
+    client: httpx.AsyncClient,
+) -> None:
+    elsewhere = json.dumps(call()).replace(f'"Patient/{PATIENT}"', f'"https://inner.example/fhir/Patient/{PATIENT}"')
+    answer = await client.post(SERVICE, json=json.loads(elsewhere))
+    assert answer.status_code == 412
+    assert "records can be assigned to the Patient" in _diagnostics(answer)
+    assert "fhir_servers" in _diagnostics(answer)
+    assert "inner.example" not in answer.text
+
+
 async def test_without_the_results_the_cards_say_so(client: httpx.AsyncClient) -> None:
     answer = await client.post(SERVICE, json=without("observations"))
     assert answer.status_code == 200

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.screen.export import MIB, Broken, Chunk, Export, ExportFile, lines_of
-from app.screen.lines import LineError, LineReader
+from app.screen.lines import LineError, LineReader, UnassignedLine
 from app.screen.spool import PatientFilter, mark_of
 from mappings.chart import decoding
-from mappings.chart.chart import patient_of
+from mappings.chart.addresses import Servers
+from mappings.chart.assignment import Unassigned, patient_of
 from mappings.concepts.catalogue import Catalogue
 from tests.conftest import SHARED
 
@@ -64,10 +65,10 @@ READ = [
     ({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": SLE}, ("1", True)),
     ({"resourceType": "Condition", "subject": {"reference": "Patient/1/_history/2"}, "code": SLE}, ("1", True)),
     ({"resourceType": "Condition", "subject": {"reference": "https://ehr.example/fhir/Patient/1"}}, ("1", False)),
-    ({"resourceType": "Condition", "subject": {"reference": "https://other.example/fhir/Patient/1"}}, (None, False)),
+    ({"resourceType": "Condition", "subject": {"reference": "HTTPS://EHR.example:443/fhir/Patient/1"}}, ("1", False)),
     ({"resourceType": "Condition", "subject": {"reference": "urn:uuid:1"}, "code": SLE}, ("1", True)),
-    ({"resourceType": "Condition", "subject": {"reference": "Group/1"}, "code": SLE}, (None, True)),
-    ({"resourceType": "Condition", "code": SLE}, (None, True)),
+    ({"resourceType": "Condition", "subject": {"reference": "urn:uuid:AbC"}, "code": SLE}, ("AbC", True)),
+    ({"resourceType": "Condition", "subject": {"reference": "Device/1"}, "code": SLE}, (None, True)),
     ({"resourceType": "Condition", "subject": "Patient/1", "code": SLE["coding"][0]}, ("1", True)),
     ({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": {"text": "SLE"}}, ("1", True)),
     ({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": {"text": "Asthma"}}, ("1", False)),
@@ -101,6 +102,26 @@ def test_a_line_that_names_nobody_is_an_error_of_its_type(line: bytes, kind: str
     assert error.value.kind == kind
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        None,
+        {"display": "Somebody"},
+        {"identifier": {"system": "urn:mrn", "value": "1"}},
+        {"reference": "https://other.example/fhir/Patient/1"},
+        {"reference": "http://ehr.example/fhir/Patient/1"},
+        {"reference": "Group/1"},
+    ],
+)
+@pytest.mark.parametrize("kind", ["Condition", "Consent"])
+def test_a_line_that_may_be_anybodys_is_an_error_of_its_type(kind: str, subject: object, catalogue: Catalogue) -> None:
+    reader = LineReader(catalogue, GATES, "https://ehr.example/fhir/")
+    for _ in range(2):  # the second time from memory
+        with pytest.raises(UnassignedLine, match="--base-url") as error:
+            reader.read(json.dumps({"resourceType": kind, "subject": subject, "code": SLE}).encode())
+        assert error.value.kind == kind
+
+
 @pytest.mark.parametrize("code", [b'{"text": "\xff\xfe"}', b'{"coding": [{"code": "\xff"}]}'])
 def test_a_code_that_is_no_text_spoils_no_more_than_its_line(code: bytes, catalogue: Catalogue) -> None:
     reader = LineReader(catalogue, GATES, None)
@@ -122,7 +143,13 @@ def test_lines_are_given_to_whom_the_reader_of_charts_gives_them(catalogue: Cata
             if isinstance(decoded, decoding.Unreadable):
                 continue
             seen += 1
-            assert reader.read(line)[1] == patient_of(decoded)
+            try:
+                expected = patient_of(decoded, Servers())
+            except Unassigned:
+                with pytest.raises(UnassignedLine):
+                    reader.read(line)
+            else:
+                assert reader.read(line)[1] == expected
     assert seen > 100
 
 

@@ -365,3 +365,16 @@ async def test_health_is_green_while_every_slot_is_taken(tmp_path: Path, definit
 
 def test_only_hooks_of_the_contract_are_offered() -> None:
     assert {offer.hook for offer in OFFERS} <= {"patient-view", "encounter-start", "order-select", "order-sign"}
+
+
+async def test_a_reference_to_another_address_of_the_ehr_counts_only_where_the_entry_lists_it(
+    tmp_path: Path, definitions: Definitions
+) -> None:
+    body = json.loads(
+        json.dumps(hook_call("patient-view")).replace('"Patient/', '"https://ehr.example:443/fhir/Patient/')
+    )
+    listed = 'fhir_servers = ["https://EHR.example/fhir/"]'
+    async with serving(services_with(production_settings(tmp_path, listed), definitions), BASE) as client:
+        assert (await ask(client, body)).json()["cards"]
+    async with serving(services_with(production_settings(tmp_path), definitions), BASE) as client:
+        assert "fhir_servers" in outcome(await ask(client, body), 412)

@@ -368,7 +368,30 @@ def test_references_count_on_the_servers_own_address_only(
     order = an_order(export, tmp_path, trials.values(), catalogue, base_url="https://ehr.example/fhir")
     report = screen(order)
     assert {patient for patient, *_ in verdicts_of(tmp_path)} == {"Patient/p1"}
+    assert report["linesNotRead"] == {"Condition": 1}
+    assert report["incompleteTypes"] == ["Condition"]
+    assert "see --base-url" in (order.out / "unread.csv").read_text()
+
+
+def test_an_export_of_which_no_record_names_a_patient_is_an_error_that_names_the_option(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    text = json.dumps(a_patient("p1", catalogue, conditions=LUPUS))
+    text = text.replace('"Patient/p1"', '"https://ehr.example:443/fhir/Patient/p1"')
+    export = write_export(tmp_path / "export", json.loads(text))
+    with pytest.raises(ScreenError, match=r"none of the \d records can be assigned to a patient; --base-url"):
+        screen(an_order(export, tmp_path / "a", trials.values(), catalogue))
+    screen(an_order(export, tmp_path / "b", trials.values(), catalogue, base_url="https://EHR.example/fhir/"))
+    assert {patient for patient, *_ in verdicts_of(tmp_path / "b")} == {"Patient/p1"}
+    (empty := tmp_path / "empty").mkdir()
+    patient = [each for each in json.loads(text) if each["resourceType"] == "Patient"]
+    conditions = [a_device_record()]
+    report = screen(an_order(write_export(empty / "export", patient + conditions), empty, trials.values(), catalogue))
     assert report["linesOfNoPatient"] == {"Condition": 1}
+
+
+def a_device_record() -> dict[str, object]:
+    return {"resourceType": "Condition", "id": "d", "subject": {"reference": "Device/1"}}
 
 
 def test_records_without_a_patient_resource_are_counted(
@@ -552,3 +575,19 @@ def test_an_export_without_patients_or_diagnoses_is_refused(missing: str, tmp_pa
     resources = [r for r in a_patient("p1", catalogue, conditions=LUPUS) if r["resourceType"] != missing]
     with pytest.raises(ExportError, match=f"holds no file of {missing} resources"):
         open_export([write_export(tmp_path, resources)])
+
+
+def test_a_newer_version_whose_subject_is_not_known_leaves_the_first_patient(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    resources = a_patient("p1", catalogue, conditions=LUPUS) + a_patient("p2", catalogue, conditions=LUPUS)
+    export = write_export(tmp_path / "export", resources)
+    refiled = [
+        each | {"subject": {"reference": "Group/1"}} for each in resources if each["resourceType"] == "Condition"
+    ]
+    delta = write_export(tmp_path / "delta", refiled[:1])
+    report = screen(
+        replace(an_order(export, tmp_path, trials.values(), catalogue), export=open_export([export, delta]))
+    )
+    assert {patient for patient, *_ in verdicts_of(tmp_path)} == {"Patient/p2"}
+    assert report["incompleteTypes"] == ["Condition"]

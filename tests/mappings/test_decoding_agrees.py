@@ -81,6 +81,9 @@ def samples(kind: Any) -> Iterator[Any]:
         yield from (True, False)
     elif kind is Decimal:
         yield from (Decimal("2.50"), 3)
+    elif kind is Raw:  # an identifier, of which a Reference has one and a Patient several
+        yield {"system": "urn:mrn", "value": "1"}
+        yield [{"system": "urn:mrn", "value": "1"}]
     elif kind is fhir.Contained:
         yield {"resourceType": "Medication", "id": "inside", "code": {"text": "prednisone"}}
     elif kind is Raw:  # resources inside another, which are read later

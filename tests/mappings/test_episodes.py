@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mappings.chart.addresses import Servers
 from mappings.chart.chart import ChartBuilder
 from mappings.facts import Certainty, Dose
 from tests.mappings.charts import (
@@ -312,7 +313,7 @@ def test_a_drug_that_is_not_named_makes_its_type_incomplete() -> None:
 
 def test_medications_that_are_still_missing_are_listed_until_they_come() -> None:
     base = "https://ehr.example/fhir"
-    builder = ChartBuilder("p1", base)
+    builder = ChartBuilder("p1", Servers((base,)))
     wanted = [
         by_reference("Medication/med1"),
         by_reference(f"{base}/Medication/med2", id="m2"),
