@@ -79,6 +79,10 @@ def import_trial(
         typer.echo(f"  asks  {each.place}: {each.question}")
     for what in draft.missing:
         typer.echo(f"  lacks {what}")
+    left = draft.unaccounted
+    typer.echo(f"  words in no criterion and no question: {len(left.words)} of {left.of}")
+    if left.words:
+        typer.echo(f"    {' '.join(left.words)}")
     typer.echo("Not served until it is signed: read it, answer what it asks, add signed_off.")
 
 

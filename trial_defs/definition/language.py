@@ -209,6 +209,8 @@ class DraftedWords(_Words):
     span: str = Field(pattern=r"^\d+\.\.\d+$")  # characters of the document's eligibility text, the end excluded
     confidence: Literal["high", "medium", "low"]
     words: str  # the document's own words at that span
+    sentence: str | None = None  # the whole sentence, where it says more
+    under: tuple[str, ...] = ()  # the lines of the document under which it stands
 
 
 class CriterionWords(_Words):
@@ -260,6 +262,7 @@ class SourceWords(_Words):
 class CohortWords(_Words):
     title: str
     gate: Words
+    question: str | None = None  # what a reviewer has to answer about the gate before the definition can be signed
     open: bool = True
     criteria: tuple[CriterionWords, ...] = ()  # stand between the common criteria `before` and `after`
     closing: tuple[CriterionWords, ...] = ()  # stand after the common criteria `after`
@@ -290,12 +293,14 @@ class TrialWords(_Words):
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """The ids of the criteria that still ask something of a reviewer."""
+        """The criteria, by id, and the gates that still ask something of a reviewer."""
         own = (c for cohort in self.cohorts.values() for c in (*cohort.criteria, *cohort.closing))
-        return tuple(dict.fromkeys(c.id for c in (*self.before, *own, *self.after) if c.question))
+        asking = (c.id for c in (*self.before, *own, *self.after) if c.question)
+        gates = (f"the gate of cohort {name}" for name, cohort in self.cohorts.items() if cohort.question)
+        return tuple(dict.fromkeys((*asking, *gates)))
 
     @model_validator(mode="after")
     def _answered(self) -> TrialWords:
         if self.signed_off and self.questions:
-            raise ValueError(f"is signed, but these criteria still have a question: {', '.join(self.questions)}")
+            raise ValueError(f"is signed, but these still have a question: {', '.join(self.questions)}")
         return self

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from mappings.concepts.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError
@@ -12,7 +13,7 @@ from trial_defs.definition.compiler import compile_criterion
 from trial_defs.definition.language import CriterionWords
 from trial_defs.registry import phrases
 from trial_defs.registry.lexicon import Lexicon, Mention, lexicon_for
-from trial_defs.registry.recognition import Reader, Reading, Words
+from trial_defs.registry.recognition import Reader, Reading, Window, Words
 from trial_defs.registry.splitting import Clause, Side, plain
 
 _LONGEST = 300  # characters of the document's words in a question
@@ -20,7 +21,7 @@ _LONGEST = 300  # characters of the document's words in a question
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """One criterion of the draft."""
+    """One criterion of the draft. `sentence`: the span of the sentence it was read from; `under`: the lines over it."""
 
     side: Side
     about: str | None
@@ -33,6 +34,24 @@ class Drafted:
     confidence: str
     question: str | None = None
     only_if: Words | None = None
+    sentence: tuple[int, int] = (0, 0)
+    under: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether it asks something of the record, and not only of a person."""
+        return self.name != "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What the lines over a point say: their spans, a window, "history of", and the words that may change a point."""
+
+    spans: tuple[tuple[int, int], ...] = ()
+    window: str | None = None
+    ever: bool = False
+    says_more: tuple[str, ...] = ()
+    treated: bool = False  # they say that what is named was given
 
 
 class Criteria:
@@ -43,6 +62,26 @@ class Criteria:
         self.lexicon: Lexicon = lexicon_for(catalogue)
         self.reader = Reader(self.low, catalogue, self.lexicon)
         self.found: list[Drafted] = []
+        self.said_before: list[tuple[int, int]] = []  # clauses that only repeat what a field of the entry says
+        self.lines = Lines()
+
+    @contextmanager
+    def apart(self) -> Iterator[list[Drafted]]:
+        """What is drafted within is not added to the criteria, but to the list that is given."""
+        outside, self.found = self.found, []
+        try:
+            yield self.found
+        finally:
+            self.found = outside
+
+    @contextmanager
+    def under(self, lines: Lines) -> Iterator[None]:
+        """Within, every point stands under these lines."""
+        before, self.lines = self.lines, lines
+        try:
+            yield
+        finally:
+            self.lines = before
 
     def add(
         self,
@@ -57,14 +96,16 @@ class Criteria:
         question: str | None = None,
     ) -> None:
         """Put a criterion onto the draft. `span`: where the text says it; `name`: the word in its id."""
-        if not self._compiles(asks):
+        if not self.compiles(asks):
             return
         if any(each.place == place and each.side == side and each.asks == asks for each in self.found):
             return  # the sentence names it twice
         only_if: Words | None = {"sex": "female"} if name in ("pregnancy", "lactation", "hcg") else None
-        self.found.append(Drafted(side, about, place, asks, text, *span, name, confidence, question, only_if))
+        self.found.append(
+            Drafted(side, about, place, asks, text, *span, name, confidence, question, only_if, span, self.lines.spans)
+        )
 
-    def _compiles(self, asks: Words) -> bool:
+    def compiles(self, asks: Words) -> bool:
         """Whether the language and the catalogue take it: a limit outside the plausible range is misread or damaged."""
         words = {"id": "I1", "source": "1", "text": "1", "include": asks}
         try:
@@ -73,23 +114,33 @@ class Criteria:
             return False
         return True
 
-    def condition(self, clause: Clause, mention: Mention, side: Side, window: str | None) -> None:
-        """A diagnosis that is asked for or excludes; `window`: "3 mo" before now."""
+    def condition(self, clause: Clause, mention: Mention, side: Side, window: Window | None) -> None:
+        """A diagnosis that is asked for or excludes."""
         concept = self.catalogue.concepts[mention.concept]
         words: Words = {"is": mention.concept}
-        stretch = self.low[clause.start : clause.end]
-        if side == "exclusion" and window:
-            words["when"] = f"within {window}"
-        elif side == "exclusion" and phrases.HISTORY.search(stretch):
-            words["when"] = "ever"
-        condition: Words = {"condition": words}
-        asks, confidence = condition, "high"
-        limited = phrases.QUALIFIED.search(stretch) or phrases.EXCEPTION.search(stretch)
-        if side == "exclusion" and clause.side == "exclusion" and limited:
-            asks, confidence = self._as_the_text_says(clause, condition), "medium"
-        text = concept.title + (f" within {window}" if window else "")
+        lasting = mention.concept not in ("pregnancy", "lactation")
+        when = None
+        if side == "exclusion" and lasting:
+            if window and window.until_now:
+                when = f"within {window.length}"
+            elif window is None and self._is_history(clause, mention):
+                when = "ever"
+            elif window is None and self.lines.window:
+                when = f"within {self.lines.window}"
+            elif window is None and self.lines.ever:
+                when = "ever"
+        if when:
+            words["when"] = when
+        text = concept.title + (f" {when}" if when else "")
         span = (mention.start, mention.end)
-        self.add(side, clause.about, clause.place, asks, text, span, mention.concept, confidence)
+        self.add(side, clause.about, clause.place, {"condition": words}, text, span, mention.concept, "high")
+
+    def _is_history(self, clause: Clause, mention: Mention) -> bool:
+        before = self.low[clause.start : mention.start]
+        after = self.low[mention.end : clause.end]
+        return bool(phrases.HISTORY.search(before)) or bool(
+            re.match(r"[\s,]*(?:in the )?(?:medical )?(?:history|past)\b", after)
+        )
 
     def treated(self, clause: Clause, readings: Sequence[Reading]) -> None:
         """Treatments that exclude: with a window, "prior", or dialysis, which is now. Others are a question."""
@@ -100,39 +151,84 @@ class Criteria:
         windows = self.reader.windows(clause.start, clause.end)
         ends = [*(following.start for following in mentions[1:]), clause.end]
         for mention, until in zip(mentions, ends, strict=False):
-            after = [w for w in windows if mention.end <= w[1] < until]
-            later = [w for w in windows if w[1] >= mention.end]
+            after = [w for w in windows if mention.end <= w.start < until]
+            later = [w for w in windows if w.start >= mention.end]
             when = None
-            if after or (len(windows) == 1 and later):
-                when = f"within {(after or later)[0][0]}"
+            chosen = (after or later)[0] if after or (len(windows) == 1 and later) else None
+            if chosen is not None:
+                when = f"within {chosen.length}" if chosen.until_now else None
             elif windows:
                 continue
             elif mention.concept == "dialysis":
                 when = "current"
-            elif clause.side == "exclusion" and phrases.HISTORY.search(self.low, clause.start, clause.end):
+            elif clause.side == "exclusion" and self.lines.window:
+                when = f"within {self.lines.window}"
+            elif clause.side == "exclusion" and (
+                phrases.HISTORY.search(self.low, clause.start, mention.start) or self.lines.ever
+            ):
                 when = "ever"
             if when is None:
                 continue
             asks: Words = {"treatment": {"of": mention.concept, "when": when}}
             confidence = "high" if after else "medium"
-            if clause.side == "exclusion" and phrases.QUALIFIED.search(self.low, clause.start, clause.end):
-                asks, confidence = self._as_the_text_says(clause, asks), "medium"
             text = f"{self.catalogue.concepts[mention.concept].title}, {when}"
             span = (mention.start, mention.end)
             self.add("exclusion", clause.about, clause.place, asks, text, span, mention.concept, confidence)
 
-    def _as_the_text_says(self, clause: Clause, asks: Words) -> Words:
-        return {"all": [asks, {"judgement": {"ask": f"Is it as the text says: “{self.quote(clause)}”?"}}]}
+    def exception(self, clause: Clause, last: int, following: int | None) -> str | None:
+        """The words from "except" on that hold for what ends at `last`; None where there are none.
 
-    def exception(self, clause: Clause) -> str | None:
-        """The words of the clause from its "except" on; None where it has none."""
+        An exception in brackets holds for what stands right before it, any other for the whole clause. `following`:
+        where the next reading begins.
+        """
         match = phrases.EXCEPTION.search(self.low, clause.start, clause.end) or phrases.ALLOWED.search(
             self.low, clause.start, clause.end
         )
-        return self.text[match.start() : clause.end].strip() if match else None
+        if match is None:
+            return None
+        opened = self.low.rfind("(", clause.start, match.start())
+        if opened < 0 or ")" in self.low[opened : match.start()]:
+            return self.text[match.start() : clause.end].strip()
+        until = clause.end if following is None else following
+        match = next((m for m in phrases.EXCEPTION.finditer(self.low, last, until)), None)
+        if match is None:
+            return None
+        closed = self.low.find(")", match.start(), clause.end)
+        return self.text[match.start() : closed if closed > 0 else clause.end].strip()
 
     def quote(self, clause: Clause) -> str:
         return shortened(self.text[clause.start : clause.end])
+
+    def asked(self, index: int, question: str) -> None:
+        """Put a question beside a criterion that has none."""
+        each = self.found[index]
+        self.found[index] = replace(each, question=each.question or question, confidence="low")
+
+    def with_judgement(self, index: int, ask: str) -> None:
+        """The criterion holds only where a person answers this with yes as well."""
+        each = self.found[index]
+        self.found[index] = replace(each, asks=joined_to(each.asks, ask), confidence="medium")
+
+    def excepted(self, index: int, exception: str) -> None:
+        """The criterion with an exception that stands in another sentence."""
+        each = self.found[index]
+        if each.side == "exclusion":
+            asks = joined_to(each.asks, f"Does the exception of the text not apply: “{shortened(exception)}”?")
+        else:
+            ask = f"Does the exception of the text apply: “{shortened(exception)}”?"
+            asks = {"any": [each.asks, {"judgement": {"ask": ask}}]}
+        text = each.text if each.text.endswith("(with an exception)") else f"{each.text} (with an exception)"
+        self.found[index] = replace(each, asks=asks, text=text, confidence="medium")
+
+
+def joined_to(asks: Words, ask: str) -> Words:
+    """An expression and a judgement, both asked for."""
+    judgement: Words = {"judgement": {"ask": ask}}
+    match asks:
+        case {"all": list(parts)}:
+            return {"all": [*parts, judgement]}
+        case _:
+            return {"all": [asks, judgement]}
 
 
 def restated(group: Sequence[Reading], catalogue: Catalogue, joined: str) -> str:
@@ -146,6 +242,8 @@ def _restated_one(words: Words, catalogue: Catalogue) -> str:
             return f"{catalogue.concepts[concept].title} {limit}"
         case {"all": [{"sex": str(sex)}, dict(inner)]}:
             return f"{_restated_one(inner, catalogue)} ({sex})"
+        case {"age": {"is": str(limit)}}:
+            return f"Age {limit}"
         case _:
             return str(words)
 

@@ -12,7 +12,7 @@ from trial_defs.registry.criteria import Drafted
 from trial_defs.registry.draft import Draft
 from trial_defs.registry.lexicon import lexicon_for
 from trial_defs.registry.recognition import Words
-from trial_defs.registry.splitting import Side, plain, sections
+from trial_defs.registry.splitting import Side, plain
 
 _HEAD = """\
 # Drafted by the importer and not served: a person reads every criterion against the document, answers each `question`
@@ -52,9 +52,14 @@ def as_words(draft: Draft, catalogue: Catalogue, *, trial_id: str, document: str
         **({"phase": record.phase} if record.phase else {}),
         "source": source,
         "recruiting": recruiting,
-        **({"missing": list(draft.missing)} if draft.missing else {}),
+        **({"missing": [*draft.missing, *_unaccounted(draft)]} if draft.missing or draft.unaccounted.words else {}),
         **writer.parts(),
     }
+
+
+def _unaccounted(draft: Draft) -> list[str]:
+    words = draft.unaccounted.words
+    return [f"Words of the text in no criterion and no question: {' '.join(words)}"] if words else []
 
 
 def _cut(text: str, most: int) -> str:
@@ -70,10 +75,10 @@ class _Writer:
         self.taken: set[str] = set()
 
     def parts(self) -> Words:
-        names = {s.about: self._name(s.about) for s in sections(self.draft.record.eligibility) if s.about}
+        names = {each.about: self._name(each.about) for each in self.draft.criteria if each.about}
         cohorts: dict[str, Words] = {}
         for about, name in names.items():
-            cohorts.setdefault(name, {"title": about, "gate": self._gate(self._named(about)[:1])})
+            cohorts.setdefault(name, self._cohort(about, self._named(about)[:1], whom=about))
         common: dict[Side, list[Words]] = {"inclusion": [], "exclusion": []}
         own: dict[tuple[str, str], list[Words]] = {}
         for each in self.draft.criteria:
@@ -85,7 +90,7 @@ class _Writer:
         for (name, key), criteria in own.items():
             cohorts[name][key] = criteria
         if not cohorts:
-            cohorts["main"] = {"title": self.draft.record.title, "gate": self._gate(self._diseases())}
+            cohorts["main"] = self._cohort(self.draft.record.title, self._diseases())
         return {"before": common["inclusion"], "cohorts": cohorts, "after": common["exclusion"]}
 
     def _name(self, about: str) -> str:
@@ -102,16 +107,29 @@ class _Writer:
         record = self.draft.record
         return self._named(" ; ".join((*record.conditions, record.title, record.brief_title)))
 
-    def _gate(self, concepts: Sequence[str]) -> Words:
+    def _cohort(self, title: str, concepts: Sequence[str], whom: str | None = None) -> Words:
+        """A cohort with its gate; where the text names no known disease, the gate is a question that blocks signing."""
         if not concepts:
-            return {"judgement": {"ask": "Which disease opens this study? Replace this gate."}}
+            ask = f"Is the patient one of these: “{whom}”?" if whom else "Has the patient the disease of this study?"
+            question = (
+                "Which disease opens this cohort? Put a condition in place of this gate, and take the question out."
+            )
+            return {"title": title, "gate": {"judgement": {"ask": ask}}, "question": question}
         parts: list[Words] = [{"condition": {"is": concept}} for concept in concepts]
-        return parts[0] if len(parts) == 1 else {"any": parts}
+        cohort: Words = {"title": title, "gate": parts[0] if len(parts) == 1 else {"any": parts}}
+        if len(parts) > 1:
+            cohort["question"] = "Does each of these diseases open this cohort, as drafted, or only some?"
+        return cohort
 
     def _words(self, each: Drafted) -> Words:
         words = self.draft.record.eligibility[each.start : each.end]
         side = "include" if each.side == "inclusion" else "exclude"
         drafted: Words = {"span": f"{each.start}..{each.end}", "confidence": each.confidence, "words": words}
+        text = self.draft.record.eligibility
+        if each.sentence[0] < each.start or each.sentence[1] > each.end:
+            drafted["sentence"] = text[slice(*each.sentence)]
+        if each.under:
+            drafted["under"] = [text[slice(*span)] for span in each.under]
         return {
             "id": self._id(each),
             "source": each.place,
@@ -123,7 +141,7 @@ class _Writer:
         }
 
     def _id(self, each: Drafted) -> str:
-        number = re.search(r"point (\d+)", each.place)
+        number = re.search(r" (\d+(?:\.\d+)*)(?:,|$)", each.place)
         stem = f"{'I' if each.side == 'inclusion' else 'E'}{number[1] if number else 0}.{each.name}"
         name, count = stem, 1
         while name in self.taken:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from trial_defs.registry import phrases
 from trial_defs.registry.criteria import Criteria, restated, shortened
 from trial_defs.registry.lexicon import Mention
-from trial_defs.registry.recognition import Reading, Words
+from trial_defs.registry.recognition import Reading, Window, Words
 from trial_defs.registry.splitting import Clause
 
 
@@ -19,13 +19,18 @@ class Exclusions:
         self.criteria = criteria
 
     def read(self, clause: Clause, readings: list[Reading]) -> None:
-        mentions = self.criteria.reader.diagnoses(clause, readings)
+        mentions = self._present(clause, self.criteria.reader.diagnoses(clause, readings))
         low = self.criteria.low[clause.start : clause.end]
         if phrases.NOT_THE_PATIENT.search(low) or phrases.ALLOWED.search(low):
             return
-        for group in self._together(readings):
-            self._exclusion(clause, group, mentions)
+        # "A negative pregnancy test is required": what the list excludes is never the negative result.
+        readings = [r for r in readings if not _is_negative(r)]
+        groups = self._together(readings)
+        for group, following in zip(groups, [*groups[1:], None], strict=False):
+            self._exclusion(clause, group, mentions, following[0].start if following else None)
         self.criteria.treated(clause, readings)
+        for mention in self._present(clause, self.criteria.reader.infections(clause, readings)):
+            self._infection(clause, mention)
         # Where limits stand beside a disease they say how bad it must be: the limits are drafted, the disease is asked.
         if any(not set(reading.concepts) <= self.criteria.lexicon.qualitative for reading in readings):
             return
@@ -33,9 +38,25 @@ class Exclusions:
         treated = [m.start for m in self.criteria.reader.treatments(clause, readings)]
         for mention in mentions:
             # "Took part in a study within 3 months, or …": a time that belongs to a treatment is not the disease's.
-            elsewhere = any(place < window[1] < mention.start for window in windows for place in treated)
-            if len(windows) < 2 and not elsewhere:
-                self.criteria.condition(clause, mention, "exclusion", windows[0][0] if windows else None)
+            elsewhere = any(place < window.end < mention.start for window in windows for place in treated)
+            if not elsewhere:
+                self.criteria.condition(clause, mention, "exclusion", _window_of(mention, windows))
+
+    def _present(self, clause: Clause, mentions: Sequence[Mention]) -> list[Mention]:
+        """Those that are not denied: "no infection", "infection ruled out"."""
+        return [
+            mention
+            for mention in mentions
+            if not phrases.DENIED.search(self.criteria.low[clause.start : mention.start])
+            and not phrases.RULED_OUT.match(self.criteria.low, mention.end, clause.end)
+        ]
+
+    def _infection(self, clause: Clause, mention: Mention) -> None:
+        """ "Hepatitis B infection": the test that shows it is positive."""
+        asks: Words = {"value": {"of": mention.concept, "is": "positive"}}
+        text = f"{self.criteria.catalogue.concepts[mention.concept].title} positive"
+        span = (mention.start, mention.end)
+        self.criteria.add("exclusion", clause.about, clause.place, asks, text, span, mention.concept, "medium")
 
     def _together(self, readings: Sequence[Reading]) -> list[list[Reading]]:
         """Readings joined by a plain "and" are meant together; everything else excludes by itself."""
@@ -52,9 +73,12 @@ class Exclusions:
 
     def _follows(self, reading: Reading, mention: Mention) -> bool:
         """ "NYHA class III heart failure": the class is that of the disease."""
-        return 0 <= mention.start - reading.end <= 3 and "nyha-class" in reading.concepts
+        between = self.criteria.low[reading.end : mention.start]
+        return mention.start >= reading.end and not between.strip() and "nyha-class" in reading.concepts
 
-    def _exclusion(self, clause: Clause, group: Sequence[Reading], mentions: Sequence[Mention]) -> None:
+    def _exclusion(
+        self, clause: Clause, group: Sequence[Reading], mentions: Sequence[Mention], following: int | None
+    ) -> None:
         parts = [reading.words for reading in group]
         question = next((reading.question for reading in group if reading.question), None)
         asks: Words
@@ -65,7 +89,7 @@ class Exclusions:
             asks = {"all": [{"condition": {"is": graded[0].concept}}, *parts]}
         else:
             asks = parts[0]
-        if exception := self.criteria.exception(clause):
+        if exception := self.criteria.exception(clause, group[-1].end, following):
             ask = f"Does the exception of the text not apply: “{shortened(exception)}”?"
             asks = {"all": [asks, {"judgement": {"ask": ask}}]}
         text = restated(group, self.criteria.catalogue, " and ") + (" (with an exception)" if exception else "")
@@ -73,6 +97,17 @@ class Exclusions:
         confidence = "low" if question else "medium" if exception else "high"
         name = group[0].concepts[0]
         self.criteria.add("exclusion", clause.about, clause.place, asks, text, span, name, confidence, question)
+
+
+def _is_negative(reading: Reading) -> bool:
+    value = reading.words.get("value")
+    return isinstance(value, dict) and value.get("is") == "negative"
+
+
+def _window_of(mention: Mention, windows: Sequence[Window]) -> Window | None:
+    """The window that follows the name, or the only one of the clause."""
+    following = next((window for window in windows if window.start >= mention.end), None)
+    return following or (windows[0] if len(windows) == 1 else None)
 
 
 def _either(group: Sequence[Reading]) -> list[Words]:

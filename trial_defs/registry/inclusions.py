@@ -9,6 +9,7 @@ from dataclasses import replace
 from trial_defs.registry import phrases
 from trial_defs.registry.criteria import Criteria, Drafted, restated, shortened
 from trial_defs.registry.recognition import Reading, Words
+from trial_defs.registry.remainder import frame_words
 from trial_defs.registry.splitting import Clause
 
 _PREGNANCY_TEST_LATEST = 1  # months; a longer look-back proves nothing, so the text is damaged
@@ -21,9 +22,10 @@ class Inclusions:
         self.criteria = criteria
 
     def read(self, clause: Clause, readings: list[Reading]) -> None:
-        exception = self.criteria.exception(clause)
         base, extra = self._own_exceptions(clause, readings)
-        for group in self._alternatives(clause, base):
+        groups = self._alternatives(clause, base)
+        for group, following in zip(groups, [*groups[1:], None], strict=False):
+            exception = self.criteria.exception(clause, group[-1].end, following[0].start if following else None)
             self._criterion(clause, group, exception)
         if extra:
             self.another_way(clause, extra)
@@ -78,7 +80,7 @@ class Inclusions:
         groups: list[list[Reading]] = []
         for reading in readings:
             between = self.criteria.low[groups[-1][-1].end : reading.start] if groups else ""
-            if groups and (reading.joined == "or" or re.search(r"\bor\b", between)) and ": " not in between:
+            if groups and (reading.joined == "or" or _is_or(between)) and ": " not in between:
                 groups[-1].append(reading)
             else:
                 groups.append([reading])
@@ -127,7 +129,12 @@ class Inclusions:
     def _taken(self, clause: Clause, readings: Sequence[Reading]) -> None:
         """Earlier treatment that is asked for: one of the named is on record; how long and how well is a question."""
         low = self.criteria.low[clause.start : clause.end]
-        if not phrases.TAKEN.search(low) or re.search(r"\brequiring|\bunless\b", low) or phrases.ALLERGY.search(low):
+        listed = self.criteria.lines.treated
+        if (
+            not (phrases.TAKEN.search(low) or listed)
+            or re.search(r"\brequiring|\bunless\b", low)
+            or phrases.ALLERGY.search(low)
+        ):
             return
         mentions = self.criteria.reader.treatments(clause, readings)
         if not mentions or phrases.NEGATED.search(low):
@@ -137,10 +144,22 @@ class Inclusions:
         ask = f"Was the treatment as the text asks: “{self.criteria.quote(clause)}”?"
         titles = [self.criteria.catalogue.concepts[concept].title for concept in concepts]
         text = f"Treated with {' or '.join(titles)}, as the text asks"
+        if listed:
+            span = (mentions[0].start, mentions[-1].end)
+            name = concepts[0]
+            self.criteria.add("inclusion", clause.about, clause.place, treatment, text, span, name, "medium")
+            return
         question = "Drafted as: at least one of these on record at some time. Which of them together, and for how long?"
         asks: Words = {"all": [treatment, {"judgement": {"ask": ask}}]}
         span = (mentions[0].start, mentions[-1].end)
         self.criteria.add("inclusion", clause.about, clause.place, asks, text, span, concepts[0], "low", question)
+
+
+def _is_or(between: str) -> bool:
+    """Whether only "or" stands between two readings, with words that change nothing."""
+    outside = re.sub(r"\([^()]*\)", " ", between)
+    words = re.findall(r"[a-z]+", outside)
+    return "or" in words and all(word in frame_words("limit") for word in words)
 
 
 def _by_concept_met_before(readings: Sequence[Reading], found: Sequence[Drafted]) -> list[tuple[int, list[Reading]]]:

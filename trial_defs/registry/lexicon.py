@@ -32,6 +32,8 @@ class Lexicon:
     results: re.Pattern[str]
     diagnoses: re.Pattern[str]
     treatments: re.Pattern[str]
+    infections: re.Pattern[str]  # named alone they mean the positive test: "HIV"
+    barred: Mapping[str, re.Pattern[str]]  # words before a name that make another disease of it
     wanted: Mapping[str, Want]  # the side that an inclusion wants; concepts without one are not in it
     qualitative: frozenset[str]
     concept_of: Mapping[str, str]  # group name -> concept
@@ -40,6 +42,13 @@ class Lexicon:
         """Every name of this kind in a stretch of plain text, the longest where several begin at one place."""
         for match in pattern.finditer(low, start, end):
             yield Mention(self.concept_of[match.lastgroup or ""], *match.span())
+
+    def is_barred(self, low: str, mention: Mention) -> bool:
+        """Whether the word before the name makes another disease of it: "portal hypertension"."""
+        if mention.concept == "active-infection" and _OF_SOMETHING.match(low, mention.end):
+            return True
+        pattern = self.barred.get(mention.concept)
+        return pattern is not None and pattern.search(low, max(0, mention.start - 60), mention.start) is not None
 
 
 @lru_cache(maxsize=1)
@@ -55,7 +64,7 @@ def lexicon_for(catalogue: Catalogue) -> Lexicon:
     treatments = {name: [*words, *_brands(name, catalogue)] for name, words in content["treatments"].items()}  # type: ignore[misc]
     known = [
         {name: words for name, words in names.items() if name in catalogue.concepts}
-        for names in (results, content["diagnoses"], treatments)
+        for names in (results, content["diagnoses"], treatments, content["infections"])
     ]
     wanted = {n: e["want"] for n, e in content["results"].items() if "want" in e}  # type: ignore[index,operator]
     qualitative = frozenset(n for n, e in content["results"].items() if "polarity" in e)  # type: ignore[operator]
@@ -63,6 +72,8 @@ def lexicon_for(catalogue: Catalogue) -> Lexicon:
         results=_pattern(known[0], "r", concept_of),
         diagnoses=_pattern(known[1], "d", concept_of),
         treatments=_pattern(known[2], "t", concept_of),
+        infections=_pattern(known[3], "i", concept_of),
+        barred={name: re.compile(str(pattern)) for name, pattern in content["barred"].items()},
         wanted=wanted,
         qualitative=qualitative,
         concept_of=concept_of,
@@ -74,7 +85,7 @@ def _brands(concept: str, catalogue: Catalogue) -> list[str]:
     entry = catalogue.concepts.get(concept)
     return (
         [re.escape(name.lower()).replace("\\ ", " ").replace("\\-", " ") for name in entry.names if len(name) > 4]
-        if entry
+        if entry and {"rxnorm", "atc"} & set(entry.codes)
         else []
     )
 
@@ -93,4 +104,5 @@ def _pattern(names: Mapping[str, object], kind: str, concept_of: dict[str, str])
     return re.compile(r"(?<![a-z0-9])(?:" + "|".join(parts) + r")(?![a-z0-9])")
 
 
+_OF_SOMETHING = re.compile(r"\s+(?:of|with|by|due to|caused by|involving|from)\s+(?!any\b|unknown)")
 _GAP = r"(?:[\s\-()]{1,3})"

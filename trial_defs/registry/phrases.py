@@ -11,8 +11,13 @@ from mappings.values.units import canonical_unit
 
 # -- numbers, signs and units
 
-# Not the 1 of a titre (1:80), nor the 100 of 100,000 and 45 000: such numbers are not read at all.
-_NUMBER = r"\d{1,6}(?:\.\d{1,4})?(?![\d.,:]*\d)(?! \d{3}\b)"
+# Thousands may be parted ("100,000", "45 000", and "50.000" before a count in a volume); a comma may part decimals
+# ("2,5"). Not the 1 of a titre (1:80).
+_VOLUME = r"(?:u ?l|mm ?\^? ?3|cmm|mmc|cu\.? ?mm|cubic millimet(?:er|re)s?|microlit(?:er|re)s?|mcl)\b"
+_NUMBER = (
+    r"(?:\d{1,3}(?:[,' ]\d{3})+(?!\d)|\d{1,3}\.\d{3}(?= ?(?:cells? ?)?(?:/|per) ?" + _VOLUME + r")"
+    r"|\d{1,6}(?:[.,]\d{1,4})?)(?!\d|[.,:]\d)"
+)
 _SIGNS = {
     ">=": r">=|≥|=>|at least|(?:not|no) (?:less|lower|fewer) than|(?:greater|more) than or equal to|minimum of",
     "<=": r"<=|≤|=<|at most|(?:not|no) (?:more|greater|higher) than|less than or equal to|up to|maximum of"
@@ -28,9 +33,25 @@ _LIMIT_OF_NORMAL = (
     r"(?P<uln>upper limits? of (?:the )?normal(?: range| value)?|upper limit of the normal range|uln)"
     r"|(?P<lln>lower limits? of (?:the )?normal(?: range| value)?|lln)"
 )
+_TEN = r"(?:[x*] ?)?10 ?(?:\^|e|\*\*?|exp)? ?\(?"
 _UNIT = (
-    r"x ?10 ?\^? ?9 ?/ ?l|10 ?\^ ?9 ?/ ?l|x ?10 ?\^? ?3 ?/ ?(?:ul|mm3)|[mg]?g ?/ ?d?l|umol ?/ ?l|u ?/ ?l"
-    r"|mg ?/ ?(?:d|day)|ml ?/ ?min(?:ute)?(?: ?/ ?1\.73 ?m\^?2)?|mm ?/ ?h(?:r|our)?|mmhg|ms(?:ec)?"
+    _TEN + r"9\)? ?(?:cells? ?)?/ ?l(?:iters?|itres?)?\b|giga ?/ ?l\b|" + _TEN + r"6\)? ?(?:cells? ?)?/ ?l\b"
+    r"|"
+    + _TEN
+    + r"3\)? ?(?:cells? ?)?/ ?"
+    + _VOLUME
+    + r"|(?:k|thousand) ?/ ?"
+    + _VOLUME
+    + r"|"
+    + _TEN
+    + r"6\)? ?/ ?ml\b"
+    r"|(?:cells? ?|platelets? ?)?(?:/|per) ?" + _VOLUME + r""
+    r"|mg ?/ ?(?:mmol|g)\b|g ?/ ?g\b|[mg]?g ?/ ?d?l\b|[pn]g ?/ ?m?l\b|[pnum]mol ?/ ?l\b|(?:m?iu|u"
+    r"|units?) ?/ ?(?:m?l|liter|litre)\b"
+    r"|meq ?/ ?l\b|copies ?/ ?ml\b|ug ?/ ?m?l\b|kg ?/ ?m ?\^? ?2(?!\d)|kg\b|(?:degrees? (?:celsius|c)\b|° ?c\b)"
+    r"|(?:bpm|beats? ?(?:/|per) ?min(?:ute)?s?|/ ?min(?:ute)?)\b"
+    r"|mg ?/ ?(?:d|day)\b|ml ?/ ?min(?:ute|utes)?\b(?: ?/ ?1\.73 ?m ?\^? ?2)?|mm ?/ ?h(?:r|our)?\b|mm ?/? ?hg\b"
+    r"|ms(?:ec)?\b|milliseconds?\b"
     r"|g(?:rams)? ?/ ?(?:24 ?h(?:ours)?|d(?:ay)?)"
     r"|%(?: (?:of )?(?:the )?predict(?:ed|ive)(?: value)?)?|points?|s(?:econds)?(?![a-z])"
 )
@@ -46,15 +67,46 @@ BARE_AMOUNT = re.compile(
 )
 # What may stand between a name and its limit, and between names that share one.
 FILLER = re.compile(
-    r"^(?:[\s,:()\[\]\-]|\b(?:is|are|was|be|of|a|an|the|at|in|on|should|must|with|for|level|levels|value|values|score|scores|count|counts"
+    r"^(?:[\s,:()\[\]\-]|\b(?:is|are|was|be|of|a|an|the|at|in|on|should|must|with|for|level|levels|value|values"
+    r"|score|scores|count|counts"
     r"|rate|ratio|total|serum|blood|criteria|classification|screening|interval|range|to|during|examination"
     r"|plt|ancs?|hb|hgb|scr|tbil|crcl|ldh|predicted|corrected|hemoglobin|parameter|parameters|period|all"
+    r"|calculated|by|using|estimated|measured|determined|per|method|equation|mdrd|ckd|epi|fridericia|fridericia's"
+    r"|bazett"
     r"|cockcroft|gault|fault|formula|concentration|peripheral|level|echocardiography|echo|defined|as)\b)*$"
 )
 JOINED_NAMES = re.compile(
-    r"^[\s,()\-]*(?:(and/or|or|and|/|,)[\s,()\-]*(?:and/or|or|and)?)?[\s,()\-]*(?:a|the|serum|peripheral|total|blood|positive|activated)?[\s\-]*$"
+    r"^[\s,()\-]*(?:(and/or|or|and|/|,)[\s,()\-]*(?:and/or|or|and)?)?[\s,()\-]*(?:a|the|serum|peripheral|total"
+    r"|blood|positive|activated)?[\s\-]*$"
 )
 _UNITS = {
+    "milliseconds": "ms",
+    "millisecond": "ms",
+    "mm/hg": "mm[Hg]",
+    "bpm": "/min",
+    "kg": "kg",
+    "kg/m2": "kg/m2",
+    "mmol/l": "mmol/L",
+    "nmol/l": "nmol/L",
+    "pmol/l": "pmol/L",
+    "pg/ml": "pg/mL",
+    "ng/ml": "ng/mL",
+    "ng/l": "ng/L",
+    "pg/l": "pg/L",
+    "ug/l": "ug/L",
+    "ug/ml": "ug/mL",
+    "iu/l": "[IU]/L",
+    "miu/ml": "m[IU]/mL",
+    "iu/ml": "[IU]/mL",
+    "u/ml": "U/mL",
+    "units/ml": "U/mL",
+    "units/l": "U/L",
+    "meq/l": "meq/L",
+    "copies/ml": "{copies}/mL",
+    "mg/g": "mg/g",
+    "g/g": "g/g",
+    "mg/mmol": "mg/mmol",
+    "celsius": "Cel",
     "ms": "ms",
     "msec": "ms",
     "mmhg": "mm[Hg]",
@@ -80,6 +132,38 @@ SIGN_WORDS = {"<=": "at most", ">=": "at least"}
 
 DURATION = re.compile(r"[^.;]{0,60}?\bfor\s*(?:≥|>=|>|at least|over)?\s*\d+\s*(?:days|weeks|months)")
 AND_THEN = re.compile(r"^[\s,]*(?:and|but)?[\s,]*(?:(?:for|in) (?:males|men|females|women)(?: and)?\s*)?$")
+OR_THEN = re.compile(r"^[\s,]*(?:and|but|or|and/or)?[\s,]*(?:(?:for|in) (?:males|men|females|women)(?: and| or)?\s*)?$")
+CHANGE = re.compile(
+    r"\b(?:decreas|declin|increas|chang|reduc|worsen|drop|fall|improve|variab|reversib|rise|loss|gain|doubling|fluctuat"
+    r"|difference|delta|pre-?bd|post-?bd)\w*\b[^,;.]*$"
+)
+RATIO_BEFORE = re.compile(r"[a-z0-9)]\s*/\s*$|\bto[\s-]+$|\bratio of [a-z0-9 ]*$")
+RATIO_AFTER = re.compile(
+    r"\s*(?:/\s*(?:fvc|creatinine|platelet|fio2|cr\b|hdl|ast\b(?=\s+ratio))|(?:to|:)[\s-]+creatinine"
+    r"|[\s-]+to[\s-]+[a-z]+ ratio)"
+)
+IN_SOME_CASE = re.compile(
+    r"\s*(?:for|if|in case|in (?:patients|subjects|those|participants|the case)|when|only|with|or)\b"
+)
+TITRE = re.compile(
+    rf"[\s,()]*(?:titers?|titres?|is|of|positive|at|with|a|an|by|\s|\()*{_SIGN}\s*1\s*:\s*(?P<titre>\d{{1,5}})\b"
+)
+_RANGE_FILLER = (
+    r"(?:[\s,:()]|\b(?:is|are|was|of|a|an|the|must|should|be|score|scores|index|performance|status|ps|levels?|value"
+    r"|values|between|from|range|ranging|class|total|with|grade|at|screening|baseline|currently|calculated|in"
+    r"|group)\b){0,14}?"
+)
+RANGE = re.compile(
+    rf"{_RANGE_FILLER}(?P<between>\bbetween\s+"
+    rf"|\bfrom\s+)?(?<![<>≥≤=\d.])(?P<low>{_NUMBER})\s*(?P<first>{_UNIT})?(?P<middle>(?:\s*,\s*\d)*)"
+    rf"\s*(?P<by>-|~|to(?:\s+(?:≤|<=))?|or|/"
+    rf"|and)\s*(?P<high>{_NUMBER})\s*(?P<unit>{_UNIT})?(?!\s*(?:[a-z]+\s*)?(?:days|weeks|months|years)\b)"
+)
+PRESSURE = re.compile(
+    rf"\b(?:blood pressures?|bp)\s*(?:\(bp\)\s*)?(?:of|is|was|measurement|at|screening"
+    rf"|[\s:])*{_SIGN}\s*(?P<systolic>\d{{2,3}})\s*"
+    r"(?:mm ?hg)?\s*(?:/|x)\s*(?P<diastolic>\d{2,3})\b\s*(?:mm ?hg)?"
+)
 LIMIT_BEFORE = re.compile(rf"(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?\s*(?:<=|≤)\s*")
 LIMIT_AFTER = re.compile(rf"[\s()a-z]{{0,12}}(?:<=|≤)\s*(?P<plain>{_NUMBER})\s*(?P<unit>{_UNIT})?")
 PROLONGED = re.compile(
@@ -88,9 +172,13 @@ PROLONGED = re.compile(
 )
 CLASSES = re.compile(
     r"[\s()a-z]{0,14}?\b(?:class|grade|level)\s*(iv|iii|ii|i|[1-4])\b"
-    r"(?:\s*(?:or|-|/|and|to)\s*(iv|iii|ii|i|[1-4])\b)?"
+    r"(?:(?:\s*,\s*(?:iii|ii|i|[1-3])\b)*,?\s*(?:or|-|/|and|to)\s*(?:class )?(iv|iii|ii|i|[1-4])\b)?"
 )
-FOR_SEX = re.compile(r"\s*(?:for|in)\s+(males|females|men|women)\b")
+# "< 60 or ≥ 110 bpm": the unit stands behind the second number only.
+UNIT_OF_THE_NEXT = re.compile(
+    rf"\s*(?:\(?(?:males|females|men|women)\)?\s*)?(?:or|and|and/or|to)\s*(?:{_SIGN}\s*)?{_NUMBER}\s*(?P<unit>{_UNIT})"
+)
+FOR_SEX = re.compile(r"\s*(?:\(\s*|(?:for|in)\s+)(?:for |in )?(males|females|men|women)\b\)?")
 SAID_AFTER = re.compile(
     r"[\s\-()a-z]{0,3}(?:\(hcv\)|antibod(?:y|ies)|titer|titre|is|are|was|were|result|test|in peripheral blood|\s)*"
     r"(positiv(?:e|ity)|negative|(?:higher than|above) the (?:upper |lower )?limit of detection|detectable)"
@@ -99,19 +187,52 @@ SAID_BEFORE = re.compile(r"\b(positive|negative)\s*(?:for|peripheral blood|serum
 # What is named behind these is left out; EXCEPTION, below, also holds for whole conditions ("unless stable").
 EXCEPT_FOR = re.compile(r"\b(?:except(?:ing)?(?: for)?|excluding|other than|with the exception of)\b")
 DENIED = re.compile(
-    r"\b(?:no|not|without|never|neither|nor|absence of|free of|exclud\w+|except\w*|lack\w* of)\b[^,;.]*$"
+    r"\b(?:no|not(?! limited)|without|never|neither|nor|absence of|free of|exclud\w+|except\w*|lack\w*(?: of)?"
+    r"|rather than"
+    r"|other than|unless|instead of|inability|unable)\b[^,;.]*$"
 )
-CAUSED_BY = re.compile(r"(?:caused by|unrelated to|due to|non)[\s-]+(?:[a-z]+ or )?$")
+RULED_OUT = re.compile(
+    r"[\s,]*(?:\([^()]*\)\s*)?(?:has been |have been |was |were |is |are )?(?:ruled out|excluded|negative|absent)\b"
+)
+CAUSED_BY = re.compile(
+    r"(?:caused by|unrelated to|related to|due to|secondary to|attributable to|because of|resulting from|result of|non"
+    r"|(?:at )?(?:high |increased |higher )?risk (?:of|for)|risk factors? for|prevent|prevention of"
+    r"|treatment (?:of|for)"
+    r"|become|becoming|get|getting|suspicion of|predispos\w+ (?:to|for))[\s-]+(?:[a-z]+ or )?$"
+)
+_COUNT = (
+    r"(?:\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fourteen|twenty[ -]four"
+    r"|twenty[ -]eight|thirty)"
+)
+_PERIOD = r"(?P<unit{n}>days?|weeks?|months?|years?|yrs?|wks?|mos?|d)\b"
+_BACK = r"(?:the|a|prior|past|last|previous|preceding|up to|at least)"
+# Behind "within 3 months of": an event of the patient's own course, so that the time is not counted back from now.
+_EVENT = (
+    r"(?:[a-z]+ ){0,3}?(?:diagnos|onset|relaps|recurren|symptom|deliver|birth|discontinu|complet|stop|cessation"
+    r"|end of|last\b"
+    r"|each|progress|adjuvant|prior therap|previous|transplant|discharge|menopaus|event|death)"
+)
 WITHIN = re.compile(
-    r"\b(?:within|in|during|over)(?: the)?(?: (?:past|last|previous|preceding))?\s+(?P<count>\d{1,3})\s*-?\s*"
-    r"(?P<unit>days?|weeks?|months?|years?)\b"
+    rf"\b(?:within|in|during|over)(?: {_BACK})*\s+(?P<count1>{_COUNT})(?: ?\(\d+\))?\s*-?\s*{_PERIOD.format(n=1)}"
+    rf"|(?:≤|<=|<|less than|fewer than|under|no more than|not more than)\s*(?P<count2>{_COUNT})\s*{_PERIOD.format(n=2)}"
+    r"(?=,? (?:ago|-ago|before|prior|preceding|of|from|since)\b)"
+    rf"|\b(?:within|in|during|over)(?: the)? (?:past|last|previous|preceding|prior) (?P<unit3>year|month|week)\b"
+    rf"|(?<![-\d])\b(?P<count4>{_COUNT})\s*{_PERIOD.format(n=4)}(?=,? (?:before|prior to|preceding)\b)"
 )
-_PERIOD_UNITS = {"day": "d", "week": "wk", "month": "mo", "year": "a"}
+LONG_WINDOW = re.compile(
+    r"\b(?:within|in|over|during)\s+(?:[a-z]+ )*(?:[2-9]|\d\d|two|three|six|twelve) (?:months|years)"
+)
+FOR_SO_LONG = re.compile(r"(?:≥|>=|>|at least|more than|longer than|for|minimum of|over)\s*$")
+ANOTHER_EVENT = re.compile(
+    rf"\s*(?:(?:after|following|post|later)\b|(?:of|prior to|before|preceding|from|since)\s+(?:the |their |an? "
+    rf"|any )?{_EVENT})"
+)
+_PERIOD_UNITS = {"day": "d", "week": "wk", "month": "mo", "year": "a", "d": "d", "wk": "wk", "mo": "mo", "yr": "a"}
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4}
 
 # -- what a sentence is about
 
-HISTORY = re.compile(r"\b(?:history|previous(?:ly)?|prior|past|ever)\b")
+HISTORY = re.compile(r"\b(?:history|previous(?:ly)?|prior(?! to)|past|ever)\b")
 # A disease that is meant only in some form: the disease is drafted, the form is asked.
 QUALIFIED = re.compile(
     r"\b(?:sever\w+|serious|uncontroll\w+|significant\w*|clinically|requir\w+|unsuitable|not suitable|active|moderate"
@@ -119,9 +240,24 @@ QUALIFIED = re.compile(
 )
 EXCEPTION = re.compile(r"\b(?:unless|except|excluding|no requirements?|other than)\b")
 CONDITIONAL = re.compile(r"^\W*(?:in case of|if\b|for (?:those|patients|subjects) with)")
+# A line or a sentence that belongs to the one before: a note, an exception, a case.
+NOTE = re.compile(
+    r"^\W*(?:notes?\b|n\.?b\.?\b|exceptions?\b|except\b|unless\b|however\b|provided that\b|this (?:restriction"
+    r"|criterion|exclusion|does)"
+    r"|these (?:exclusion |inclusion )?criteria|otherwise\b|in case of|if\b|for (?:those|patients|subjects"
+    r"|participants|women|men) with"
+    r"|excluded:|replacement therapy|stable\b[^.]{0,60}\ballowed"
+    r"|(?:[a-z\-/]+ ){0,14}?(?:may|can|will|would) (?:be (?:included|enrolled|considered|eligible|allowed"
+    r"|permitted|waived)|participate|enroll)"
+    r"|(?:[a-z\-/,()]+ ){0,14}?(?:is|are) (?:allowed|permitted|acceptable|eligible|not exclu\w+|not considered))"
+)
 PATIENTS_WITH = re.compile(r"^\W*(?:patients|subjects|those) with")
 ALLOWED = re.compile(
-    r"\b(?:may|can|could) be (?:included|enrolled)|\b(?:allowed|permitted|acceptable|eligible)\b|relax"
+    r"\b(?:may|can|could|will) be (?:included|enrolled|considered|eligible|allowed|permitted|waived)"
+    r"|\b(?:may|can) (?:participate|enroll?|use|receive|continue|still)\b"
+    r"|(?<!not )(?<!not be )(?<!n't )\b(?:allowed|permitted|acceptable|eligible)\b|relax"
+    r"|not (?:be )?(?:an )?exclu\w+|not considered|does not (?:apply|exclude|result|preclude)|are not excluded"
+    r"|no(?:t| longer) (?:a )?(?:reason|criterion)|\bokay if\b"
 )
 NEGATED = re.compile(r"\b(?:no|not|without|avoid\w*|free of)\b")
 DIAGNOSED = re.compile(
@@ -131,6 +267,12 @@ DIAGNOSED = re.compile(
 CLASSIFIED = re.compile(r"^\s*(?:\([a-z]+\)\s*)?classification criteria")
 TAKEN = re.compile(
     r"\b(?:received|treated with|use of|treatment with|standard treatment|conventional|regimens?|using)\b"
+)
+# A line over a list of drugs: what it lists was given.
+TREATED_LIST = re.compile(
+    r"\b(?:receiv\w+|treat(?:ed|ment)s? with|response to|respond\w* to|failed|failure (?:of|to|on)|failing"
+    r"|ineffective|intoleran\w+"
+    r"|refractory to|prior|previous(?:ly)?|used|using|therap(?:y|ies)|treatments?)\b"
 )
 DOSE = re.compile(r"\bmg\b|(?<!high.)\bdoses?\b|\bpulse\b")
 ALLERGY = re.compile(r"allerg|hypersensitiv|contraindicat")
@@ -147,17 +289,41 @@ def class_number(text: str) -> int:
     return _ROMAN[text] if text in _ROMAN else int(text)
 
 
+def number(text: str) -> str:
+    """ "1,500" and "50.000" as 1500 and 50000, "2,5" as 2.5."""
+    if re.fullmatch(r"[1-9]\d{0,2}(?:[,' ]\d{3})+", text) or re.fullmatch(r"[1-9]\d{0,2}\.000", text):
+        return re.sub(r"[,' .]", "", text)
+    return text.replace(",", ".")
+
+
+COUNT_WORDS = {
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "twelve": 12, "fourteen": 14, "twenty four": 24, "twenty eight": 28, "thirty": 30,
+}  # fmt: skip
+
+
 def period_unit(text: str) -> str:
     """The UCUM unit of "weeks"."""
-    return _PERIOD_UNITS[text.rstrip("s")]
+    return _PERIOD_UNITS[text.rstrip("s").rstrip(".")]
 
 
 def ucum(plain: str) -> str | None:
     """A unit as it is written, without spaces, in UCUM; None where it is not understood."""
-    if re.match(r"^x?10\^?9/l$", plain):
+    if re.match(rf"^{_TEN.replace(' ?', '')}9\)?(?:cells?)?/l", plain) or plain == "giga/l":
         return "10*9/L"
-    if re.match(r"^x?10\^?3/(?:ul|mm3)$", plain):
+    if re.match(rf"^{_TEN.replace(' ?', '')}6\)?(?:cells?)?/l$", plain):
+        return "10*6/L"
+    if re.match(rf"^{_TEN.replace(' ?', '')}6\)?/ml$", plain):
+        return "10*9/L"
+    if re.match(rf"^(?:k|thousand|{_TEN.replace(' ?', '')}3\)?(?:cells?)?)/(?!l)", plain):
         return "10*3/uL"
+    if re.match(r"^(?:cells?|platelets?)?(?:/|per)(?:ul|mm|cmm|mmc|cu|micro|mcl)", plain):
+        return "/uL"
+    if plain.startswith(("degree", "°")):
+        return "Cel"
+    if re.match(r"^(?:beats?(?:/|per)|/min)", plain):
+        return "/min"
+    plain = plain.replace("m^2", "m2").replace("minutes", "minute")
     if plain.startswith("%"):
         return "%"
     if plain.startswith("g") and "/" in plain and plain not in ("g/l", "g/dl"):

@@ -35,6 +35,16 @@ class Reading:
     question: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A length of time before now: "3 mo". `until_now` is false where the text counts it from another event."""
+
+    length: str
+    start: int
+    end: int
+    until_now: bool
+
+
 LOST = 'The sign before this number is lost ("="). It is drafted as {sign}; is that what the protocol says?'
 ANOTHER = "Another number stands in this sentence and was not read. Does it change this limit?"
 
@@ -51,25 +61,36 @@ class Reader:
         names = list(self.lexicon.find(self.lexicon.results, self.low, clause.start, clause.end))
         found = [
             *self._betweens(clause, names),
+            *self._titres(clause, names),
+            *self._ranges(clause, names),
+            *self._pressures(clause),
             *self._classes(clause, names),
             *self._prolonged(clause, names),
         ]
         taken = [(r.start, r.end) for r in found]
         shared: list[Mention] = []
+        used: list[int] = []
         for amount in self._amounts(clause):
             if any(start < amount.end() and amount.start() < end for start, end in taken):
                 continue
             group = self._named(names, amount.start(), clause.start)
-            if group and self._is_denied(clause, group[0].start):
+            if group and (self._is_denied(clause, group[0].start) or self._is_change(clause, group[0])):
                 continue
-            group = group or (shared if self._continues(taken, amount.start()) else [])
-            if not group:
+            group = group or (shared if self._continues(clause, taken, amount.start()) else [])
+            if not group or self._is_in_some_case(clause, amount.start()):
                 continue
             shared = group
-            found += self._read(clause, group, amount)
+            now = list(self._read(clause, group, amount))
+            used += [amount.start()] if now else []
+            found += now
             taken.append((min(group[0].start, amount.start()), max(amount.end(), group[-1].end)))
         found = sorted(self._with_sexes(found, clause), key=lambda r: r.start)
-        unread = [m for m in self._amounts(clause) if not any(r.start <= m.start() < r.end for r in found)]
+        special = [(r.start, r.end) for r in found if not any(r.start <= at < r.end for at in used)]
+        unread = [
+            m
+            for m in self._amounts(clause)
+            if m.start() not in used and not any(a <= m.start() < b for a, b in special)
+        ]
         if unread:
             found = [r if r.question else replace(r, question=ANOTHER) for r in found]
         return found
@@ -104,9 +125,24 @@ class Reader:
         """The text between, without what stands in closed brackets when that names no number."""
         return re.sub(r"\((?:[^()0-9]*)\)", " ", self.low[start:end])
 
-    def _continues(self, taken: Sequence[tuple[int, int]], at: int) -> bool:
+    def _is_change(self, clause: Clause, mention: Mention) -> bool:
+        """ "A decline in FVC of 5 %" is no FVC of 5 %, and "FEV1/FVC" is another result than FVC."""
+        before = self.low[max(clause.start, mention.start - 45) : mention.start]
+        return bool(phrases.CHANGE.search(before) or phrases.RATIO_BEFORE.search(before)) or bool(
+            phrases.RATIO_AFTER.match(self.low, mention.end, clause.end)
+        )
+
+    def _is_in_some_case(self, clause: Clause, at: int) -> bool:
+        """Whether the amount stands in a bracket that names a case: "(for patients with bilirubin > 1.5 x ULN)"."""
+        opened = self.low.rfind("(", clause.start, at)
+        if opened < 0 or ")" in self.low[opened:at]:
+            return False
+        return phrases.IN_SOME_CASE.match(self.low, opened + 1) is not None
+
+    def _continues(self, clause: Clause, taken: Sequence[tuple[int, int]], at: int) -> bool:
         """Whether this amount follows right after another: "≥ 7.5 mg/day, and ≤ 60 mg/day"."""
-        return any(at - end >= 0 and phrases.AND_THEN.match(self.low[end:at]) for _, end in taken)
+        pattern = phrases.OR_THEN if clause.side == "exclusion" else phrases.AND_THEN
+        return any(at - end >= 0 and pattern.match(self.low[end:at]) for _, end in taken)
 
     def _read(self, clause: Clause, group: Sequence[Mention], amount: re.Match[str]) -> Iterator[Reading]:
         for position, mention in enumerate(group):
@@ -134,19 +170,20 @@ class Reader:
             return None, None
         if normal := self._normal(amount, sign):
             return normal, question
-        unit = self._unit(groups.get("unit"), concept)
+        following = phrases.UNIT_OF_THE_NEXT.match(self.low, amount.end(), clause.end)
+        unit = self._unit(groups.get("unit") or (following["unit"] if following else None), concept)
         if unit is None:
             return None, None
         if phrases.DURATION.match(self.low, amount.end()):
             return None, None  # so much for so long: more than a limit
-        return f"{sign} {groups['plain']} {unit}", question
+        return f"{sign} {phrases.number(groups['plain'])} {unit}", question
 
     @staticmethod
     def _normal(amount: re.Match[str], sign: str) -> str | None:
         groups = amount.groupdict()
         for end, name in (("uln", "ULN"), ("lln", "LLN")):
             if groups.get(end):
-                number = groups["number"]
+                number = phrases.number(groups["number"])
                 return f"{sign} {number} {name}" if float(number) != 1 else f"{sign} {name}"
             if groups.get(end + "1"):
                 return f"{sign} {name}"
@@ -184,8 +221,56 @@ class Reader:
             if left and right:
                 unit = self._unit(left["unit"], mention.concept)
                 if unit and unit == self._unit(right["unit"], mention.concept):
-                    words: Words = {"value": {"of": mention.concept, "is": f"{left['plain']}..{right['plain']} {unit}"}}
+                    low, high = phrases.number(left["plain"]), phrases.number(right["plain"])
+                    words: Words = {"value": {"of": mention.concept, "is": f"{low}..{high} {unit}"}}
                     yield Reading(words, left.start(), right.end(), (mention.concept,))
+
+    def _titres(self, clause: Clause, names: Sequence[Mention]) -> Iterator[Reading]:
+        """ "ANA ≥ 1:80"."""
+        for mention in names:
+            if self.catalogue.concepts[mention.concept].unit != "{titer}":
+                continue
+            match = phrases.TITRE.match(self.low, mention.end, clause.end)
+            said = phrases.SAID_BEFORE.search(self.low[max(clause.start, mention.start - 60) : mention.start])
+            if match and not said and not self._is_denied(clause, mention.start):
+                sign = next(sign for group, sign in phrases.SIGN_OF.items() if match[group])
+                words: Words = {"value": {"of": mention.concept, "is": f"{sign} {match['titre']} {{titer}}"}}
+                if sign != "=":
+                    yield Reading(words, mention.start, match.end(), (mention.concept,))
+
+    def _ranges(self, clause: Clause, names: Sequence[Mention]) -> Iterator[Reading]:
+        """ "BMI 18.5-30 kg/m2", "ECOG 0 or 1": both ends belong to it."""
+        for mention in names:
+            match = phrases.RANGE.match(self.low, mention.end, clause.end)
+            if match is None or self._is_denied(clause, mention.start) or self._is_change(clause, mention):
+                continue
+            unit = self._unit(match["unit"] or match["first"], mention.concept)
+            low, high = phrases.number(match["low"]), phrases.number(match["high"])
+            numbers = [Decimal(low), Decimal(high), *map(Decimal, re.findall(r"\d+", match["middle"] or ""))]
+            if unit is None or Decimal(low) >= Decimal(high):
+                continue
+            whole = all(n == n.to_integral_value() for n in numbers)
+            by = match["by"].strip()
+            listed = by in ("or", "/", "and") and not (match["between"] and by == "and")
+            one_by_one = unit.startswith("{") and whole and max(numbers) - min(numbers) == len(set(numbers)) - 1
+            if listed and not one_by_one:
+                continue
+            limit = f"<= {high} {unit}" if low == "0" else f"{low}..{high} {unit}"
+            yield Reading(
+                {"value": {"of": mention.concept, "is": limit}}, mention.start, match.end(), (mention.concept,)
+            )
+
+    def _pressures(self, clause: Clause) -> Iterator[Reading]:
+        """ "Blood pressure > 160/100 mmHg": the systolic and the diastolic one."""
+        for match in phrases.PRESSURE.finditer(self.low, clause.start, clause.end):
+            sign = next(sign for group, sign in phrases.SIGN_OF.items() if match[group])
+            if sign == "=" or self._is_denied(clause, match.start()):
+                continue
+            for name, number in (("systolic", match["systolic"]), ("diastolic", match["diastolic"])):
+                concept = f"{name}-blood-pressure"
+                if concept in self.catalogue.concepts:
+                    words: Words = {"value": {"of": concept, "is": f"{sign} {number} mm[Hg]"}}
+                    yield Reading(words, match.start(), match.end(), (concept,))
 
     def _prolonged(self, clause: Clause, names: Sequence[Mention]) -> Iterator[Reading]:
         """ "PT extended by at most 4 s" is read as 4 s above the upper limit of normal, and asked about."""
@@ -277,14 +362,26 @@ class Reader:
     def treatments(self, clause: Clause, taken: Sequence[Reading] = ()) -> list[Mention]:
         return self._free(self.lexicon.treatments, clause, taken)
 
+    def infections(self, clause: Clause, taken: Sequence[Reading] = ()) -> list[Mention]:
+        """Infections that the catalogue knows by their tests: "hepatitis B infection", "HIV"."""
+        return self._free(self.lexicon.infections, clause, taken)
+
     def _free(self, pattern: re.Pattern[str], clause: Clause, taken: Sequence[Reading]) -> list[Mention]:
-        """Names that lie in no reading, and behind no "except"."""
+        """Names that lie in no reading and in no other name, and behind no "except"."""
+        masked = [(m.start, m.end) for m in self._tests(clause)] if pattern is not self.lexicon.infections else []
         found = []
         for mention in self.lexicon.find(pattern, self.low, clause.start, clause.end):
             inside = any(r.start <= mention.start < r.end for r in taken)
-            if not inside and not self._is_excepted(clause, mention):
+            inside = inside or any(first <= mention.start < last for first, last in masked)
+            if not inside and not self._is_excepted(clause, mention) and not self.lexicon.is_barred(self.low, mention):
                 found.append(mention)
         return found
+
+    def _tests(self, clause: Clause) -> Iterator[Mention]:
+        yield from self.lexicon.find(self.lexicon.infections, self.low, clause.start, clause.end)
+        for mention in self.lexicon.find(self.lexicon.results, self.low, clause.start, clause.end):
+            if mention.concept in self.lexicon.qualitative:
+                yield mention
 
     def _is_excepted(self, clause: Clause, mention: Mention) -> bool:
         """Behind "except" up to the end of its bracket or sentence; right behind "not caused by" or "non-"."""
@@ -297,9 +394,16 @@ class Reader:
         between = before[exceptions[-1].end() :]
         return between.count(")") <= between.count("(")
 
-    def windows(self, start: int, end: int) -> list[tuple[str, int, int]]:
-        """Every length of time "within" which something was, with its place: "3 mo"."""
-        return [
-            (f"{m['count']} {phrases.period_unit(m['unit'])}", m.start(), m.end())
-            for m in phrases.WITHIN.finditer(self.low, start, end)
-        ]
+    def windows(self, start: int, end: int) -> list[Window]:
+        """Every length of time "within" which something was, with its place."""
+        found = []
+        for match in phrases.WITHIN.finditer(self.low, start, end):
+            count = next((match[f"count{n}"] for n in (1, 2, 4) if match[f"count{n}"]), "1")
+            unit = next(match[f"unit{n}"] for n in (1, 2, 3, 4) if match[f"unit{n}"])
+            if match["count4"] and phrases.FOR_SO_LONG.search(self.low, max(start, match.start() - 20), match.start()):
+                continue
+            number = count if count.isdigit() else str(phrases.COUNT_WORDS[count.replace("-", " ")])
+            length = f"{number} {phrases.period_unit(unit)}"
+            another = phrases.ANOTHER_EVENT.match(self.low, match.end()) is not None
+            found.append(Window(length, match.start(), match.end(), not another and number != "0"))
+        return found

@@ -236,7 +236,7 @@ def _from_text(text: str) -> Record:
     said = {name: _said(pattern, text) for name, pattern in _FIELDS.items()}
     least, most = _ages_of(said["ages"])
     sex = (said["sex"] or "").lower()
-    head = next((line.strip() for line in text.splitlines() if len(line.split()) > 4), "Untitled")
+    head = next((line.strip() for line in text[: start.start()].splitlines() if len(line.split()) > 4), "Untitled")
     # A page lists other studies too: only a number that stands before the criteria is this study's.
     number = NCT.search(text, 0, start.start())
     return Record(
