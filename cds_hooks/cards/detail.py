@@ -25,6 +25,7 @@ from cds_hooks.words.wording import (
     settled_words,
     short_title,
     subject_words,
+    unknown_words,
 )
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Episode, Reason, SourceReport
@@ -143,8 +144,10 @@ def _missing(trial: TrialMatch, cohort: CohortMatch, catalogue: Catalogue, title
     by_concept = {concept: piece for piece in reversed(pieces) for concept in concepts_of_open(piece)}
     lines = [_need_line(need, by_concept, titles) for need in needs]
     settled = {criterion for need in needs for _, _, criterion in need.settles}
+    of_alternatives = [f for f in unknown if f.failed and f.criterion.id not in settled]
+    lines += [markdown(unknown_words(f, titles), _LINE) for f in of_alternatives]
     asked = _merged(
-        p for f in unknown for p in f.still_open if p.reason
+        p for f in unknown if not f.failed or f.criterion.id in settled for p in f.still_open if p.reason
         if not (f.criterion.id in settled and any(orderable(c, catalogue) for c in concepts_of_open(p)))
     )  # fmt: skip
     lines += [

@@ -7,7 +7,7 @@ be skimmed. All of it is plain text; whoever puts it into Markdown or HTML escap
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -21,7 +21,8 @@ from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Resul
 from mappings.time.times import Moment, Period
 from trial_defs.definition import expressions as x
 from trial_defs.engine.attestation import Attestation
-from trial_defs.engine.findings import Basis, Evidence, Finding, Margin, Open, Outcome, PersonFact, Verdict
+from trial_defs.engine.findings import Basis, Evidence, Failed, Finding, Margin, Open, Outcome, PersonFact, Verdict
+from trial_defs.engine.values import limit_of
 
 Titles = Callable[[str], str]  # concept id -> the name that a clinician knows it by
 
@@ -218,8 +219,7 @@ def _said(finding: Finding, titles: Titles) -> str:
         case Outcome.MET | Outcome.NOT_MET:
             return settled_words(finding, titles)
         case Outcome.UNKNOWN:
-            pieces = [piece for piece in finding.still_open if piece.reason] or list(finding.still_open)
-            return _several([open_words(piece, titles) for piece in pieces]) or reason_words(finding.reason)
+            return unknown_words(finding, titles)
         case Outcome.NEEDS_HUMAN:
             return _several([open_words(piece, titles) for piece in finding.still_open]) or finding.criterion.text
         case Outcome.NOT_APPLICABLE:
@@ -309,6 +309,11 @@ def _deciding(finding: Finding, titles: Titles) -> list[str]:
         concepts = x.concepts_of(leaf)
         untold = [each for each in finding.evidence if each not in told]
         found = [e for e in untold if e.concept in concepts] or [e for e in untold if _may_mean(e, leaf)]
+        if not found and finding.basis is Basis.DERIVED:
+            # Ruled out by another record, which may be told already.
+            found = [e for e in untold if isinstance(e, Episode)]
+            if not found and any(isinstance(e, Episode) for e in told):
+                continue
         if not found and any(e.concept in concepts for e in told):
             # The same value again, against another limit: it is told once, and misses both.
             if finding.outcome is Outcome.NOT_MET and finding.criterion.kind == "inclusion":
@@ -443,6 +448,83 @@ def _times_words(bound: x.Bound) -> str:
     edge = "upper limit of normal" if bound.times == "ULN" else "lower limit of normal"
     times = edge if bound.number == 1 else f"{number_words(bound.number)} × {edge}"
     return f"{times} + {quantity_words(bound.plus, bound.plus_unit)}" if bound.plus else times
+
+
+# -- alternatives of which one failed ---------------------------------------------------------------------------------
+
+
+def unknown_words(finding: Finding, titles: Titles) -> str:
+    """Why a criterion is open: first the values that failed, each with what it needs; then what would still allow it.
+
+    "Bilirubin 3 mg/dL on 2026-10-20, needs ≤ 2.4 mg/dL; up to 3.6 with Gilbert's syndrome: not recorded – ask …"
+    """
+    pieces = [piece for piece in finding.still_open if piece.reason]
+    if finding.failed:
+        # What a person may still allow is an alternative too.
+        pieces = list(finding.still_open)
+    said = [_failed_words(each, titles) for each in finding.failed]
+    said += [_relaxed(piece, finding) + open_words(piece, titles) for piece in pieces or finding.still_open]
+    return _several(said) or reason_words(finding.reason)
+
+
+def _failed_words(failed: Failed, titles: Titles) -> str:
+    leaf = failed.leaf
+    first = failed.evidence[0]
+    asks_polarity = isinstance(leaf, x.Value) and isinstance(leaf.test, Polarity)
+    shown = _in_unit_of_limit(leaf, first)
+    beside = failed.margin.limit if failed.margin else None
+    return f"{evidence_words(shown, titles, beside, polarity=asks_polarity)}, needs {_needed(failed)}"
+
+
+_SIGNS = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
+_OPPOSITE = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
+
+
+def _needed(failed: Failed) -> str:
+    """What a value that failed needs to be: its limit with the direction, the opposite where the text excludes it."""
+    test = failed.leaf.test if isinstance(failed.leaf, x.Value | x.Change | x.Age) else None
+    match test:
+        case x.Bound():
+            sign = (_SIGNS if failed.wanted else _OPPOSITE)[test.comparator]
+            if not test.times:
+                return f"{sign} {quantity_words(test.number, test.unit)}"
+            if failed.margin is None:
+                return f"{sign} {_times_words(test)}"
+            return f"{sign} {quantity_words(failed.margin.limit, failed.margin.unit)} ({_times_words(test)})"
+        case x.Between():
+            between = f"{number_words(test.low.number)} to {quantity_words(test.high.number, test.high.unit)}"
+            return between if failed.wanted else f"to be outside {between}"
+        case Polarity():
+            return test.value if failed.wanted else "negative" if test is Polarity.POSITIVE else "positive"
+        case _:
+            return "another value"
+
+
+def _relaxed(piece: Open, finding: Finding) -> str:
+    """ "up to 3.6 with ": the further limit that stands beside this open piece for a value that failed its first."""
+    groups = _groups_with(piece.leaf, finding.criterion.asks)
+    beside = [part for group in groups for part in group.parts if isinstance(part, x.Value)]
+    pairs = ((part, failed) for part in beside for failed in finding.failed if part != failed.leaf)
+    same = ((part, failed) for part, failed in pairs if x.concepts_of(failed.leaf) == (part.concept,))
+    return next((limit for part, failed in same if (limit := _further_limit(part, failed))), "")
+
+
+def _groups_with(leaf: x.Expression, asks: x.Expression) -> Iterator[x.All]:
+    if isinstance(asks, x.All) and leaf in asks.parts:
+        yield asks
+    for part in x.parts_of(asks):
+        yield from _groups_with(leaf, part)
+
+
+def _further_limit(part: x.Value, failed: Failed) -> str:
+    if not isinstance(part.test, x.Bound) or not isinstance(failed.evidence[0], Result):
+        return ""
+    limit = limit_of(part.test, failed.evidence[0])
+    if limit is None:
+        return ""
+    shown = number_words(limit if part.test.times else part.test.number)
+    side = {"<=": "up to", "<": "below", ">=": "down to", ">": "above"}[part.test.comparator]
+    return f"{side} {shown} with "
 
 
 # -- what is open -----------------------------------------------------------------------------------------------------

@@ -136,6 +136,9 @@ class Concept(_Entry):
     includes: tuple[str, ...] = ()  # sub-concepts: every record of theirs is one of this concept too
     recorded_in: tuple[ResourceType, ...] = ()  # where silence is heard; default by kind
     never_presumed: bool = False  # silence is never absence (infection, pregnancy)
+    ruled_out_by: tuple[str, ...] = ()  # concepts on record of which it cannot be: hysterectomy, of a pregnancy
+    asked_until: int | None = None  # years of age; above, `asked_instead` is put to a person and no test is ordered
+    asked_instead: str = ""
     panel: bool = False  # a positive member answers positive; a negative one answers nothing for the panel
     past: bool = False  # every record of it says that it is over: "history of", "old"
     prednisone_factor: Decimal | None = None  # mg of prednisone that equal 1 mg of this glucocorticoid
@@ -149,6 +152,8 @@ class Concept(_Entry):
     def _ordered(self) -> Concept:
         if self.plausible and self.plausible[0] >= self.plausible[1]:
             raise ValueError("plausible: the lower end comes first")
+        if (self.asked_until is None) != (not self.asked_instead):
+            raise ValueError("asked_until and asked_instead go together: the age, and the question asked above it")
         return self
 
 
@@ -359,9 +364,10 @@ def _validated(
         except ValidationError as error:
             problems += problems_of(error, origin[name], name)
     for name, concept in concepts.items():
-        for child in concept.includes:
-            if child not in merged:
-                problems.append(Problem(origin[name], f"{name}.includes", f'"{child}" is not a concept'))
+        for key, others in (("includes", concept.includes), ("ruled_out_by", concept.ruled_out_by)):
+            for other in others:
+                if other not in merged:
+                    problems.append(Problem(origin[name], f"{name}.{key}", f'"{other}" is not a concept'))
     parents = _parents(concepts)
     for name, concept in concepts.items():
         if any(child in _ancestors(name, parents) for child in concept.includes):

@@ -201,7 +201,9 @@ _INPUTS = {
 def looked_at(concepts: Iterable[str]) -> frozenset[str]:
     """These concepts and what their values may be calculated from."""
     named = tuple(concepts)
-    return frozenset((*named, *(each for name in named for each in _INPUTS.get(name, ()))))
+    known = our_catalogue().concepts
+    ruling_out = (each for name in named if name in known for each in known[name].ruled_out_by)
+    return frozenset((*named, *(each for name in named for each in _INPUTS.get(name, ())), *ruling_out))
 
 
 @lru_cache(maxsize=1024)

@@ -6,6 +6,7 @@ of a record settle that it was not, and never where a source could not be read c
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
@@ -224,7 +225,7 @@ def answer_treatment(leaf: Treatment, facts: PatientFacts) -> Answer:
     seen = {member: _exposed(leaf, entries, facts.today) for member, entries in by_member.items()}
     true = [member for member, s in seen.items() if s.truth is True]
     if len(true) >= leaf.different:
-        days = [seen[member].turns_on for member in true]
+        days = [None if _goes_on(by_member[member], facts.today) else seen[member].turns_on for member in true]
         turns_on = None if None in days else max(d for d in days if d)
         return _recorded(leaf, True, [e for member in true for e in by_member[member]], turns_on)
     unclear = [member for member, s in seen.items() if s.truth is None]
@@ -236,6 +237,25 @@ def answer_treatment(leaf: Treatment, facts: PatientFacts) -> Answer:
         return _to_confirm(leaf, uncertain)
     note = f"{len(true)} of {leaf.different} on record" if leaf.different > 1 else None
     return _silence(leaf, facts, leaf.concepts, leaf.absent, episodes, note)
+
+
+_SESSIONS = 3  # from which something that was done again and again has a rhythm
+_KINDS_OF_SESSIONS = ("procedure", "drug")
+_LATE = 2  # times the longest pause between them: no session for so long, and it may be over
+
+
+def _goes_on(entries: Sequence[Episode], today: date) -> bool:
+    """Whether single sessions recur (dialysis, plasma exchange, infusions) and the next one is not overdue.
+
+    What recurs and continues does not pass with time: waiting for the window to end helps nobody. The last sessions
+    show the rhythm; two of them, as of a course of rituximab, show none.
+    """
+    days = sorted({e.start.first_day for e in entries if e.kind in _KINDS_OF_SESSIONS and e.start and e.end})
+    last = days[-_SESSIONS:]
+    if len(last) < _SESSIONS:
+        return False
+    pause = max(later - earlier for earlier, later in itertools.pairwise(last))
+    return today - last[-1] <= _LATE * pause
 
 
 def _may_count(leaf: Treatment, episode: Episode, today: date) -> bool:

@@ -15,7 +15,7 @@ from typing import assert_never
 
 from mappings.chart.chart import Chart
 from mappings.concepts.catalogue import Catalogue
-from mappings.facts import Reason
+from mappings.facts import Polarity, Reason, Result
 from mappings.lazily import Lazily
 from mappings.patient_facts import PatientFacts, facts_of
 from mappings.time.times import add_months, start_of_day, whole_years
@@ -28,6 +28,7 @@ from trial_defs.engine.findings import (
     Basis,
     CohortMatch,
     Evidence,
+    Failed,
     Finding,
     Margin,
     Match,
@@ -39,8 +40,9 @@ from trial_defs.engine.findings import (
 )
 from trial_defs.engine.gates import Gates
 from trial_defs.engine.logic import Answer, all_of, any_of, at_least, negate
+from trial_defs.engine.ruled_out import with_what_rules_it_out
 from trial_defs.engine.silence import Silences
-from trial_defs.engine.values import answer_change, answer_value, plain, rounded
+from trial_defs.engine.values import answer_change, answer_value, check, plain, rounded
 
 _WORTH_LOOKING_AT = (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS)
 _NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
@@ -335,8 +337,13 @@ def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
     evidence = _each_once((*found.evidence, *shown))
     if found.truth is None:
         reason = next((piece.reason for piece in found.still_open if piece.reason), None)
-        outcome = Outcome.UNKNOWN if reason else Outcome.NEEDS_HUMAN
-        return Finding(criterion, outcome, reason=reason, evidence=evidence, still_open=found.still_open)
+        if reason is None:
+            return Finding(criterion, Outcome.NEEDS_HUMAN, evidence=evidence, still_open=found.still_open)
+        failed = tuple(dict.fromkeys(_failed(found.beside)))
+        evidence = _each_once((*(each for one in failed for each in one.evidence), *evidence)) if failed else evidence
+        return Finding(
+            criterion, Outcome.UNKNOWN, reason=reason, evidence=evidence, still_open=found.still_open, failed=failed
+        )
     missed = found.truth is False
     return Finding(
         criterion,
@@ -351,6 +358,25 @@ def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
     )
 
 
+def _failed(settled: Iterable[Answer]) -> Iterator[Failed]:
+    """The measured values among settled parts that speak against enrolment, so that only an alternative is left."""
+    for part in settled:
+        if part.truth is False and len(part.decided_by) == 1 and part.evidence:
+            leaf = part.decided_by[0]
+            if isinstance(leaf, x.Value | x.Change | x.Age):
+                yield Failed(leaf, _would_help(leaf, part), part.evidence, part.margin)
+
+
+def _would_help(leaf: x.Value | x.Change | x.Age, part: Answer) -> bool:
+    """Whether the leaf should have been true: what missed by a distance should, what is passed and excluded not."""
+    first = part.evidence[0]
+    if isinstance(leaf.test, Polarity):
+        return isinstance(first, Result) and first.polarity is not leaf.test
+    if isinstance(leaf, x.Value) and isinstance(first, Result):
+        return check(first, leaf.test, leaf).truth is not True
+    return True
+
+
 def _is_unread(answer: Answer) -> bool:
     return any(piece.reason is Reason.NOT_READABLE for piece in answer.still_open)
 
@@ -363,9 +389,9 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
     """What the chart says about an expression."""
     match expression:  # the most frequent first
         case x.Condition():
-            return answer_condition(expression, facts)
+            return with_what_rules_it_out(expression, facts, answer_condition(expression, facts))
         case x.Value():
-            return answer_value(expression, facts)
+            return with_what_rules_it_out(expression, facts, answer_value(expression, facts))
         case x.All():
             return all_of([answer(part, facts) for part in expression.parts])
         case x.AnyOf():

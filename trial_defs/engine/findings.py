@@ -85,6 +85,15 @@ class Open(Struct, frozen=True, gc=False):
     note: str | None = None
 
 
+class Failed(Struct, frozen=True, gc=False):
+    """A value that failed while an alternative to it is open. `wanted`: the truth of the leaf that would be good."""
+
+    leaf: Expression
+    wanted: bool
+    evidence: tuple[Evidence, ...]
+    margin: Margin | None = None
+
+
 class Finding(Struct, frozen=True):
     """What the chart says about one criterion."""
 
@@ -100,6 +109,7 @@ class Finding(Struct, frozen=True):
     turns_on: date | None = None  # the day on which time alone changes a settled outcome, if it does
     stale_on: date | None = None  # the day on which a met result stops speaking for today
     attested: Attestation | None = None  # the answer that settled it, where its basis is ATTESTED
+    failed: tuple[Failed, ...] = ()  # of an open one: the values that failed, to which others are alternatives
     # What was made of it (its JSON, its words), by whoever made it, so that it is made once.
     kept: dict[object, Any] = msgspec.field(default_factory=dict)
 
@@ -118,6 +128,7 @@ class Finding(Struct, frozen=True):
             self.turns_on,
             self.stale_on,
             self.attested,
+            self.failed,
         )
         found.kept[ALIKE] = self
         return found

@@ -34,6 +34,7 @@ class Answer(Struct, frozen=True, gc=False):
     soft: bool = False
     turns_on: date | None = None
     stale_on: date | None = None
+    beside: tuple[Answer, ...] = ()  # of an open one: the settled parts of the same combination
 
 
 _WEAKNESS = {Basis.RECORDED: 0, Basis.DERIVED: 1, Basis.ATTESTED: 2, Basis.PRESUMED: 3}
@@ -42,7 +43,7 @@ _WEAKNESS = {Basis.RECORDED: 0, Basis.DERIVED: 1, Basis.ATTESTED: 2, Basis.PRESU
 def negate(answer: Answer) -> Answer:
     """The opposite truth on the same evidence; room left becomes distance missed."""
     if answer.truth is None:
-        return answer
+        return replace(answer, beside=tuple(map(negate, answer.beside))) if answer.beside else answer
     margin = answer.margin
     if margin:
         percent = -margin.percent if margin.percent is not None else None
@@ -67,7 +68,7 @@ def all_of(answers: Sequence[Answer]) -> Answer:
         return _all_false(_firm(false))
     unknown = [a for a in answers if a.truth is None]
     if unknown:
-        return _open(unknown)
+        return _open(unknown, [a for a in answers if a.truth is True])
     return _all_true(answers)
 
 
@@ -90,7 +91,7 @@ def at_least(count: int, answers: Sequence[Answer]) -> Answer:
             soft=sum(a.soft for a in false) >= needed,
             turns_on=turning[needed - 1] if len(turning) >= needed else None,
         )
-    return _open([a for a in answers if a.truth is None])
+    return _open([a for a in answers if a.truth is None], false)
 
 
 def _firm(answers: Sequence[Answer]) -> Sequence[Answer]:
@@ -125,11 +126,12 @@ def _all_true(answers: Sequence[Answer]) -> Answer:
     )
 
 
-def _open(answers: Sequence[Answer]) -> Answer:
+def _open(answers: Sequence[Answer], settled: Sequence[Answer]) -> Answer:
+    beside = (*settled, *chain.from_iterable(a.beside for a in answers))
     if len(answers) == 1:
-        return Answer(None, answers[0].evidence, still_open=answers[0].still_open)
+        return Answer(None, answers[0].evidence, still_open=answers[0].still_open, beside=beside)
     pieces = tuple(dict.fromkeys(piece for a in answers for piece in a.still_open))
-    return Answer(None, _all_evidence(answers), still_open=pieces)
+    return Answer(None, _all_evidence(answers), still_open=pieces, beside=beside)
 
 
 def _all_evidence(answers: Sequence[Answer]) -> tuple[Evidence, ...]:

@@ -59,8 +59,11 @@ def _asked(criterion: x.Criterion, catalogue: Catalogue) -> _Asked:
     parts = [criterion.asks, *([criterion.only_if] if criterion.only_if else [])]
     leaves = [leaf for part in parts for leaf in x.leaves_of(part)]
     concepts = {concept for part in parts for concept in x.concepts_of(part)}
+    asked = [catalogue.concepts[name] for name in concepts if name in catalogue.concepts]
+    concepts |= {name for entry in asked for name in entry.ruled_out_by}
     sources = frozenset(source for leaf in leaves for source in _sources(leaf, catalogue))
-    return _Asked(criterion, frozenset({*concepts, *criterion.shows}), sources, any(map(_depends_on_more, leaves)))
+    more = any(map(_depends_on_more, leaves)) or any(entry.asked_until is not None for entry in asked)
+    return _Asked(criterion, frozenset({*concepts, *criterion.shows}), sources, more)
 
 
 def _sources(leaf: x.Expression, catalogue: Catalogue) -> frozenset[str]:

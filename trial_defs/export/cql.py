@@ -139,9 +139,9 @@ class _Writer:
                 known = "Patient.gender.value in { 'female', 'male' }"
                 return f"(if {known} then Patient.gender.value = {_text(expression.sex)} else null)"
             case x.Value():
-                return self._value(expression)
+                return self._with_what_rules_it_out(expression, self._value(expression))
             case x.Condition():
-                return self._condition(expression)
+                return self._with_what_rules_it_out(expression, self._condition(expression))
             case x.Treatment():
                 return self._treatment(expression)
             case x.Judgement() | x.Consent():
@@ -157,6 +157,17 @@ class _Writer:
         passing = " + ".join(f"(if {part} then 1 else 0)" for part in parts)
         failing = " + ".join(f"(if {part} is false then 1 else 0)" for part in parts)
         return f'"At least so many"({expression.count}, {passing}, {failing}, {len(parts)})'
+
+    def _with_what_rules_it_out(self, leaf: x.Value | x.Condition, answer: str) -> str:
+        """A record that rules the concept out (hysterectomy: pregnancy) answers where nothing else does."""
+        names = self.catalogue.concepts[leaf.concept].ruled_out_by
+        if not names or (isinstance(leaf, x.Value) and not isinstance(leaf.test, Polarity)):
+            return answer
+        negative = isinstance(leaf, x.Value) and leaf.test is Polarity.NEGATIVE
+        present, absent = ("false", "true") if negative else ("true", "false")
+        ruled_out = " or ".join(self._condition(x.Condition(name, "ever", absent="presume")) for name in names)
+        said = f"when A is null and R then {absent} when A is {present} and R then null else A"
+        return f"First(({{ 1 }}) N let A: {answer}, R: ({ruled_out}) is true return all case {said} end)"
 
     # By code
 
