@@ -607,9 +607,16 @@ def missing_words(concept: str, piece: Open, titles: Titles) -> str:
 
 
 def help_words(piece: Open) -> str:
+    """Who or what settles an open piece."""
+    if piece.reason in (Reason.IMPRECISE, Reason.UNIT_UNCONVERTIBLE) and _asks_for_a_titer(piece.leaf):
+        return "ask the laboratory for the titer"
     if piece.reason and piece.reason in _WHO:
         return _WHO[piece.reason]
     return "order it or ask for an outside result" if isinstance(piece.leaf, x.Value | x.Change) else _ASKED
+
+
+def _asks_for_a_titer(leaf: x.Expression) -> bool:
+    return isinstance(leaf, x.Value) and isinstance(leaf.test, x.Bound) and leaf.test.unit == "{titer}"
 
 
 def subject_words(leaf: x.Expression, titles: Titles) -> str:

@@ -341,3 +341,16 @@ def test_flows_of_oxygen_are_read_once_however_many_saturations_there_are(catalo
     finally:
         sys.setprofile(None)
     assert read == {"oxygen-saturation": 20, "oxygen-flow": 20}
+
+
+@pytest.mark.parametrize(
+    "positive",
+    [
+        {"valueString": "positive"},
+        {"valueQuantity": {"value": 12, "unit": "U/mL"}, "referenceRange": [{"high": {"value": 7}}]},
+    ],
+)
+def test_an_antibody_that_is_positive_without_a_titer_asks_for_the_titer(ask: Asked, positive: dict[str, Any]) -> None:
+    answered = ask(value("ana", ">= 80 {titer}"), a_result("8061-4", **positive))
+    assert answered.says.startswith("unknown")
+    assert "ask the laboratory for the titer" in answered.explanation
