@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol
@@ -26,6 +27,8 @@ from cds_hooks.words.wording import Titles, titles_of
 from mappings.chart.addresses import Servers
 from mappings.chart.chart import Chart, ChartBuilder, ChartError
 from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import PatientFacts
+from mappings.readers.patient import is_replaced
 from mappings.time.clock import Clock, WatchedClock
 from mappings.time.times import start_of_day
 from mappings.time.watched_day import SHOWN
@@ -200,6 +203,7 @@ def _read(
         listed=judged.listed,
         shows_day=shows_day,
         conditions_read=conditions_read,
+        person=judged.person,
     )
 
 
@@ -257,6 +261,7 @@ class _Judged:
     approachable: bool
     indicated: tuple[str, ...]
     listed: tuple[str, ...]
+    person: str  # see Reading
 
     @property
     def text(self) -> str:
@@ -265,7 +270,7 @@ class _Judged:
     def on(self, day: date) -> _Judged:
         """The same, with that day in its place."""
         matches, criteria = ([_on(row, day) for row in rows] for rows in (self.matches, self.criteria))
-        return _Judged(matches, criteria, self.approachable, self.indicated, self.listed)
+        return replace_fields(self, matches=matches, criteria=criteria)
 
 
 def _on(row: bytes, day: date) -> bytes:
@@ -325,7 +330,17 @@ def _judged(chart: Chart, at: Clock, trials: Sequence[Trial], question: Question
         found.approachable,
         tuple(trial.id for trial in indicated),
         tuple(match.trial.id for match in found.trials),
+        _state_of_person(chart, judged.facts),
     )
+
+
+def _state_of_person(chart: Chart, facts: PatientFacts) -> str:
+    """Why the patient can take part in no trial, or may not be approached: see Reading."""
+    if facts.person.deceased:
+        return "died"
+    if not facts.person.active:
+        return "merged" if is_replaced(chart.patient) else "inactive"
+    return "refused" if facts.declines_research else ""
 
 
 def _match_row(patient: str, trial: Trial, cohort: Json) -> Json:
