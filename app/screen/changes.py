@@ -69,7 +69,7 @@ CASE WHEN n.patient IS NULL THEN {_cause("not-in-export")}
      WHEN n.person = 'died' THEN {_cause("died")}
      WHEN n.person = 'merged' THEN {_cause("merged")}
      WHEN n.person = 'inactive' THEN {_cause("inactive")}
-     WHEN n.person = 'refused' THEN {_cause("refused")}
+     WHEN n.person = 'refused' OR n.fate = 'not-to-be-approached' THEN {_cause("refused")}
      WHEN n.fate = 'could-not-evaluate' THEN {_cause("could-not-evaluate")}
      WHEN list_contains(n.indicated, changed.trial) AND NOT list_contains(n.listed, changed.trial)
           THEN {_cause("restricted")}
