@@ -54,8 +54,8 @@ _ASKED = ("trial", "verdict", "list", "due", "order")
 SAVED = {
     "status": "The status is saved.",
     "note": "The note is saved.",
-    "answer": "The answer is saved. It counts from the next time the chart is opened.",
-    "taken-back": "The answer is taken back. It no longer counts when the chart is opened next.",
+    "answer": "The answer is saved. The row counts it already; cards do from the next time the chart is opened.",
+    "taken-back": "The answer is taken back. The row no longer counts it, nor do cards when the chart is opened next.",
 }
 
 

@@ -28,6 +28,7 @@ class Left(StrEnum):
     NOT_ELIGIBLE = "not-eligible"
     NOT_INDICATED = "not-indicated"
     CLOSED = "closed"
+    RULED_OUT = "ruled-out"  # by a person's answer; the chart alone would still list the row
     # These are shown in no list and no export.
     WITHHELD = "withheld"  # records with a restricted label keep it back
     NOT_APPROACHABLE = "not-approachable"

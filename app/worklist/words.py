@@ -37,6 +37,7 @@ LEFT_WORDS: Mapping[str, str] = {
     "": "",
     Left.NOT_ELIGIBLE: "a criterion is no longer met",
     Left.NOT_INDICATED: "the diagnosis is no longer on record, or the trial is no longer served",
+    Left.RULED_OUT: "a person’s answer rules it out",
     Left.CLOSED: "the trial or the cohort no longer recruits",
     Left.NOT_IN_SCREEN: "no longer in the hospital's screen: gone from the export, or not to be listed",
     Left.WITHHELD: "the match rests on a record that may not be shown",
