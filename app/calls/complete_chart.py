@@ -78,17 +78,28 @@ async def complete_chart(
     sent = _by_our_keys(hook.prefetch, ehr.prefetch_aliases)
     reading = _Reading(builder, access, metrics)
     # What was sent is looked at first: a chart of the wrong patient is refused before anything is asked of the EHR.
-    next_pages = {part: reading.take(part, sent[part.key]) for part in parts if part.key in sent}
+    next_pages = [(part, reading.take(part, raw)) for part in parts for raw in sent.get(part.key, ())]
+    whole = _whole_keys(hook.prefetch, ehr.prefetch_aliases)
     await asyncio.gather(
-        *(reading.search(part, hook.patient_id) for part in parts if part not in next_pages),
-        *(reading.follow(part, next_url) for part, next_url in next_pages.items() if next_url),
+        *(reading.search(part, hook.patient_id) for part in parts if part.key not in whole),
+        *(reading.follow(part, next_url) for part, next_url in next_pages if next_url),
     )
     await reading.medications()
 
 
-def _by_our_keys(prefetch: Mapping[str, Raw], aliases: Mapping[str, str]) -> Mapping[str, Raw]:
-    renamed = {aliases.get(key, key): value for key, value in prefetch.items()}
-    return renamed | {key: value for key, value in prefetch.items() if key not in aliases}
+def _by_our_keys(prefetch: Mapping[str, Raw], aliases: Mapping[str, str]) -> Mapping[str, list[Raw]]:
+    """Every value that was sent for each of our keys, under that key or under one of the EHR's own."""
+    found: dict[str, list[Raw]] = {}
+    for key, value in prefetch.items():
+        found.setdefault(aliases.get(key, key), []).append(value)
+    return found
+
+
+def _whole_keys(prefetch: Mapping[str, Raw], aliases: Mapping[str, str]) -> frozenset[str]:
+    """Our keys of which everything was sent: under our own key, or under every key of the EHR's that stands for it."""
+    missing = {ours for theirs, ours in aliases.items() if theirs not in prefetch}
+    plain = frozenset(key for key in prefetch if key not in aliases)
+    return plain | (frozenset(aliases.values()) - missing)
 
 
 @dataclass
@@ -111,7 +122,7 @@ class _Reading:
     async def search(self, part: Prefetch, patient_id: str) -> None:
         """Run the query of a part that was not prefetched, and add every page of its answer."""
         if self.access is None:
-            self.builder.fail(part.resource_type, "failed")
+            self.builder.fail(part.resource_type, "failed")  # with what was sent of it, the builder makes it incomplete
             return
         address = f"{self.access.base}/{part.query(patient_id)}"
         await self._read_pages(part.resource_type, address, None, newest_first=part.is_newest_first)
