@@ -167,6 +167,6 @@ def effects_of_orders(
 
 def _warning(effect: OrderEffect) -> tuple[object, ...]:
     """What a card about an order says."""
-    changed = frozenset((finding.criterion.id, finding.outcome) for finding in effect.changed)
+    changed = frozenset((finding.criterion.id, finding.outcome) for finding in effect.all_changed)
     cohort = effect.before.cohort.id
     return effect.now.trial.id, cohort, effect.after.verdict, changed, effect.since, effect.until, effect.goes_on

@@ -77,7 +77,7 @@ def endings(effect: OrderEffect, titles: Titles) -> list[str]:
 def keeping_open(effect: OrderEffect, titles: Titles) -> list[str]:
     """What would leave the match as it is, as far as the criteria themselves say."""
     lines = ["If the order can wait: the study team can say before it is signed whether and when they would screen"]
-    for finding in effect.changed:
+    for finding in effect.all_changed:
         lines += _alternatives(finding, titles)
     return list(dict.fromkeys(lines))
 

@@ -382,8 +382,18 @@ class ChartBuilder:
 
 def medication_reference(use: fhir.MedicationUse) -> str | None:
     """The reference to a Medication, of R4 or R5, that a drug entry holds."""
-    reference = use.medication_reference or (use.medication.reference if use.medication else None)
+    reference = _medication_meant(use)
     return reference.reference if reference else None
+
+
+def medication_display(use: fhir.MedicationUse) -> str | None:
+    """The words that a drug entry puts beside its reference to a Medication."""
+    reference = _medication_meant(use)
+    return reference.display if reference else None
+
+
+def _medication_meant(use: fhir.MedicationUse) -> fhir.MedicationReference | None:
+    return use.medication_reference or (use.medication.reference if use.medication else None)
 
 
 def _base_of(full_url: str | None, name: str) -> str | None:

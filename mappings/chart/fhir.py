@@ -74,6 +74,12 @@ class Reference(_Part, frozen=True):
     identifier: Raw = ABSENT  # as sent: few references have one, and what is wrong with it makes nothing unreadable
 
 
+class MedicationReference(Reference, frozen=True):
+    """A reference to a Medication; of other references the display, often a person's name, is never read."""
+
+    display: str | None = None
+
+
 class DiagnosisCoding(Coding, frozen=True):
     extension: tuple[Extension, ...] = ()
 
@@ -226,7 +232,7 @@ class CodeableReference(_Part, frozen=True):
     """R5; also reads an R4 CodeableConcept or Reference that stands in its place."""
 
     concept: CodeableConcept | None = None
-    reference: Reference | None = None
+    reference: MedicationReference | None = None
 
 
 class Ingredient(_Part, frozen=True):
@@ -255,7 +261,7 @@ class MedicationUse(_Resource, frozen=True):
     status: str | None = None
     status_reason: tuple[CodeableConcept, ...] = ()
     medication_codeable_concept: CodeableConcept | None = None
-    medication_reference: Reference | None = None
+    medication_reference: MedicationReference | None = None
     medication: CodeableReference | None = None  # R5
     subject: Reference | None = None
     contained: tuple[Contained, ...] = ()

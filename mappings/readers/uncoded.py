@@ -7,7 +7,7 @@ mapped whole speaks (ICD-10 for diagnoses, LOINC for results), the words beside 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -52,24 +52,34 @@ def named_in(
 
 def named_by(record: fhir.Condition | fhir.Procedure | fhir.Immunization, catalogue: Catalogue) -> list[str]:
     """What a diagnosis, procedure or vaccination without a known code calls itself, and does not deny."""
-    given = isinstance(record, fhir.Immunization)
     code = record.vaccine_code if isinstance(record, fhir.Immunization) else record.code
-    if code is None or _says_it_by_code(type(record), code):
+    return named_by_any(type(record), (code,) if code else (), catalogue)
+
+
+def named_by_any(
+    kind: type[fhir.Condition | fhir.Procedure | fhir.Immunization],
+    codes: Sequence[fhir.CodeableConcept],
+    catalogue: Catalogue,
+) -> list[str]:
+    """The same for a record of this kind that says what it is with several codes."""
+    if any(_says_it_by_code(kind, code) for code in codes):
         return []
+    given = kind is fhir.Immunization
     return [
         name
-        for name in _affirmed(code, catalogue)
+        for name in _affirmed(codes, catalogue)
         # A vaccine is called by the disease that it is against, and is not the disease.
-        if ("Immunization" in catalogue.where(name)) is given and not _is_look_alike(code, name, catalogue)
+        if ("Immunization" in catalogue.where(name)) is given
+        and not any(_is_look_alike(code, name, catalogue) for code in codes)
     ]
 
 
-def _affirmed(code: fhir.CodeableConcept, catalogue: Catalogue) -> list[str]:
+def _affirmed(codes: Sequence[fhir.CodeableConcept], catalogue: Catalogue) -> list[str]:
     """The concepts that its texts name, without those that one of the texts only denies."""
     names = _names(_Key(catalogue), NAMED_EVENTS)
     found: dict[str, None] = {}
     denied: set[str] = set()
-    for tokens in _texts_of([code]):
+    for tokens in _texts_of(codes):
         mentions = list(_mentions(tokens, names))
         starts = frozenset(mention.start for mention in mentions)
         held = {m.concept for m in mentions if not _is_denied(tokens, starts, m, catalogue)}
