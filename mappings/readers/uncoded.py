@@ -21,7 +21,7 @@ from mappings.values.phrases import Tokens, tokens_of
 _SAID_BY_CODE: Mapping[type, frozenset[str]] = {
     fhir.Condition: frozenset({"icd10"}),
     fhir.Immunization: frozenset({"cvx"}),
-    fhir.Observation: frozenset({"loinc", "snomed"}),
+    fhir.Observation: frozenset({"loinc"}),
 }
 _HISTORY = re.compile(r"^(?:personal )?(?:history of|hx(?: of)?|h/o|past|previous|prior|z\. ?n\.|zustand nach)\b", re.I)
 
@@ -94,13 +94,13 @@ def _is_denied(tokens: Tokens, starts: frozenset[int], mention: _Mention, catalo
 
 
 def result_named_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> str | None:
-    """The result that an Observation without a code of LOINC or SNOMED is called by: its whole name, not a part."""
+    """The result that an Observation without a code of LOINC is called by: its whole name, not a part."""
     if code is None or _says_it_by_code(fhir.Observation, code):
         return None
     names = _names(_Key(catalogue), _RESULTS)
     for tokens in _texts_of([code]):
         for name, concept in names.get(tokens[0], ()):
-            if name == tokens:
+            if name == tokens and not _is_look_alike(code, concept, catalogue):
                 return concept
     return None
 
@@ -109,9 +109,23 @@ NAMED_EVENTS: Kinds = frozenset({"diagnosis", "treatment"})
 _RESULTS: Kinds = frozenset({"result"})
 
 
+# A code that is a word, sent in place of a display: "Dexamethasone".
+_WORD = re.compile(r"[^\W\d_]{4}")
+
+
 def _texts_of(concepts: Iterable[fhir.CodeableConcept]) -> list[Tokens]:
-    texts = dict.fromkeys(text for c in concepts for text in (c.text, *(coding.display for coding in c.coding)) if text)
+    texts = dict.fromkeys(text for concept in concepts for text in _words_in(concept) if text)
     return [tokens for text in texts if (tokens := tokens_of(text))]
+
+
+def _words_in(concept: fhir.CodeableConcept) -> Iterator[str | None]:
+    """Its text and displays; a code that is itself a word only where there is neither."""
+    yield concept.text
+    for coding in concept.coding:
+        if coding.display or concept.text:
+            yield coding.display
+        elif coding.code and _WORD.search(coding.code):
+            yield coding.code
 
 
 def _says_it_by_code(kind: type, code: fhir.CodeableConcept) -> bool:
