@@ -29,6 +29,7 @@ from mappings.time.times import parse_moment
 _RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
 _KEPT: tuple[type[Struct], ...] = (*_RECORDS, fhir.Patient, fhir.Medication)
 _NAMES = {kind: kind.__name__ for kind in _KEPT}
+_CONTAINERS = frozenset({"DiagnosticReport", "Observation"})  # whose results may be inside them
 _DEEPEST = 3  # Bundles inside Bundles
 _MEDICATION = re.compile(r"^Medication/[A-Za-z0-9_-][A-Za-z0-9._-]{0,255}$", re.ASCII)
 R = TypeVar("R", bound=Struct)
@@ -287,7 +288,7 @@ class ChartBuilder:
         return False
 
     def _keep(self, name: str, full_url: str | None, resource: Any) -> None:
-        if isinstance(resource, fhir.DiagnosticReport | fhir.Observation) and resource.contained is not fhir.ABSENT:
+        if name in _CONTAINERS and resource.contained is not fhir.ABSENT:
             self._keep_contained(name, full_url, resource)
             resource = replace(resource, contained=fhir.ABSENT)
         self._found.setdefault(name, []).append(_Found(full_url, resource, self._place))
