@@ -97,7 +97,8 @@ class Question:
 class Sources:
     """Everything that one shard is screened with, but its lines.
 
-    `incomplete` are the types in which silence says nothing after all, as reading the export has shown. `earlier`: a
+    `incomplete` are the types in which silence says nothing after all, as reading the export has shown. `merged`: the
+    ids of patients whose records are another's now, by that one's id. `earlier`: a
     screen whose rows may still stand; `changed` finds the lines that can open a gate of a trial whose definition is
     another one since, None where a gate of it may open without a diagnosis.
     """
@@ -106,6 +107,7 @@ class Sources:
     incomplete: frozenset[str]
     medications: Medications
     versions: Versions = ONE_VERSION
+    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
     earlier: Earlier | None = None
     readings: Readings | None = None
     changed: LineReader | None = None
@@ -180,7 +182,7 @@ def _read(
     patient: str, lines: Lines, trials: Sequence[Trial], sources: Sources, titles: Titles, answers: Answers
 ) -> Reading:
     """The chart, read and held against these trials; rows are added to the answers."""
-    builder = ChartBuilder(patient, Servers.at((sources.question.base_url,)))
+    builder = ChartBuilder(patient, Servers.at((sources.question.base_url,)), sources.merged.get(patient, ()))
     references = _fill(builder, patient, lines, sources)
     medications = _medication_lines(references, sources)
     _add(builder, medications)

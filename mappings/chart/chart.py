@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, TypeVar, cast, get_args
@@ -100,11 +100,13 @@ class _Found(Struct, gc=False):
 class ChartBuilder:
     """Collects a chart. `patient_id` is whose it must be; None when the one Patient in it says so (a whole chart).
 
-    `servers`: addresses at which a reference means the same as a relative one.
+    `servers`: addresses at which a reference means the same as a relative one. `merged`: ids of other Patients whose
+    records are this patient's now.
     """
 
     patient_id: str | None
     servers: Servers = field(default_factory=Servers)
+    merged: Sequence[str] = ()
     _found: dict[str, list[_Found]] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
@@ -173,7 +175,7 @@ class ChartBuilder:
         if self.patient_id is None:
             servers = Servers.at((*servers.bases, _base_of(entry.full_url, "Patient")))
         full_urls = (found.full_url for found in self._found["Patient"] if found.full_url and found is not entry)
-        assignment = Assignment(entry.resource, patient_id, entry.full_url, servers, full_urls)
+        assignment = Assignment(entry.resource, patient_id, entry.full_url, servers, full_urls, self.merged)
         records: dict[str, tuple[tuple[str, Any], ...]] = {}
         excluded: dict[str, Mapping[str, int]] = {}
         counts: dict[str, int] = {"Patient": 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import gzip
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +16,8 @@ import pytest
 pytest.importorskip("duckdb", reason="the screen needs DuckDB: pip install 'trialcards[batch]'")
 
 from app.screen.engines import LocalEngine
-from app.screen.export import open_export
+from app.screen.export import Chunk, open_export
+from app.screen.merges import Linked, links_in, merged_patients
 from app.screen.order import Order
 from app.screen.run import screen
 from app.screen.versions import Ledger, find_repeated, key_of, key_segments
@@ -62,7 +64,7 @@ CHANGES: Mapping[str, tuple[Json | None, Change, str | None]] = {
     "merged": (
         None,
         lambda chart: [
-            chart["patient"] | {"link": [{"type": "replaced-by", "other": {"reference": "Patient/stays"}}]}
+            chart["patient"] | {"link": [{"type": "replaced-by", "other": {"reference": "Patient/survivor"}}]}
         ],
         None,
     ),
@@ -76,7 +78,6 @@ CHANGES: Mapping[str, tuple[Json | None, Change, str | None]] = {
     "moved": (OLD, lambda chart: [_moved(chart["lupus"]) | {"meta": NEW}], None),
     "moved-unversioned": (None, lambda chart: [_moved(chart["lupus"])], None),
     "deleted": (NEW, lambda chart: [deleted(f"Condition/{chart['lupus']['id']}")], None),
-    "nobody": (None, lambda chart: [{k: v for k, v in chart["lupus"].items() if k != "subject"}], "could-not"),
 }  # fmt: skip
 
 
@@ -113,7 +114,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> t
         delta += change(charts[name])
         full += [each | {"meta": meta} if meta else each for each in charts[name].values()]
     other = {"resourceType": "Patient", "id": "other", "gender": "male", "birthDate": "1980-01-01"}
-    return write_export(root / "full", [*full, other]), write_export(root / "delta", delta)
+    survivor = other | {"id": "survivor"}
+    return write_export(root / "full", [*full, other, survivor]), write_export(root / "delta", delta)
 
 
 def the_order(folders: tuple[Path, ...], out: Path, trials: Mapping[str, Trial], catalogue: Catalogue) -> Order:
@@ -143,7 +145,7 @@ def night(
     return out
 
 
-@pytest.mark.parametrize("name", [name for name in CHANGES if name != "nobody"])
+@pytest.mark.parametrize("name", CHANGES)
 def test_what_a_delta_changes_takes_effect(name: str, night: Path) -> None:
     assert lupus_verdicts(night).get(name) == CHANGES[name][2]
 
@@ -152,9 +154,53 @@ def test_a_record_that_was_refiled_opens_the_gate_of_its_new_patient(night: Path
     assert "other" in lupus_verdicts(night)
 
 
-def test_a_record_that_names_no_patient_any_more_is_not_taken_for_absent(night: Path) -> None:
-    fates = {row[0]: row[1] for row in rows_of(night, "patients")}
-    assert (fates["Patient/nobody"], fates["Patient/refuted"]) == ("could-not-evaluate", "not-indicated")
+def test_the_records_of_a_merged_patient_count_for_the_one_who_stays(night: Path) -> None:
+    assert lupus_verdicts(night)["survivor"] == "possibly-eligible"
+    platelets = [
+        row for row in rows_of(night) if row[0] == "Patient/survivor" and "Observation/merged-" in str(row[14])
+    ]
+    assert platelets
+
+
+MERGES: Mapping[str, tuple[list[Json], list[Json], dict[str, str]]] = {
+    "replaced-by": ([{"a": [("replaced-by", "b")]}], [], {"a": "b"}),
+    "replaces": ([{"b": [("replaces", "a")]}], [], {"a": "b"}),
+    "chain": ([{"a": [("replaced-by", "b")], "b": [("replaced-by", "c")]}], [], {"a": "c", "b": "c"}),
+    "circle": ([{"a": [("replaced-by", "b")], "b": [("replaced-by", "a")]}], [], {}),
+    "see also": ([{"a": [("seealso", "b"), ("refer", "b")]}], [], {}),
+    "undone": ([{"a": [("replaced-by", "b")]}], [{"a": []}], {}),
+    "redirected": ([{"a": [("replaced-by", "b")]}], [{"a": [("replaced-by", "c")]}], {"a": "c"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MERGES)
+def test_merges_follow_the_newest_links(name: str, tmp_path: Path) -> None:
+    first, then, expected = MERGES[name]
+    found: list[Linked] = []
+    for known in (None, frozenset("abc")):
+        found = []
+        for folder, patients in enumerate((*first, *then)):
+            path = tmp_path / f"{folder}.ndjson"
+            path.write_text("".join(json.dumps(_linked(who, links)) + "\n" for who, links in patients.items()))
+            found += links_in(Chunk(folder, path, 0, path.stat().st_size, "Patient", folder), None, known)
+    assert merged_patients(found) == expected
+
+
+def _linked(patient: str, links: list[tuple[str, str]]) -> Json:
+    listed = [{"type": kind, "other": {"reference": f"Patient/{other}"}} for kind, other in links]
+    return {"resourceType": "Patient", "id": patient} | ({"link": listed} if listed else {})
+
+
+def test_a_record_that_names_no_patient_any_more_is_not_taken_for_absent(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    chart = chart_of("p1", catalogue)
+    full = write_export(tmp_path / "full", chart.values())
+    delta = write_export(tmp_path / "delta", [{k: v for k, v in chart["lupus"].items() if k != "subject"}])
+    screen(the_order((full,), tmp_path / "first", trials, catalogue))
+    screen(replace(the_order((full, delta), tmp_path / "out", trials, catalogue), since=tmp_path / "first"))
+    assert [row[1] for row in rows_of(tmp_path / "out", "patients")] == ["could-not-evaluate"]
+    assert "the conditions could not be read completely" in (tmp_path / "out" / "changes.csv").read_text()
 
 
 def test_a_result_that_was_withdrawn_is_missing(night: Path) -> None:
@@ -201,7 +247,6 @@ CAUSES = {
     "refused": "the patient is not to be approached for research: a Consent or a Flag says so",
     "refuted": "the diagnosis that opens the cohort is no longer on record",
     "deleted": "the diagnosis that opens the cohort is no longer on record",
-    "nobody": "the conditions could not be read completely",
     "corrected": "I9.platelets: met -> not-met (Platelets 2 × 10⁹/L on ",
     "other": "the diagnosis that opens the cohort is now on record",
 }
@@ -226,7 +271,10 @@ def test_changes_name_the_cause(
     causes = {row["patient"].removeprefix("Patient/"): row["why"] for row in rows}
     assert {name: cause for name, cause in CAUSES.items() if not causes[name].startswith(cause)} == {}
     assert "stays" not in causes
-    assert {row["change"] for row in rows if row["patient"] != "Patient/other"} <= {"gone", "other"}
+    assert {row["change"] for row in rows if row["patient"] not in ("Patient/other", "Patient/survivor")} <= {
+        "gone",
+        "other",
+    }
 
 
 def test_a_patient_who_is_missing_from_the_next_export_is_gone_from_it(
