@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.screen.sql import CANDIDATE, literal
+from app.screen.sql import CANDIDATE, NOT_INDICATED, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _CHANGED = f"""
 CREATE TEMP VIEW changed AS
 SELECT patient, trial, cohort,
-       coalesce(o.verdict, 'not-indicated') AS was, coalesce(n.verdict, 'not-indicated') AS now,
+       coalesce(o.verdict, {NOT_INDICATED}) AS was, coalesce(n.verdict, {NOT_INDICATED}) AS now,
        o.definition_version AS version_then, n.definition_version AS version_now,
        o.definition_hash IS DISTINCT FROM n.definition_hash AS redefined,
        CASE WHEN n.verdict IN {CANDIDATE} AND (o.verdict IS NULL OR o.verdict NOT IN {CANDIDATE}) THEN 'new'
@@ -23,9 +23,9 @@ SELECT patient, trial, cohort,
 FROM old_matches o FULL JOIN matches n USING (patient, trial, cohort)
 WHERE o.verdict IS DISTINCT FROM n.verdict
 """
-_BOTH_SIDES = """
+_BOTH_SIDES = f"""
 CREATE TEMP VIEW both_sides AS SELECT patient, trial, cohort FROM changed
-WHERE was <> 'not-indicated' AND now <> 'not-indicated'
+WHERE was <> {NOT_INDICATED} AND now <> {NOT_INDICATED}
 """
 # A criterion that was not met and still is not may decide too: a near miss that has become a clear one.
 _CRITERIA = """
@@ -86,8 +86,8 @@ CASE WHEN redefined THEN 'the definition is another one (version ' || version_th
 """
 ROWS = f"""
 SELECT change, changed.patient, changed.trial, cohort, was, now,
-       CASE WHEN was = 'not-indicated' THEN {_CAUSE_OF_GAIN}
-            WHEN now = 'not-indicated' THEN {_CAUSE_OF_LOSS}
+       CASE WHEN was = {NOT_INDICATED} THEN {_CAUSE_OF_GAIN}
+            WHEN now = {NOT_INDICATED} THEN {_CAUSE_OF_LOSS}
             WHEN n.person = 'died' AND o.person IS DISTINCT FROM 'died' THEN {_cause("died")}
             ELSE {_DEFINITION} || coalesce(why, {_cause("recruiting")}) END AS why
 FROM changed

@@ -33,7 +33,7 @@ from mappings.time.clock import Clock, WatchedClock
 from mappings.time.times import start_of_day
 from mappings.time.watched_day import SHOWN
 from trial_defs.definition.expressions import Trial
-from trial_defs.engine.findings import RANK, Verdict
+from trial_defs.engine.findings import Verdict
 
 Lines = Sequence[bytes]
 
@@ -352,7 +352,7 @@ def _match_row(patient: str, trial: Trial, cohort: Json) -> Json:
         "trial": trial.id,
         "cohort": cohort["cohort"],
         "verdict": cohort["verdict"],
-        "rank": RANK[Verdict(cohort["verdict"])],
+        "rank": Verdict(cohort["verdict"]).rank,
         "recruiting": trial.status,
         "met": counts["met"],
         "not_met": counts["notMet"],

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-CANDIDATE = "('likely-eligible', 'possibly-eligible', 'near-miss')"  # the verdicts of a candidate
+from trial_defs.engine.findings import Verdict
+
+# The verdicts of a candidate, as the right side of IN.
+CANDIDATE = f"({', '.join(f'{verdict.value!r}' for verdict in Verdict if verdict.is_candidate)})"
+NOT_INDICATED = f"{Verdict.NOT_INDICATED.value!r}"  # the verdict of a cohort without a row
 
 
 def literal(value: str | Sequence[str]) -> str:

@@ -28,7 +28,6 @@ from app.storage.tables import Dismissal, IssuedCard, KeptFeedback
 from app.worklist.candidates import HIDDEN, Candidate, Left, Reading
 from app.worklist.recounting import Settled, recount
 from app.worklist.tables import WorklistEvent, WorklistRow
-from trial_defs.engine.findings import RANK
 
 ROWS: sa.Table = WorklistRow.__table__  # type: ignore[attr-defined]
 Source = Literal["hook", "screen"]
@@ -308,7 +307,7 @@ class Worklist:
             return []
         found, changed = recount(findings, settled), sa.update(ROWS).where(ROWS.c.id == row.id)
         left = "" if found else Left.RULED_OUT.value
-        counts = {**asdict(found), "verdict": found.verdict.value, "rank": RANK[found.verdict]} if found else {}
+        counts = {**asdict(found), "verdict": found.verdict.value, "rank": found.verdict.rank} if found else {}
         writes = [doing(changed.values(left=left, **counts))]
         if left != row.left:
             event = {"row": row.id, "at": now, "kind": "list", "said": left, "note": None, "person": "", "subject": ""}

@@ -17,11 +17,10 @@ from app.worklist.candidates import Candidate, Left, Reading
 from mappings.concepts.catalogue import Catalogue
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.attestation import Attestations
-from trial_defs.engine.findings import RANK, Outcome, Verdict
-from trial_defs.planning.needs import WORTH_A_CARD
+from trial_defs.engine.findings import Outcome, Verdict
 
 Settled = Mapping[str, bool]  # criterion -> whether a person calls it met
-_WORTH = frozenset(verdict.value for verdict in WORTH_A_CARD)
+_WORTH = frozenset(verdict.value for verdict in Verdict if verdict.is_candidate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def recount(findings: Sequence[Mapping[str, Any]], settled: Settled) -> Recount 
     """The best cohort with these answers; None where they rule every cohort out. `findings`: see candidates.py."""
     counted = [_counted(cohort, settled) for cohort in findings if cohort["verdict"] in _WORTH]
     left = [each for each in counted if each]
-    return min(left, key=lambda each: (RANK[each.verdict], each.not_met, each.unknown, each.needs_human), default=None)
+    return min(left, key=lambda each: (each.verdict.rank, each.not_met, each.unknown, each.needs_human), default=None)
 
 
 def _counted(cohort: Mapping[str, Any], settled: Settled) -> Recount | None:

@@ -13,7 +13,6 @@ import msgspec
 
 from mappings.facts import Reason
 from trial_defs.engine.findings import CohortMatch, Finding, Outcome, TrialMatch, Verdict
-from trial_defs.planning.needs import WORTH_A_CARD
 from trial_defs.planning.order_effect import OrderEffect
 
 _NO_NEWS = frozenset({Reason.NOT_READABLE, Reason.STALE})
@@ -56,9 +55,9 @@ def says_the_same(stored: str, match: TrialMatch) -> bool:
 
 def _same(then: Any, now: CohortMatch) -> bool:
     if then is None:
-        return now.verdict not in WORTH_A_CARD
+        return not now.verdict.is_candidate
     verdict, before = Verdict(then[0]), then[1]
-    if verdict not in WORTH_A_CARD and now.verdict not in WORTH_A_CARD:
+    if not verdict.is_candidate and not now.verdict.is_candidate:
         return True
     after = _points(now)
     unsure = {name for points in (before, after) for name, outcome in points.items() if outcome == _UNSURE}

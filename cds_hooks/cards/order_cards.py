@@ -13,7 +13,7 @@ from cds_hooks.cards.detail import Section, fitted, status_line, unread_sections
 from cds_hooks.cards.trial_cards import (
     EXTENSION,
     LONGEST_SUMMARY,
-    OVERRIDES,
+    OVERRIDE_REASONS,
     Card,
     LinkTo,
     NewUuid,
@@ -74,7 +74,7 @@ class _Maker:
             "detail": self._detail(effect),
             "suggestions": [suggestion],
             "selectionBehavior": "any",
-            "overrideReasons": OVERRIDES,
+            "overrideReasons": OVERRIDE_REASONS,
         }
         if links := links_of(effect.now, self.link_to):
             body["links"] = links

@@ -21,8 +21,8 @@ from mappings.time.times import Period, start_of_day
 from trial_defs.definition import expressions as x
 from trial_defs.engine.attestation import Attestations
 from trial_defs.engine.evaluation import evaluate
-from trial_defs.engine.findings import RANK, CohortMatch, Evidence, Finding, Match, Outcome, TrialMatch
-from trial_defs.planning.needs import WORTH_A_CARD, best_cohort
+from trial_defs.engine.findings import CohortMatch, Evidence, Finding, Match, Outcome, TrialMatch
+from trial_defs.planning.needs import best_cohort
 
 _MOST_DAYS = 5  # on which orders begin that are looked at: the first four, and the last
 _SETTLED = (Outcome.MET, Outcome.NOT_MET, Outcome.NOT_APPLICABLE, Outcome.NEEDS_HUMAN)
@@ -77,7 +77,7 @@ def effects_of(
     """What the orders would do to each trial that is worth a card today, in the order of `now.trials`."""
     if not orders or not now.approachable:
         return ()
-    candidates = [trial for trial in now.trials if trial.verdict in WORTH_A_CARD]
+    candidates = [trial for trial in now.trials if trial.verdict.is_candidate]
     readings = _Readings(chart, orders, catalogue, now.as_of, zone, now.attestations)
     readings.know(candidates)
     found = (_first_effect(trial, readings) for trial in candidates)
@@ -186,7 +186,7 @@ def _changed(before: CohortMatch, after: CohortMatch, outdated: frozenset[str]) 
 
     What would only be open counts where it lowers the verdict, or where an order lowers the very count it rests on.
     """
-    if before.verdict not in WORTH_A_CARD:
+    if not before.verdict.is_candidate:
         return ()
     pairs = list(zip(before.findings, after.findings, strict=True))
     missed = [a for b, a in pairs if a.outcome is Outcome.NOT_MET and b.outcome is not Outcome.NOT_MET]
@@ -195,7 +195,7 @@ def _changed(before: CohortMatch, after: CohortMatch, outdated: frozenset[str]) 
     recount = [finding for finding in opened if outdated.intersection(finding.criterion.concepts)]
     if missed or later or recount:
         return (*missed, *later, *recount)
-    return tuple(opened) if RANK[after.verdict] > RANK[before.verdict] else ()
+    return tuple(opened) if after.verdict.rank > before.verdict.rank else ()
 
 
 def _turns_later(before: Finding, after: Finding) -> bool:
