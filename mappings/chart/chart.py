@@ -31,6 +31,7 @@ _KEPT: tuple[type[Struct], ...] = (*_RECORDS, fhir.Patient, fhir.Medication)
 _NAMES = {kind: kind.__name__ for kind in _KEPT}
 _CONTAINERS = frozenset({"DiagnosticReport", "Observation"})  # whose results may be inside them
 _DEEPEST = 3  # Bundles inside Bundles
+LONG_LIST = 1000  # records of one search
 _MEDICATION = re.compile(r"^Medication/[A-Za-z0-9_-][A-Za-z0-9._-]{0,255}$", re.ASCII)
 R = TypeVar("R", bound=Struct)
 
@@ -145,6 +146,15 @@ class ChartBuilder:
         elif state == "incomplete":
             self._read.add(resource_type)
             self._incomplete.add(resource_type)
+
+    def is_long(self, next_url: str) -> bool:
+        """Whether the search that goes on there has more records than are worth reading page by page."""
+        search = self._pending.get(next_url)
+        return search is not None and search.found > 0 and (search.total is None or search.total > LONG_LIST)
+
+    def replace_rest(self, next_url: str) -> None:
+        """The rest of the search that goes on there is asked for by other searches."""
+        self._pending.pop(next_url, None)
 
     def whole_chart(self) -> None:
         """What was added is everything there is: a type that does not occur in it is complete, with count 0."""
