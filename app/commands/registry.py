@@ -99,19 +99,26 @@ def refresh_trial(
 ) -> None:
     """Renew a definition's recruiting status, completion date and sites, and show what changed in the text.
 
-    Criteria are not touched: for each changed sentence the criteria that were read from it are named. Exit status 0
-    where the text is as it was, 3 where it changed.
+    What criteria ask is not touched. Where a sentence changed, the criteria that were read from it get a question, the
+    signature is taken off, and the newer entry is kept beside the definition (ID.source.DATE.json), so that the same
+    change is not shown again. Exit status 0 where the text is as it was, 3 where it changed.
     """
     text, words = _definition(definition)
     wanted = source or _number_of(words)
     if wanted is None:
         _stop("SOURCE: is needed, because the definition names no registry number")
-    record = _record(_entry(wanted, registry), "SOURCE")
+    raw = _entry(wanted, registry)
+    record = _record(raw, "SOURCE")
     if record.id and (number := _number_of(words)) and record.id != number:
         _stop("SOURCE: is the entry of another study than this definition's")
-    found = refresh(text, words, record, _eligibility_before(definition, words, before))
+    today = datetime.now(UTC).date().isoformat()
+    document = f"{words.id}.source.{today}.{'json' if raw.lstrip().startswith(b'{') else 'txt'}"
+    compared = _eligibility_before(definition, words, before)
+    found = refresh(text, words, record, compared, document=document, today=today)
     _tell(found)
     if found.text is not None and not dry_run:
+        if found.words:
+            (definition.parent / document).write_bytes(raw)
         definition.write_text(found.text, encoding="utf-8")
     raise typer.Exit(3 if found.words else 0)
 
@@ -124,6 +131,8 @@ def _tell(found: Refreshed) -> None:
         for sign, words in (("-", change.before), ("+", change.after)):
             if words:
                 typer.echo(f"  {sign} {words}")
+    if found.unsigned:
+        typer.echo("The signature is taken off. Answer the new questions, and sign again.")
     if not found.renewed and not found.words:
         typer.echo("nothing has changed")
 
@@ -246,7 +255,7 @@ def _number_of(words: TrialWords) -> str | None:
 
 def _eligibility_before(definition: Path, words: TrialWords, before: Path | None) -> str | None:
     """The text that the definition was made from, where it is at hand."""
-    path = before or definition.parent / words.source.document
+    path = before or definition.parent / (words.source.compared or words.source.document)
     if before is None and not path.is_file():
         typer.echo(f"{path}: is not there, so the text is not compared; --before names another", err=True)
         return None

@@ -45,19 +45,10 @@ Identifier = tuple[str, str]  # system, value
 
 
 class Assignment:
-    """Tells of each record's subject whether it is the patient. `others`: the fullUrls of other Patients.
-
-    `merged`: ids that are this patient's as well, although the Patient does not say so itself.
-    """
+    """Tells of each record's subject whether it is the patient. `others`: the fullUrls of other Patients."""
 
     def __init__(
-        self,
-        patient: fhir.Patient,
-        patient_id: str,
-        full_url: str | None,
-        servers: Servers,
-        others: Iterable[str] = (),
-        merged: Iterable[str] = (),
+        self, patient: fhir.Patient, patient_id: str, full_url: str | None, servers: Servers, others: Iterable[str] = ()
     ) -> None:
         self._patient, self._servers = patient, servers
         self._has_id = bool(patient_id)
@@ -68,7 +59,7 @@ class Assignment:
             if link.other and link.other.reference
         ]
         # What this Patient replaces was merged into it; other links say only that they are no other person's.
-        own |= {other for kind, other in links if kind == "replaces"} | {f"Patient/{name}" for name in merged}
+        own |= {other for kind, other in links if kind == "replaces"}
         if full_url:
             own.add(servers.local(full_url))
         self._own = frozenset(own)

@@ -124,6 +124,32 @@ def test_refreshing_renews_the_status_and_names_the_criteria_of_changed_words(tm
     assert yaml.safe_load(path.read_text())["recruiting"]["status"] == "closed"
 
 
+def test_a_changed_text_takes_the_signature_off_and_is_shown_once(tmp_path: Path, registry: str) -> None:
+    path = imported(tmp_path, registry)
+    path.write_text(path.read_text() + "signed_off: {by: A. Person, on: 2026-12-01}\n")
+    newer = tmp_path / "newer.json"
+    newer.write_bytes(an_entry(CRITERIA.replace("9", "10")))
+    found = run("refresh", path, newer)
+    assert found.exit_code == 3
+    assert "The signature is taken off" in found.output
+    content = yaml.safe_load(path.read_text())
+    assert "signed_off" not in content
+    assert "Hemoglobin >= 10 g/dL" in next(c["question"] for c in content["before"] if c["id"] == "I1.hemoglobin")
+    assert (tmp_path / content["source"]["compared"]).read_bytes() == newer.read_bytes()
+    again = run("refresh", path, newer)
+    assert (again.exit_code, again.output) == (0, "nothing has changed\n")
+
+
+def test_a_gate_that_asks_nobody_cannot_be_signed(tmp_path: Path, registry: str) -> None:
+    path = imported(tmp_path, registry)
+    content = yaml.safe_load(path.read_text()) | {"signed_off": {"by": "A. Person", "on": "2026-12-01"}}
+    content["cohorts"]["main"]["gate"] = {"judgement": {"ask": "Which disease opens this study?"}}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    found = run("lint", "--trials", tmp_path)
+    assert found.exit_code == 1
+    assert "the gate of cohort main is a question, which lets every patient in" in found.output
+
+
 def test_another_studys_entry_refreshes_nothing(tmp_path: Path, registry: str) -> None:
     path = imported(tmp_path, registry)
     other = tmp_path / "other.json"

@@ -20,6 +20,7 @@ from trial_defs.definition.lint import (
     lint_folder,
     lint_trial,
     meaning_of,
+    never_met,
     read_cases,
     read_versions,
     versions_text,
@@ -46,6 +47,42 @@ def _value(**words: Any) -> dict[str, Any]:
 def _said(catalogue: Catalogue, *criteria: Mapping[str, Any], **more: Any) -> list[str]:
     trial = compile_trial(_words(*criteria, **more), catalogue, Path("T.yaml"), "")
     return [f"{where}: {message}" for where, message in lint_trial(trial, catalogue)]
+
+
+def test_an_exclusion_of_the_gates_disease_turns_every_candidate_away(catalogue: Catalogue) -> None:
+    for disease in ("systemic-lupus-erythematosus", "autoimmune-disease"):
+        (said,) = _said(catalogue, _criterion("E1.own", exclude={"condition": {"is": disease, "when": "ever"}}))
+        assert said.startswith("sle.E1.own: excludes everybody with systemic-lupus-erythematosus, which the gate asks")
+    other = {"is": "autoimmune-disease", "excepting": ["systemic-lupus-erythematosus"]}
+    assert _said(catalogue, _criterion("E1.other", exclude={"condition": other})) == []
+    judged = {"all": [{"condition": {"is": "autoimmune-disease"}}, {"judgement": {"ask": "Is it another one?"}}]}
+    assert _said(catalogue, _criterion("E1.other", exclude=judged)) == []
+
+
+def test_a_negative_result_is_not_excluded(catalogue: Catalogue) -> None:
+    negative = _criterion("E1.hcg", exclude=_value(of="hcg", is_="negative"), only_if={"sex": "female"})
+    (said,) = _said(catalogue, negative)
+    assert said == "sle.E1.hcg: excludes a negative hcg; if the text requires the negative result, include it"
+    assert _said(catalogue, _criterion("E1.cd19", exclude=_value(of="cd19-expression", is_="negative"))) == []
+
+
+def test_a_gate_asks_something_of_the_record(catalogue: Catalogue) -> None:
+    (said,) = _said(catalogue, gate={"judgement": {"ask": "Which disease?"}})
+    assert said.startswith("sle.gate: asks nothing of the record, so that every patient passes")
+
+
+def test_an_inclusion_that_no_case_meets_is_named(catalogue: Catalogue, tmp_path: Path) -> None:
+    trial = compile_trial(
+        _words(_criterion("I2.hb", include=_value(of="hemoglobin", is_=">= 8 g/dL"))), catalogue, Path("T.yaml"), ""
+    )
+    path = tmp_path / "T.yaml"
+    case = {"case": "misses", "cohort": "sle", "expect": {"I2.hb": "not-met"}}
+    path.write_text(yaml.safe_dump({"cases": [case]}))
+    assert never_met(trial, path) == [
+        ("I2.hb", "no case of a candidate meets it; write one that does, or read the text again")
+    ]
+    path.write_text(yaml.safe_dump({"cases": [case, {"case": "fits", "cohort": "sle", "verdict": "likely-eligible"}]}))
+    assert never_met(trial, path) == []
 
 
 def test_our_definitions_break_no_rule(catalogue: Catalogue) -> None:

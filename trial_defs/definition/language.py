@@ -256,6 +256,7 @@ class SourceWords(_Words):
     document: str  # file name or address of the text that was read
     read_on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     registry_url: str | None = Field(default=None, pattern=r"^https://")
+    compared: str | None = None  # file name of the newer text that a refresh has compared
     imported: bool = False  # drafted by the importer: not served before a person has signed it
 
 
@@ -303,4 +304,10 @@ class TrialWords(_Words):
     def _answered(self) -> TrialWords:
         if self.signed_off and self.questions:
             raise ValueError(f"is signed, but these still have a question: {', '.join(self.questions)}")
+        placeholders = [name for name, cohort in self.cohorts.items() if isinstance(cohort.gate, JudgementVerb)]
+        if self.signed_off and self.source.imported and placeholders:
+            raise ValueError(
+                f"is signed, but the gate of cohort {', '.join(placeholders)} is a question, which lets every patient "
+                "in; name the disease that opens it"
+            )
         return self

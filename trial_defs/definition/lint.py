@@ -20,6 +20,7 @@ from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity
 from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
 from trial_defs.definition import expressions as x
+from trial_defs.definition.candidates import candidate_rules
 from trial_defs.definition.compiler import compile_trial
 from trial_defs.definition.coverage import Decidable, decidable
 from trial_defs.definition.language import CriterionWords, TrialWords
@@ -36,6 +37,7 @@ def lint_trial(trial: x.Trial, catalogue: Catalogue) -> list[tuple[str, str]]:
     for cohort in trial.cohorts:
         found += _gate_not_asked(cohort, catalogue)
         found += _nothing_left(cohort)
+        found += candidate_rules(cohort, catalogue)
         for criterion in cohort.criteria:
             found += _leaves(f"{cohort.id}.{criterion.id}", criterion, catalogue)
     return list(dict.fromkeys(found))
@@ -215,6 +217,25 @@ def without_cases(trial: x.Trial, cases: Mapping[str, Collection[str]]) -> list[
     ]
 
 
+def never_met(trial: x.Trial, path: Path) -> list[tuple[str, str]]:
+    """Inclusion criteria that no case shows as met, though a case of their cohort names them."""
+    content: Any = read_yaml(path.read_bytes(), path)
+    charts, met, named = content.get("charts") or {}, set(), set()
+    for case in content.get("cases") or ():
+        cohort = str(case.get("cohort") or charts.get(case.get("chart"), {}).get("cohort", ""))
+        if case.get("verdict") in ("likely-eligible", "possibly-eligible"):
+            met |= {c.id for each in trial.cohorts if each.id == cohort for c in each.criteria}
+        for name, outcome in (case.get("expect") or {}).items():
+            named.add(str(name))
+            met |= {str(name)} if outcome == "met" else set()
+    criteria = {c.id: c for cohort in trial.cohorts for c in cohort.criteria if c.kind == "inclusion"}
+    return [
+        (name, "no case of a candidate meets it; write one that does, or read the text again")
+        for name, criterion in criteria.items()
+        if name in named - met and decidable(criterion) in (Decidable.COMPUTED, Decidable.ONE_WAY)
+    ]
+
+
 def read_cases(path: Path) -> Mapping[str, Collection[str]]:
     """Which criteria the cases of a file name, by cohort. DefinitionError where the file cannot be read."""
     content: Any = read_yaml(path.read_bytes(), path)
@@ -349,6 +370,7 @@ def _case_problems(trial: x.Trial, path: Path) -> list[Problem]:
     if not path.exists():
         return [Problem(path, "", f"there is no file of cases for {trial.id}")]
     try:
-        return [Problem(path, where, message) for where, message in without_cases(trial, read_cases(path))]
+        found = [*without_cases(trial, read_cases(path)), *never_met(trial, path)]
+        return [Problem(path, where, message) for where, message in found]
     except DefinitionError as error:
         return list(error.problems)
