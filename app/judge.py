@@ -20,7 +20,7 @@ from mappings.time.clock import Clock
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.attestation import NO_ATTESTATIONS, Attestations
 from trial_defs.engine.evaluation import is_indicated, match_facts, match_many
-from trial_defs.engine.findings import RANK, CohortMatch, Finding, Match, Outcome, TrialMatch, Verdict
+from trial_defs.engine.findings import CohortMatch, Finding, Match, Outcome, TrialMatch, Verdict
 from trial_defs.planning.order_effect import OrderEffect, effects_of
 
 _OPEN = (Outcome.UNKNOWN, Outcome.NEEDS_HUMAN)
@@ -122,13 +122,13 @@ def _agree(shown: TrialMatch | None, whole: TrialMatch | None) -> bool:
     if shown is None or whole is None:
         return False
     pairs = zip(shown.cohorts, whole.cohorts, strict=True)
-    return RANK[shown.verdict] >= RANK[whole.verdict] and all(_cohorts_agree(s, w) for s, w in pairs)
+    return shown.verdict.rank >= whole.verdict.rank and all(_cohorts_agree(s, w) for s, w in pairs)
 
 
 def _cohorts_agree(shown: CohortMatch, whole: CohortMatch) -> bool:
     if shown.verdict is Verdict.NOT_INDICATED:
         return True
-    if RANK[shown.verdict] < RANK[whole.verdict] or len(shown.findings) != len(whole.findings):
+    if shown.verdict.rank < whole.verdict.rank or len(shown.findings) != len(whole.findings):
         return False
     if shown.verdict is Verdict.NEAR_MISS and shown.recheck_on != whole.recheck_on:
         return False
@@ -167,6 +167,6 @@ def effects_of_orders(
 
 def _warning(effect: OrderEffect) -> tuple[object, ...]:
     """What a card about an order says."""
-    changed = frozenset((finding.criterion.id, finding.outcome) for finding in effect.changed)
+    changed = frozenset((finding.criterion.id, finding.outcome) for finding in effect.all_changed)
     cohort = effect.before.cohort.id
     return effect.now.trial.id, cohort, effect.after.verdict, changed, effect.since, effect.until, effect.goes_on

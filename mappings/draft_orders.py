@@ -21,7 +21,7 @@ from mappings.chart import decoding, fhir
 from mappings.chart.chart import Chart, ChartError, medication_reference
 from mappings.concepts.catalogue import OUR_SYSTEM, Catalogue
 from mappings.derived.formulas import DERIVATIONS
-from mappings.readers import medications
+from mappings.readers import medications, uncoded
 from mappings.time.clock import Clock
 from mappings.time.times import add_months
 from mappings.values.units import convert
@@ -37,16 +37,27 @@ _LOWERS: Mapping[str, str] = {
     "fludarabine": "lymphocytes",
 }
 _DOSE = "glucocorticoid-dose"  # calculated from drugs alone
+# Orders that name a treatment and do not give it: what is measured, pictured, talked about or prepared.
+_NOT_A_TREATMENT = frozenset({"108252007", "363679005", "409063005", "409073007", "11429006", "laboratory", "imaging"})
+_ABOUT_A_TREATMENT = re.compile(
+    r"\b(consult\w*|referral|refer|evaluation|assessment|education|counsel\w*|levels?|trough|antibod(?:y|ies)|titers?|"
+    r"screen\w*|follow[ -]?up|cross-?match|"
+    r"(?:access|catheter|line) (?:placement|insertion|creation|removal|exchange|care)|"
+    r"konsil\w*|\w*spiegel|aufkl\u00e4rung\w*)\b",
+    re.I,
+)
 Record = fhir.MedicationRequest | fhir.Procedure | fhir.Immunization
 
 
 @dataclass(frozen=True, slots=True)
 class DraftOrder:
-    """One order: where it stands, what it orders, and the later day on which it says that it begins."""
+    """One order: where it is, what it orders, and the later day on which it says that it begins."""
 
     source: str  # "MedicationRequest/abc"; "draftOrders#3" where it has no id
     record: Record
     begins: str | None = None  # FHIR dateTime
+    details: tuple[fhir.CodeableConcept, ...] = ()  # ServiceRequest.orderDetail: "rituximab" beside "infusion"
+    names_only: bool = False  # it measures, pictures or discusses what its words name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,7 @@ class Drafts:
 
     def may_matter(self, catalogue: Catalogue) -> bool:
         """Whether some order is, or may turn out to be, of a concept that we know."""
-        return bool(self.wanted) or any(_heads(order.record, None, catalogue)[0] for order in self.orders)
+        return bool(self.wanted) or any(_heads(order, None, catalogue)[0] for order in self.orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +209,21 @@ def _services(raw: bytes, source: str, patient_id: str) -> Iterator[DraftOrder]:
     if isinstance(record, fhir.Procedure) and _counts(record, record.subject, patient_id):
         period = sent.get("occurrencePeriod")
         begins = sent.get("occurrenceDateTime") or (period.get("start") if isinstance(period, dict) else None)
-        yield DraftOrder(source, record, begins if isinstance(begins, str) else None)
+        details = tuple(concept for detail in _listed(sent.get("orderDetail")) if (concept := _concept_of(detail)))
+        begins = begins if isinstance(begins, str) else None
+        yield DraftOrder(source, record, begins, details, _is_about_a_treatment(sent))
+
+
+def _is_about_a_treatment(sent: Mapping[str, Any]) -> bool:
+    """Whether a ServiceRequest asks for a test, a picture, advice or a preparation, by its category."""
+    codings = (c for category in _listed(sent.get("category")) for c in _listed(category.get("coding")))
+    return any(str(coding.get("code")).lower() in _NOT_A_TREATMENT for coding in codings)
+
+
+def _concept_of(detail: Mapping[str, Any]) -> fhir.CodeableConcept | None:
+    """An `orderDetail` of R4 as it was sent; None where it cannot be read (R5 has parameters there)."""
+    record = _as("Procedure", {}, code=detail)
+    return record.code if isinstance(record, fhir.Procedure) else None
 
 
 def _vaccines(raw: bytes, source: str, patient_id: str) -> Iterator[DraftOrder]:
@@ -233,15 +258,16 @@ def planned(drafts: Drafts, chart: Chart, catalogue: Catalogue, clock: Clock) ->
     """The orders that we recognise, in their order. One that begins in the past is read as given today."""
     found = []
     for order in drafts.orders:
-        heads, by_text = _heads(order.record, chart, catalogue)
+        heads, by_text = _heads(order, chart, catalogue)
         if heads:
             first, last = _course(order, clock)
             found.append(Planned(order, heads, first, last, by_text))
     return tuple(found)
 
 
-def _heads(record: Record, chart: Chart | None, catalogue: Catalogue) -> tuple[tuple[str, ...], bool]:
+def _heads(order: DraftOrder, chart: Chart | None, catalogue: Catalogue) -> tuple[tuple[str, ...], bool]:
     """The most specific concepts of what is ordered; by its words where no code is known, and then True."""
+    record = order.record
     if isinstance(record, fhir.MedicationRequest):
         if chart is None and _points_elsewhere(record):
             return (), False
@@ -249,7 +275,23 @@ def _heads(record: Record, chart: Chart | None, catalogue: Catalogue) -> tuple[t
         heads = _most_specific(drug.concepts, catalogue)
         return (heads, False) if heads else (medications.named_in(drug, catalogue), True)
     code = record.code if isinstance(record, fhir.Procedure) else record.vaccine_code
-    return _most_specific((code,) if code else (), catalogue), False
+    codes = (*((code,) if code else ()), *order.details)
+    heads = _most_specific(codes, catalogue)
+    if heads or order.names_only:
+        return heads, False
+    return tuple(_named(record, codes, catalogue)), True
+
+
+def _named(
+    record: fhir.Procedure | fhir.Immunization, codes: Sequence[fhir.CodeableConcept], catalogue: Catalogue
+) -> Iterator[str]:
+    """The treatments that the words of a procedure or vaccination ask for."""
+    words = " ".join(filter(None, map(fhir.words_of, codes)))
+    if isinstance(record, fhir.Procedure) and _ABOUT_A_TREATMENT.search(words):
+        return
+    for name in uncoded.named_by_any(type(record), codes, catalogue):
+        if catalogue.concepts[name].kind == "treatment":
+            yield name
 
 
 def _points_elsewhere(record: fhir.MedicationRequest) -> bool:
@@ -364,7 +406,7 @@ def as_if_given(
         found = records.get("Observation", [])
         records["Observation"] = [pair for pair in found if not _is_outdated(pair[1], outdated, catalogue, clock)]
     for order in orders:
-        record = _record(order, chart)
+        record = _record(order, chart, catalogue)
         records.setdefault(type(record).__name__, []).append((order.source, record))
     return replace(chart, records={name: tuple(found) for name, found in records.items()})
 
@@ -380,20 +422,40 @@ def _is_outdated(
     return given is not None and (taken is None or taken.first_day <= given)
 
 
-def _record(order: Planned, chart: Chart) -> Struct:
+def _record(order: Planned, chart: Chart, catalogue: Catalogue) -> Struct:
+    """The record that the order would leave behind.
+
+    Words are taken at their word: a warning that proves unneeded costs less than one that is missing.
+    """
     record = order.order.record
     subject = fhir.Reference(reference=chart.reference)
     first, last = order.first.isoformat(), order.last.isoformat() if order.last else None
+    codings = tuple(fhir.Coding(OUR_SYSTEM, concept) for concept in order.concepts)
     if isinstance(record, fhir.Procedure):
-        return msgspec.structs.replace(record, status="completed", subject=subject, performed_date_time=first)
+        code = record.code
+        if order.by_text or order.order.details:
+            code = fhir.CodeableConcept(codings, code.text if code else None)
+        if not any("Procedure" in catalogue.where(concept) for concept in order.concepts):
+            # "Rituximab infusion": no procedure of ours, but the drug is given.
+            return fhir.MedicationStatement(
+                id=record.id,
+                status="active",
+                medication_codeable_concept=code,
+                subject=subject,
+                effective_period=fhir.Span(first, last),
+            )
+        return msgspec.structs.replace(
+            record, status="completed", subject=subject, performed_date_time=first, code=code
+        )
     if isinstance(record, fhir.Immunization):
-        return msgspec.structs.replace(record, status="completed", patient=subject, occurrence_date_time=first)
+        code = fhir.CodeableConcept(codings) if order.by_text else record.vaccine_code
+        return msgspec.structs.replace(
+            record, status="completed", patient=subject, occurrence_date_time=first, vaccine_code=code
+        )
     dosages = record.dosage_instruction
     given = _taken(record, subject, first, last, tuple(map(_on_its_day, dosages)) if first == last else dosages)
     if not order.by_text:
         return given
-    # Its words are taken at their word: a warning that proves unneeded costs less than one that is missing.
-    codings = tuple(fhir.Coding(OUR_SYSTEM, concept) for concept in order.concepts)
     own = record.medication_codeable_concept
     named = fhir.CodeableConcept(codings, own.text if own else None)
     return msgspec.structs.replace(given, medication_codeable_concept=named)

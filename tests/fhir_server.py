@@ -13,7 +13,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 Resource = dict[str, Any]
 Fault = Callable[["FhirServer", asyncio.StreamWriter], Awaitable[None]]
@@ -128,6 +128,7 @@ class FhirServer:
     path: str = "/fhir"
     faults: dict[str, Fault] = field(default_factory=dict)  # by resource type, or first segment of the path
     requests: list[Asked] = field(default_factory=list)
+    demands: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)  # by type: of each group one parameter
 
     async def __aenter__(self) -> Self:
         self._open: set[asyncio.StreamWriter] = set()
@@ -181,11 +182,19 @@ class FhirServer:
         await self.send(writer, 200 if found else 404, json.dumps(found[0] if found else {}).encode(), {})
 
     async def _search(self, writer: asyncio.StreamWriter, kind: str, query: Mapping[str, str]) -> None:
+        if not all(any(name in query for name in names) for names in self.demands.get(kind, ())):
+            issue = {"severity": "error", "code": "required"}
+            await self.send(
+                writer, 400, json.dumps({"resourceType": "OperationOutcome", "issue": [issue]}).encode(), {}
+            )
+            return
         subject = f"Patient/{query.get('patient')}"
-        found = [r for r in self.resources if r["resourceType"] == kind and _subject(r) == subject]
+        found = [r for r in self.resources if r["resourceType"] == kind and _subject(r) == subject and _fits(r, query)]
+        if query.get("_sort") == "-date":
+            found.sort(key=lambda r: str(r.get("effectiveDateTime", "")), reverse=True)
         start = int(query.get("start", "0"))
-        end = start + self.page_size
-        more = f"{self.base}/{kind}?patient={query.get('patient')}&start={end}" if end < len(found) else None
+        end = start + min(self.page_size, int(query.get("_count", "1000")))
+        more = f"{self.base}/{kind}?{urlencode(dict(query) | {'start': end})}" if end < len(found) else None
         await self.send_page(writer, found[start:end], more, len(found))
 
     async def send_page(
@@ -217,3 +226,15 @@ def _asked(head: bytes) -> Asked:
 def _subject(resource: Resource) -> str | None:
     subject: str | None = (resource.get("subject") or resource.get("patient") or {}).get("reference")
     return subject
+
+
+def _fits(resource: Resource, query: Mapping[str, str]) -> bool:
+    """Whether a resource is found by the parameters category, code and intent, as far as they are given."""
+    given = {
+        "category": [coding["code"] for c in resource.get("category", ()) for coding in c.get("coding", ())],
+        "code": [coding["code"] for coding in resource.get("code", {}).get("coding", ())],
+        "intent": [resource.get("intent")],
+    }
+    if query.get("code:missing") == "true" and given["code"]:
+        return False
+    return all(set(query[name].split(",")) & set(codes) for name, codes in given.items() if name in query)

@@ -22,7 +22,6 @@ from mappings.chart.chart import Chart, ChartBuilder, ChartError
 from mappings.concepts.catalogue import Catalogue
 from mappings.draft_orders import Drafts, planned, read_drafts
 from trial_defs.engine.findings import Match, TrialMatch, Verdict, sources_of
-from trial_defs.planning.needs import WORTH_A_CARD
 
 KEPT_BACK = 0.15  # of the deadline, for matching and for writing down what was shown
 
@@ -159,7 +158,9 @@ async def _chart(
         builder.want_medications(drafts.wanted)
     access = access_for(hook, caller.ehr, services.outbound, deadline)
     try:
-        await complete_chart(hook, parts, builder, caller.ehr, access, services.metrics)
+        await complete_chart(
+            hook, parts, builder, caller.ehr, access, services.metrics, services.definitions.now.catalogue
+        )
         return builder.build()
     except ChartError as error:
         if error.code == "other-patient":
@@ -216,7 +217,7 @@ def _count(found: Match, services: Services) -> None:
         rest = len(served.trials) - len(found.trials)
         services.metrics.matches.labels("*", Verdict.NOT_INDICATED.value).inc(rest)
     # Of many those that are out of the question were not worked out.
-    known = [trial for trial in found.trials if not served.are_many or trial.verdict in WORTH_A_CARD]
+    known = [trial for trial in found.trials if not served.are_many or trial.verdict.is_candidate]
     findings = (finding for trial in known for cohort in trial.cohorts for finding in cohort.findings)
     for reason, count in Counter(finding.reason for finding in findings if finding.reason).items():
         services.metrics.unknowns.labels(reason.value).inc(count)

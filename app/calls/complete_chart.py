@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
+from weakref import WeakKeyDictionary
 
 import httpx
 from msgspec import Raw
 
 from app.addresses import is_under
+from app.calls.search_forms import REFUSALS, Form, KnownForms, by_code, forms_of, without_code
 from app.ehrs import Ehr
 from app.logs import log
 from app.metrics import Metrics
@@ -23,8 +26,10 @@ from app.outbound import BodyTooLarge, Outbound, read_capped
 from cds_hooks.protocol.models import HookRequest
 from cds_hooks.protocol.services import Prefetch
 from mappings.chart.chart import ChartBuilder
+from mappings.concepts.catalogue import Catalogue
 
 MOST_PAGES = 30  # of one search
+MOST_PAGES_OF_A_PIECE = 5  # of a search by code, newest first: what is older decides little
 MOST_BYTES = 32 * 1024 * 1024  # of one chart
 MOST_MEDICATIONS = 60
 AT_ONCE = 6  # queries to one EHR for one chart
@@ -41,6 +46,7 @@ class Access:
     token: str | None
     client: httpx.AsyncClient
     deadline: float
+    forms: KnownForms = field(default_factory=KnownForms)
 
 
 def access_for(hook: HookRequest, ehr: Ehr, outbound: Outbound, deadline: float) -> Access | None:
@@ -54,7 +60,16 @@ def access_for(hook: HookRequest, ehr: Ehr, outbound: Outbound, deadline: float)
     if authorization and authorization.expires_in is not None and authorization.expires_in <= 0:
         return None
     client = outbound.to(private_network=ehr.private_network)
-    return Access(ehr.name, base, authorization.access_token if authorization else None, client, _until(hook, deadline))
+    token = authorization.access_token if authorization else None
+    return Access(ehr.name, base, token, client, _until(hook, deadline), _forms_of(outbound))
+
+
+_KNOWN_FORMS: WeakKeyDictionary[Outbound, KnownForms] = WeakKeyDictionary()
+
+
+def _forms_of(outbound: Outbound) -> KnownForms:
+    """What is known of the servers lives as long as the way out to them."""
+    return _KNOWN_FORMS.setdefault(outbound, KnownForms())
 
 
 def _until(hook: HookRequest, deadline: float) -> float:
@@ -70,25 +85,37 @@ async def complete_chart(
     ehr: Ehr,
     access: Access | None,
     metrics: Metrics,
+    catalogue: Catalogue,
 ) -> None:
     """Give the builder every part: from the prefetch where it is there, else from the FHIR server where it may be read.
 
     A part that cannot be had is marked failed. Returns at the deadline at the latest.
     """
     sent = _by_our_keys(hook.prefetch, ehr.prefetch_aliases)
-    reading = _Reading(builder, access, metrics)
+    reading = _Reading(builder, access, metrics, catalogue, hook.patient_id)
     # What was sent is looked at first: a chart of the wrong patient is refused before anything is asked of the EHR.
-    next_pages = {part: reading.take(part, sent[part.key]) for part in parts if part.key in sent}
+    next_pages = [(part, reading.take(part, raw)) for part in parts for raw in sent.get(part.key, ())]
+    whole = _whole_keys(hook.prefetch, ehr.prefetch_aliases)
     await asyncio.gather(
-        *(reading.search(part, hook.patient_id) for part in parts if part not in next_pages),
-        *(reading.follow(part, next_url) for part, next_url in next_pages.items() if next_url),
+        *(reading.search(part) for part in parts if part.key not in whole),
+        *(reading.follow(part, next_url) for part, next_url in next_pages if next_url),
     )
     await reading.medications()
 
 
-def _by_our_keys(prefetch: Mapping[str, Raw], aliases: Mapping[str, str]) -> Mapping[str, Raw]:
-    renamed = {aliases.get(key, key): value for key, value in prefetch.items()}
-    return renamed | {key: value for key, value in prefetch.items() if key not in aliases}
+def _by_our_keys(prefetch: Mapping[str, Raw], aliases: Mapping[str, str]) -> Mapping[str, list[Raw]]:
+    """Every value that was sent for each of our keys, under that key or under one of the EHR's own."""
+    found: dict[str, list[Raw]] = {}
+    for key, value in prefetch.items():
+        found.setdefault(aliases.get(key, key), []).append(value)
+    return found
+
+
+def _whole_keys(prefetch: Mapping[str, Raw], aliases: Mapping[str, str]) -> frozenset[str]:
+    """Our keys of which everything was sent: under our own key, or under every key of the EHR's that stands for it."""
+    missing = {ours for theirs, ours in aliases.items() if theirs not in prefetch}
+    plain = frozenset(key for key in prefetch if key not in aliases)
+    return plain | (frozenset(aliases.values()) - missing)
 
 
 @dataclass
@@ -98,6 +125,8 @@ class _Reading:
     builder: ChartBuilder
     access: Access | None
     metrics: Metrics
+    catalogue: Catalogue
+    patient_id: str
     bytes_left: int = MOST_BYTES
     at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
@@ -108,13 +137,36 @@ class _Reading:
             log.info("prefetch not usable", resource_type=part.resource_type, problem=page.problem)
         return page.next_url
 
-    async def search(self, part: Prefetch, patient_id: str) -> None:
-        """Run the query of a part that was not prefetched, and add every page of its answer."""
+    async def search(self, part: Prefetch) -> None:
+        """Read a part that was not prefetched: every page, by the first form of search that the server answers."""
         if self.access is None:
-            self.builder.fail(part.resource_type, "failed")
+            self.builder.fail(part.resource_type, "failed")  # with what was sent of it, the builder makes it incomplete
             return
-        address = f"{self.access.base}/{part.query(patient_id)}"
-        await self._read_pages(part.resource_type, address, None, newest_first=part.is_newest_first)
+        forms = forms_of(part, self.patient_id)
+        known = self.access.forms.first(self.access.base, part.resource_type)
+        for number in [*range(known, len(forms)), *range(known)]:
+            if await self._answers(forms[number], part, is_plain=number == 0):
+                self.access.forms.remember(self.access.base, part.resource_type, number)
+                return
+        log.warning("not read from the EHR", resource_type=part.resource_type, reason="every search was refused")
+        self.metrics.ehr_reads.labels(part.resource_type, "failed").inc()
+        self.builder.fail(part.resource_type, "failed")
+
+    async def _answers(self, form: Form, part: Prefetch, *, is_plain: bool) -> bool:
+        """Whether the server answers this form of search; then all of it is read, or marked as missing."""
+        assert self.access is not None
+        first, *others = (f"{self.access.base}/{query}" for query in form)
+        newest_first = is_plain and part.is_newest_first
+        try:
+            await self._read_pages(part.resource_type, first, None, newest_first=newest_first, may_be_refused=True)
+        except _Refused:
+            return False
+        await asyncio.gather(*(self._read_one_of_several(part.resource_type, other) for other in others))
+        return True
+
+    async def _read_one_of_several(self, resource_type: str, address: str) -> None:
+        with suppress(_Refused):  # a category that the server does not know, so that nothing is in it
+            await self._read_pages(resource_type, address, None, may_be_refused=True)
 
     async def follow(self, part: Prefetch, next_url: str) -> None:
         """The rest of a part of which the first page was prefetched."""
@@ -136,14 +188,26 @@ class _Reading:
         self.builder.add(raw, "Medication")
 
     async def _read_pages(
-        self, resource_type: str, address: str, follows: str | None, *, newest_first: bool = False
+        self,
+        resource_type: str,
+        address: str,
+        follows: str | None,
+        *,
+        newest_first: bool = False,
+        may_be_refused: bool = False,
+        most_pages: int = MOST_PAGES,
+        may_be_long: bool = True,
     ) -> None:
-        """Page after page from `address`, which is what the `next` link `follows` says, if one led there."""
+        """Page after page from `address`, which is what the `next` link `follows` says, if one led there.
+
+        `may_be_refused`: _Refused where the server does not answer such a search. `may_be_long`: the rest of a long
+        list of Observations is asked for by code.
+        """
         visited: set[str] = set()
         more = True
         try:
             while more:
-                self._check_page(address, visited)
+                self._check_page(address, visited, most_pages)
                 visited.add(address)
                 raw = await self._get(address, resource_type)
                 page = self.builder.add(raw, resource_type, follows, newest_first=newest_first)
@@ -151,7 +215,13 @@ class _Reading:
                     raise _NotRead(page.problem)
                 follows, more = page.next_url, page.next_url is not None
                 address = self._absolute(page.next_url or "")
+                if follows and may_be_long and resource_type == "Observation" and self.builder.is_long(follows):
+                    self._check_page(address, visited, most_pages)
+                    await self._read_by_code(follows)
+                    return
         except _NotRead as error:
+            if may_be_refused and follows is None and error.kind in REFUSALS:
+                raise _Refused from None
             log.warning("not read from the EHR", resource_type=resource_type, reason=str(error))
             self.metrics.ehr_reads.labels(resource_type, "failed").inc()
             if follows is None:
@@ -159,13 +229,44 @@ class _Reading:
         else:
             self.metrics.ehr_reads.labels(resource_type, "complete").inc()
 
+    async def _read_by_code(self, follows: str) -> None:
+        """In place of the pages after `follows`: the Observations under the codes that are known, and those without."""
+        assert self.access is not None
+        queries = [f"{self.access.base}/{query}" for query in by_code(self.patient_id, self.catalogue)]
+        first, *others = queries
+        try:
+            await self._read_piece(first, may_be_refused=True)
+        except _Refused:
+            await self._read_pages("Observation", self._absolute(follows), follows, may_be_long=False)
+            return
+        self.builder.replace_rest(follows)
+        await asyncio.gather(
+            *(self._read_piece(query) for query in others),
+            self._read_uncoded(f"{self.access.base}/{without_code(self.patient_id)}"),
+        )
+
+    async def _read_piece(self, address: str, *, may_be_refused: bool = False) -> None:
+        await self._read_pages(
+            "Observation",
+            address,
+            None,
+            newest_first=True,
+            may_be_refused=may_be_refused,
+            most_pages=MOST_PAGES_OF_A_PIECE,
+            may_be_long=False,
+        )
+
+    async def _read_uncoded(self, address: str) -> None:
+        with suppress(_Refused):  # few servers answer it; docs/connect.md says what is not seen then
+            await self._read_piece(address, may_be_refused=True)
+
     def _absolute(self, next_url: str) -> str:
         return urljoin(f"{self.access.base}/", next_url) if self.access else next_url
 
-    def _check_page(self, address: str, visited: set[str]) -> None:
+    def _check_page(self, address: str, visited: set[str], most: int) -> None:
         if self.access is None or not is_under(address, self.access.base):
             raise _NotRead("the next page is not on a FHIR server that may be read")
-        if address in visited or len(visited) >= MOST_PAGES:
+        if address in visited or len(visited) >= most:
             raise _NotRead("too many pages")
 
     async def _get(self, address: str, resource_type: str) -> bytes:
@@ -224,6 +325,10 @@ class _NotRead(Exception):
     def __init__(self, reason: str, kind: str = "not-usable") -> None:
         super().__init__(reason)
         self.kind = kind
+
+
+class _Refused(Exception):
+    """The server does not answer such a search, with any data."""
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -149,21 +149,21 @@ async def purged(settings: Settings, keep: timedelta) -> int:
     now = datetime.now(UTC)
     async with opened(settings) as records:
         await records.purge(now)
-        await _answers(records, settings).purge(now)
+        await answers_of(records, settings).purge(now)
         await worklist_of(records, settings).purge(now, keep)
         await Sessions(records, Keys(settings.secret_key)).purge(now)
         await Pending(records, Keys(settings.secret_key)).purge(now)
         return await Audit(records).purge(now, keep)
 
 
-def _answers(records: Records, settings: Settings) -> Answers:
+def answers_of(records: Records, settings: Settings) -> Answers:
     return Answers(records, Keys(settings.secret_key), timedelta(settings.retention_days))
 
 
 async def forgotten(settings: Settings, whose: Shown) -> int:
     """How many reports of this patient were deleted."""
     async with opened(settings) as records:
-        await _answers(records, settings).forget(whose)
+        await answers_of(records, settings).forget(whose)
         await worklist_of(records, settings).forget(whose)
         return await Audit(records).forget(whose)
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, NoReturn
+from zoneinfo import ZoneInfo
 
 import typer
 
-from app.commands.audit import opened, worklist_of
-from app.definitions.served import Definitions
+from app.commands.audit import answers_of, opened, worklist_of
+from app.definitions.served import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
 from app.restricted import digest_of_labels
 from app.screen.tables import DuckDbMissing
 from app.settings import Settings, SettingsError, read_settings
+from app.storage.attestations import Answers
 from app.storage.database import RecordsUnavailable
 from app.storage.records import Records, Shown
 from app.worklist.candidates import Left, Reading
 from app.worklist.records import Worklist
+from app.worklist.recounting import settled_by_people, with_answers
 from app.worklist.screened import NotAScreen, Screened, finished_screen
 from mappings.yaml_files import DefinitionError
-from trial_defs.definition.expressions import Trial
 
 worklist_cli = typer.Typer(help="The coordinator's worklist.", no_args_is_help=True)
 _AT_ONCE = 200  # patients in one transaction
@@ -66,8 +69,8 @@ def add_command(
                 "TRIALCARDS_RESTRICTED_LABELS: are others than those of the screen, which may show what the list must "
                 "not; screen again with the same labels"
             )
-        texts = Definitions(settings.mappings, settings.trials).now.trials
-        taken, gone = asyncio.run(_add(settings, found, texts, (ehr, tenant), partial=partial))
+        served = Definitions(settings.mappings, settings.trials).now
+        taken, gone = asyncio.run(_add(settings, found, served, (ehr, tenant), partial=partial))
     except NotAScreen:
         _stop("SCREEN: is not the folder of a finished screen; it holds report.json, matches.parquet, criteria.parquet")
     except DuckDbMissing as error:
@@ -100,8 +103,15 @@ def _check_ehr(settings: Settings, name: str, tenant: str) -> None:
         _stop("--tenant: is one of this entry's tenants")
 
 
+def _zone_of(settings: Settings, ehr: str) -> tzinfo:
+    """The zone in which the last day of an answer ends."""
+    known = load_ehrs(settings.ehrs) if settings.ehrs is not None else ()
+    name = next((each.timezone for each in known if each.name == ehr), "")
+    return ZoneInfo(name) if name else settings.zone
+
+
 async def _add(
-    settings: Settings, found: Screened, texts: Mapping[str, Trial], where: tuple[str, str], *, partial: bool
+    settings: Settings, found: Screened, served: Served, where: tuple[str, str], *, partial: bool
 ) -> tuple[int, int]:
     """How many patients were put on the list, and how many rows left it because the screen has none."""
     async with opened(settings) as records:
@@ -109,11 +119,24 @@ async def _add(
         before = await worklist.patients_of(*where, found.as_of)
         taken = 0
         in_screen: InScreen = {}
-        for some in _in_batches(found.readings(texts)):
-            wanted = list(_of_interest(some, where, records, before, in_screen))
+        answers, zone = answers_of(records, settings), _zone_of(settings, where[0])
+        for some in _in_batches(found.readings(served.trials)):
+            of_interest = list(_of_interest(some, where, records, before, in_screen))
+            wanted = [(whose, await _with_answers(whose, each, answers, served, zone)) for whose, each in of_interest]
             await worklist.take(wanted, "screen", found.as_of)
             taken += sum(bool(reading.candidates) for _, reading in wanted)
         return taken, await _let_go(worklist, found, before, in_screen, partial=partial)
+
+
+async def _with_answers(whose: Shown, reading: Reading, answers: Answers, served: Served, zone: tzinfo) -> Reading:
+    """The reading with what people have answered for this patient: a row that they ruled out does not come back."""
+    if not reading.candidates:
+        return reading
+    now = datetime.now(UTC)
+    given, today = (await answers.known(whose, now)).attestations, now.astimezone(zone).date()
+    named = {each.trial: served.trials.get(each.trial) for each in reading.candidates}
+    settled = {name: settled_by_people(trial, given, served.catalogue, now, today) for name, trial in named.items()}
+    return with_answers(reading, settled)
 
 
 def _of_interest(

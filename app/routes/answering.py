@@ -12,10 +12,11 @@ from app.storage.attestations import Given
 from app.storage.records import Shown
 from app.wiring import Services
 from app.worklist.records import Detail, Row
+from app.worklist.recounting import Settled, settled_by_people
 from cds_hooks.words.wording import attested_words
 from mappings.concepts.catalogue import Catalogue
 from trial_defs.definition import expressions as x
-from trial_defs.engine.attestation import Attestation, content_of, usual_days
+from trial_defs.engine.attestation import Attestation, content_of, newest, usual_days
 
 LONGEST_WORDS = 1000
 LONGEST = timedelta(days=366)  # no answer holds longer without having been given again
@@ -162,6 +163,13 @@ def attestation(sent: Answering, content: str, row: Row, person: Person, service
         raise NotAnAnswer(f"The last day lies between {today} and {today + LONGEST}; the answer was not saved.")
     is_met, now = sent.outcome == "met", services.clock()
     return Attestation(row.trial, criterion.id, content, is_met, person.name, sent.words, now, today, until)
+
+
+def settled_with(row: Row, given: Iterable[Attestation], services: Services) -> Settled:
+    """The criteria of a row's trial that these answers decide now."""
+    served = services.definitions.now
+    answers, now = newest(given), services.clock()
+    return settled_by_people(served.trials.get(row.trial), answers, served.catalogue, now, today_of(row, services))
 
 
 def _day(text: str) -> date | None:

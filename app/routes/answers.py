@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from fastapi import APIRouter
@@ -9,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.people import OPERATOR, Person
-from app.routes.answering import Answering, NotAnAnswer, attestation, whose
+from app.routes.answering import Answering, NotAnAnswer, attestation, settled_with, whose
 from app.routes.worklist import back_to, change_audited, detail_page, gone_page
 from app.storage.database import Write
 from app.web.forms import read_form
 from app.wiring import Services, services_of
-from app.worklist.records import Row
+from app.worklist.records import Detail, Row
+from trial_defs.engine.attestation import Attestation
 
 router = APIRouter(prefix="/worklist", include_in_schema=False)
 
@@ -40,6 +42,9 @@ async def answer(request: Request, row_id: str) -> Response:
         return await detail_page(services, person, found, 422, problem=str(error), answering=sent)
     said = f"{given.criterion}: {'met' if given.is_met else 'not met'}, holds until {given.until}"
     also = _written_down(found.row, "answer", said, person, services, given.at)
+    others = await services.answers.of(whose(found.row), found.row.trial)
+    held = [each.answer for each in others if each.ended_at is None and each.answer.criterion != given.criterion]
+    also += _recounted(found, [*held, given], services)
     await services.answers.give(whose(found.row), given, person, also)
     return back_to(row_id, "answer")
 
@@ -61,8 +66,18 @@ async def take_back(request: Request, row_id: str, answer_id: str) -> Response:
         return gone_page(services, person)
     now = services.clock()
     also = _written_down(found.row, "answer", f"{criterion}: answer taken back", person, services, now)
+    held = [each.answer for each in given if each.ended_at is None and each.answer.criterion != criterion]
+    also += _recounted(found, held, services)
     await services.answers.take_back(whose(found.row), answer_id, now, also)
     return back_to(row_id, "taken-back")
+
+
+def _recounted(found: Detail, held: Sequence[Attestation], services: Services) -> list[Write]:
+    """What brings the row up to date at once. Where its findings are kept no longer, the next reading does."""
+    if found.findings is None:
+        return []
+    settled = settled_with(found.row, held, services)
+    return services.worklist.recounted(found.row, found.findings, settled, services.clock())
 
 
 def _written_down(row: Row, kind: str, said: str, person: Person, services: Services, now: datetime) -> list[Write]:

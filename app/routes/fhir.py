@@ -31,7 +31,6 @@ from cds_hooks.fhir.fhir_terms import CODE_SYSTEMS, CONCEPT_MAP, code_system_of,
 from mappings.chart.chart import ChartBuilder, ChartError
 from mappings.time.clock import Clock
 from trial_defs.definition.expressions import Trial
-from trial_defs.engine.findings import RANK
 from trial_defs.engine.gates import MANY
 
 Json = dict[str, Any]
@@ -313,5 +312,5 @@ def _matched(
     except ChartError as error:
         raise Unusable(error.message) from None
     found = judge(chart, served, Clock(moment, zone), services.site, trials=trials).found
-    ranked = replace(found, trials=tuple(sorted(found.trials, key=lambda trial: RANK[trial.verdict])))
+    ranked = replace(found, trials=tuple(sorted(found.trials, key=lambda trial: trial.verdict.rank)))
     return msgspec.json.encode(bundle_of(ranked, served.catalogue, base, str(uuid.uuid4()))), found.patient

@@ -35,13 +35,12 @@ from app.worklist.words import (
     LEFT_WORDS,
     LIST_WORDS,
     ORDER_WORDS,
-    REASON_WORDS,
     SEEN_IN,
     SOURCE_WORDS,
     STATUS_WORDS,
     VERDICT_CHOICES,
 )
-from cds_hooks.words.wording import VERDICTS as VERDICT_WORDS
+from cds_hooks.protocol.override_reasons import SHORT_WORDS
 from trial_defs.engine.findings import Verdict
 
 router = APIRouter(prefix="/worklist", include_in_schema=False)
@@ -54,8 +53,8 @@ _ASKED = ("trial", "verdict", "list", "due", "order")
 SAVED = {
     "status": "The status is saved.",
     "note": "The note is saved.",
-    "answer": "The answer is saved. It counts from the next time the chart is opened.",
-    "taken-back": "The answer is taken back. It no longer counts when the chart is opened next.",
+    "answer": "The answer is saved. The row counts it already; cards do from the next time the chart is opened.",
+    "taken-back": "The answer is taken back. The row no longer counts it, nor do cards when the chart is opened next.",
 }
 
 
@@ -302,7 +301,7 @@ def _page(services: Services, person: Person, template: str, status: int = 200, 
         can_log_out=services.login.can_log_out,
         titles={name: trial.short_title for name, trial in trials.items()},
         words={
-            "verdict": {verdict.value: VERDICT_WORDS[verdict] for verdict in Verdict},
+            "verdict": {verdict.value: verdict.label for verdict in Verdict},
             "verdicts": {"": "Any verdict", **VERDICT_CHOICES},
             "status": STATUS_WORDS,
             "list": LIST_WORDS,
@@ -311,7 +310,7 @@ def _page(services: Services, person: Person, template: str, status: int = 200, 
             "left": {why.value: LEFT_WORDS[why] for why in Left},
             "source": SOURCE_WORDS,
             "seen_in": SEEN_IN,
-            "reason": REASON_WORDS,
+            "reason": SHORT_WORDS,
         },
         statuses=STATUSES,
         **values,

@@ -6,6 +6,7 @@ of a line is off, the reader of charts decides what it means, so that both see t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -85,9 +86,19 @@ class UnassignedLine(LineError):
 
 
 class LineReader:
-    """Reads lines of one export. `gates`: the concepts that open a gate; None where any record may."""
+    """Reads lines of one export. `gates`: the concepts that open a gate; None where any record may.
 
-    def __init__(self, catalogue: Catalogue, gates: frozenset[str] | None, base_url: str | None) -> None:
+    `merged`: the ids of patients whose records are another's now, with the id that stays.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        gates: frozenset[str] | None,
+        base_url: str | None,
+        merged: Mapping[str, str] | None = None,
+    ) -> None:
+        self._merged = merged or {}
         self._catalogue, self._gates = catalogue, gates or frozenset()
         self._servers = Servers.at((base_url,))
         self._patients: dict[str, str | None] = {}
@@ -134,7 +145,11 @@ class LineReader:
             if len(self._patients) >= _MOST_REMEMBERED:
                 self._patients.clear()
                 self._servers = Servers(self._servers.bases)
-            return self._patients.setdefault(reference, patient_meant(reference, self._servers))
+            return self._patients.setdefault(reference, self._whose(patient_meant(reference, self._servers)))
+
+    def _whose(self, patient: str | None) -> str | None:
+        """The id under which the records of a patient count."""
+        return self._merged.get(patient, patient) if patient else patient
 
     def _opens(self, found: _Line) -> bool:
         """Whether one of its codes opens a gate. One of _MISFITS where a code is not written in its usual form."""
@@ -180,6 +195,7 @@ class LineReader:
         kind, identity = type(resource).__name__, getattr(resource, "id", None)
         try:
             patient = patient_of(resource, self._servers)
+            patient = patient if isinstance(resource, fhir.Patient) else self._whose(patient)
         except Unassigned:
             raise UnassignedLine(kind, identity) from None
         return kind, patient, any(map(self._stands_for_a_gate, _concepts(resource))), identity
@@ -198,7 +214,7 @@ class LineReader:
         for subject in (found.subject, found.patient):
             reference = subject.get("reference") if isinstance(subject, dict) else subject
             with suppress(Unassigned):
-                if isinstance(reference, str) and (patient := patient_meant(reference, self._servers)):
+                if isinstance(reference, str) and (patient := self._whose(patient_meant(reference, self._servers))):
                     return kind, patient, False, where.id
         raise LineError(kind, "does not have the form of its type, and names no patient")
 

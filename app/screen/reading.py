@@ -36,6 +36,7 @@ class Reading(msgspec.Struct, frozen=True):
     listed: tuple[str, ...] = ()  # of these, the ones that have rows
     shows_day: bool = False
     conditions_read: bool = True  # all that the export may hold of them
+    person: str = ""  # "died", "merged", "inactive" or "refused"; empty for a patient who may take part
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import msgspec
 from app.screen import tables
 from app.screen import work as work_of
 from app.screen.export import MIB, Chunk
+from app.screen.merges import merged_patients
 from app.screen.order import (
     REPORT,
     UNREAD,
@@ -40,6 +41,7 @@ from app.screen.spool import (
     Runs,
     Sorted,
     assigned,
+    mark_of,
     read_index,
     totals,
     write_whole,
@@ -146,6 +148,7 @@ def _run(order: Order, folder: Path, progress: Progress) -> Found:
     shards = max(1, min(_MOST_SHARDS, order.export.size // _SHARD)) if order.export.size > MIB else 1
     work = Work(folder, order.question, gates, shards, partitions_for(order.export.size))
     chunks = order.export.chunks(order.chunk)
+    work = replace(work, merged=_find_merged(order, work, chunks, progress))
     if gates is not None:
         _find_gates(order, work, chunks, progress)
     pieces = _sort(order, work, chunks, "lines", progress)
@@ -184,6 +187,25 @@ def _needed_for_changed(order: Order, earlier: Earlier) -> frozenset[str] | None
     return needed_for(changed, order.question.catalogue) if order.prefilter else None
 
 
+def _find_merged(order: Order, work: Work, chunks: Sequence[Chunk], progress: Progress) -> dict[str, str]:
+    """Before the first pass, over the files of Patients only: whose records count for another patient."""
+    path, engine = work.folder / "merged.json", order.engine
+    if path.exists():
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    files = [chunk for chunk in chunks if chunk.kind == "Patient"]
+    progress.stage("Looking for merges", sum(chunk.size for chunk in files), "bytes")
+    linked: set[str] = set()
+    for (chunk, _), found in engine.each(work, work_of.find_links, [(chunk, None) for chunk in files]):
+        linked.update(str(entry.patient) for entry, _ in found)
+        progress.advance(chunk.size)
+    # A newer version may have undone a merge, so of these patients every version is looked at.
+    every = [(chunk, frozenset(linked)) for chunk in files if linked]
+    versions = {chunk.number: found for (chunk, _), found in engine.each(work, work_of.find_links, every)}
+    merged = merged_patients(each for number in sorted(versions) for each in versions[number])
+    write_whole(path, msgspec.json.encode(merged))
+    return merged
+
+
 def _find_gates(order: Order, work: Work, chunks: Sequence[Chunk], progress: Progress) -> None:
     """First pass, over the files of Conditions only: whose gates may open."""
     path = work.folder / WANTED
@@ -196,6 +218,9 @@ def _find_gates(order: Order, work: Work, chunks: Sequence[Chunk], progress: Pro
         for mark in marks:
             wanted.add(mark)
         progress.advance(chunk.size)
+    for merged, stays in work.merged.items():
+        if mark_of(stays) in wanted:
+            wanted.add(mark_of(merged))  # so that it can be told what became of the record
     wanted.save(path)
 
 

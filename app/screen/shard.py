@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol
@@ -26,11 +27,13 @@ from cds_hooks.words.wording import Titles, titles_of
 from mappings.chart.addresses import Servers
 from mappings.chart.chart import Chart, ChartBuilder, ChartError
 from mappings.concepts.catalogue import Catalogue
+from mappings.patient_facts import PatientFacts
+from mappings.readers.patient import is_replaced
 from mappings.time.clock import Clock, WatchedClock
 from mappings.time.times import start_of_day
 from mappings.time.watched_day import SHOWN
 from trial_defs.definition.expressions import Trial
-from trial_defs.engine.findings import RANK, Verdict
+from trial_defs.engine.findings import Verdict
 
 Lines = Sequence[bytes]
 
@@ -94,7 +97,8 @@ class Question:
 class Sources:
     """Everything that one shard is screened with, but its lines.
 
-    `incomplete` are the types in which silence says nothing after all, as reading the export has shown. `earlier`: a
+    `incomplete` are the types in which silence says nothing after all, as reading the export has shown. `merged`: the
+    ids of patients whose records are another's now, by that one's id. `earlier`: a
     screen whose rows may still stand; `changed` finds the lines that can open a gate of a trial whose definition is
     another one since, None where a gate of it may open without a diagnosis.
     """
@@ -103,6 +107,7 @@ class Sources:
     incomplete: frozenset[str]
     medications: Medications
     versions: Versions = ONE_VERSION
+    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
     earlier: Earlier | None = None
     readings: Readings | None = None
     changed: LineReader | None = None
@@ -177,7 +182,7 @@ def _read(
     patient: str, lines: Lines, trials: Sequence[Trial], sources: Sources, titles: Titles, answers: Answers
 ) -> Reading:
     """The chart, read and held against these trials; rows are added to the answers."""
-    builder = ChartBuilder(patient, Servers.at((sources.question.base_url,)))
+    builder = ChartBuilder(patient, Servers.at((sources.question.base_url,)), sources.merged.get(patient, ()))
     references = _fill(builder, patient, lines, sources)
     medications = _medication_lines(references, sources)
     _add(builder, medications)
@@ -200,6 +205,7 @@ def _read(
         listed=judged.listed,
         shows_day=shows_day,
         conditions_read=conditions_read,
+        person=judged.person,
     )
 
 
@@ -257,6 +263,7 @@ class _Judged:
     approachable: bool
     indicated: tuple[str, ...]
     listed: tuple[str, ...]
+    person: str  # see Reading
 
     @property
     def text(self) -> str:
@@ -265,7 +272,7 @@ class _Judged:
     def on(self, day: date) -> _Judged:
         """The same, with that day in its place."""
         matches, criteria = ([_on(row, day) for row in rows] for rows in (self.matches, self.criteria))
-        return _Judged(matches, criteria, self.approachable, self.indicated, self.listed)
+        return replace_fields(self, matches=matches, criteria=criteria)
 
 
 def _on(row: bytes, day: date) -> bytes:
@@ -325,7 +332,17 @@ def _judged(chart: Chart, at: Clock, trials: Sequence[Trial], question: Question
         found.approachable,
         tuple(trial.id for trial in indicated),
         tuple(match.trial.id for match in found.trials),
+        _state_of_person(chart, judged.facts),
     )
+
+
+def _state_of_person(chart: Chart, facts: PatientFacts) -> str:
+    """Why the patient can take part in no trial, or may not be approached: see Reading."""
+    if facts.person.deceased:
+        return "died"
+    if not facts.person.active:
+        return "merged" if is_replaced(chart.patient) else "inactive"
+    return "refused" if facts.declines_research else ""
 
 
 def _match_row(patient: str, trial: Trial, cohort: Json) -> Json:
@@ -335,7 +352,7 @@ def _match_row(patient: str, trial: Trial, cohort: Json) -> Json:
         "trial": trial.id,
         "cohort": cohort["cohort"],
         "verdict": cohort["verdict"],
-        "rank": RANK[Verdict(cohort["verdict"])],
+        "rank": Verdict(cohort["verdict"]).rank,
         "recruiting": trial.status,
         "met": counts["met"],
         "not_met": counts["notMet"],

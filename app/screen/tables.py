@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from app.screen import changes
 from app.screen.reading import Reading
+from app.screen.sql import CANDIDATE, literal
 from app.web.spreadsheets import cell
 
 if TYPE_CHECKING:
@@ -73,9 +75,9 @@ _PATIENT = {
     "listed": "VARCHAR[]",
     "shows_day": "BOOLEAN",
     "conditions_read": "BOOLEAN",
+    "person": "VARCHAR",
 }
 _STANDING = {"patient": "VARCHAR", "trial": "VARCHAR", "shows_day": "BOOLEAN"}
-_CANDIDATE = "('likely-eligible', 'possibly-eligible', 'near-miss')"
 # Best first: verdict, those that recruit before those that do not yet, least in the way, least unknown.
 _RANKING = "rank, recruiting <> 'recruiting', not_met, unknown, needs_human, patient, trial, cohort"
 _LIST = (
@@ -131,11 +133,12 @@ def assemble(parts: Path, out: Path, threads: int, since: Comparison | None = No
         _copy(db, "SELECT * FROM matches ORDER BY patient, trial, cohort", out / MATCHES)
         _copy(db, "SELECT * FROM criteria ORDER BY patient, trial, cohort, place", out / CRITERIA)
         _write_csv(
-            db, f"SELECT {_LIST} FROM matches WHERE verdict IN {_CANDIDATE} ORDER BY {_RANKING}", out / CANDIDATES
+            db, f"SELECT {_LIST} FROM matches WHERE verdict IN {CANDIDATE} ORDER BY {_RANKING}", out / CANDIDATES
         )
         figures = _figures(db)
         if since is not None:
-            figures["changes"] = _write_changes(db, since.folder, out)
+            figures["changes"] = changes.summarize(db, since.folder)
+            _write_csv(db, changes.ROWS, out / CHANGES)
     return figures
 
 
@@ -145,7 +148,7 @@ def _read_parts(
     files = [str(path) for path in sorted(parts.glob(f"*.{suffix or view}")) if path.stat().st_size]
     typed = ", ".join(f"'{column}': '{kind}'" for column, kind in columns.items())
     rows = (
-        f"read_json({_literal(files)}, format='newline_delimited', columns={{{typed}}}, maximum_object_size=16777216)"
+        f"read_json({literal(files)}, format='newline_delimited', columns={{{typed}}}, maximum_object_size=16777216)"
         if files
         else f"(SELECT {', '.join(f'NULL::{kind} AS {column}' for column, kind in columns.items())} LIMIT 0)"
     )
@@ -156,13 +159,13 @@ def _still_standing(name: str, since: Comparison | None) -> str:
     """The rows of the earlier screen that stand; those that name its day name the day of this one."""
     if since is None or not since.stands:
         return ""
-    then, now = _literal(since.day_then.isoformat()), _literal(since.day.isoformat())
+    then, now = literal(since.day_then.isoformat()), literal(since.day.isoformat())
     texts = {
         "matches": f"replace(in_the_way, {then}, {now}) AS in_the_way",
         "criteria": f"replace(explanation, {then}, {now}) AS explanation, list_transform(evidence, lambda each: "
         f"struct_update(each, date := CASE WHEN each.date = {then} THEN {now} ELSE each.date END)) AS evidence",
     }
-    rows = _literal(str(since.folder / f"{name}.parquet"))
+    rows = literal(str(since.folder / f"{name}.parquet"))
     return "".join(
         f" UNION ALL SELECT {columns} FROM read_parquet({rows}) SEMI JOIN "
         f"(FROM standing WHERE {condition}) USING (patient, trial)"
@@ -173,21 +176,15 @@ def _still_standing(name: str, since: Comparison | None) -> str:
 def readings_of(folder: Path) -> Iterator[Reading]:
     """What became of each patient of a finished screen."""
     with tempfile.TemporaryDirectory() as temporary, connect(Path(temporary), 1) as db:
-        found = db.execute(f"SELECT {', '.join(_PATIENT)} FROM read_parquet({_literal(str(folder / PATIENTS))})")
+        found = db.execute(f"SELECT {', '.join(_PATIENT)} FROM read_parquet({literal(str(folder / PATIENTS))})")
         while rows := found.fetchmany(10_000):
             yield from (msgspec.convert(dict(zip(_PATIENT, row, strict=True)), Reading) for row in rows)
 
 
 def _copy(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     temporary = path.with_name(path.name + ".part")
-    db.execute(f"COPY ({query}) TO {_literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 50000)")
+    db.execute(f"COPY ({query}) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 50000)")
     temporary.replace(path)
-
-
-def _literal(value: str | Sequence[str]) -> str:
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return "[" + ", ".join(map(_literal, value)) + "]"
 
 
 def _write_csv(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
@@ -207,53 +204,5 @@ def _figures(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     verdicts: dict[str, dict[str, dict[str, int]]] = {}
     for trial, cohort, verdict, count in rows:
         verdicts.setdefault(trial, {}).setdefault(cohort, {})[verdict] = count
-    candidates = db.execute(f"SELECT count(DISTINCT patient) FROM matches WHERE verdict IN {_CANDIDATE}").fetchone()
+    candidates = db.execute(f"SELECT count(DISTINCT patient) FROM matches WHERE verdict IN {CANDIDATE}").fetchone()
     return {"candidates": candidates[0] if candidates else 0, "verdicts": verdicts}
-
-
-# Who is new, who is gone, and why. A cohort that is not on record has no row, which is a verdict too.
-_CHANGED = f"""
-CREATE TEMP VIEW changed AS
-SELECT patient, trial, cohort,
-       coalesce(o.verdict, 'not-indicated') AS was, coalesce(n.verdict, 'not-indicated') AS now,
-       CASE WHEN n.verdict IN {_CANDIDATE} AND (o.verdict IS NULL OR o.verdict NOT IN {_CANDIDATE}) THEN 'new'
-            WHEN o.verdict IN {_CANDIDATE} AND (n.verdict IS NULL OR n.verdict NOT IN {_CANDIDATE}) THEN 'gone'
-            ELSE 'other' END AS change
-FROM old_matches o FULL JOIN matches n USING (patient, trial, cohort)
-WHERE o.verdict IS DISTINCT FROM n.verdict
-"""
-_WHY = """
-CREATE TEMP VIEW why AS
-SELECT patient, trial, cohort,
-       string_agg(criterion || ': ' || coalesce(o.outcome, 'not asked') || ' -> ' || coalesce(n.outcome, 'not asked') ||
-                  CASE WHEN n.explanation IS NULL THEN '' ELSE ' (' || n.explanation || ')' END,
-                  '; ' ORDER BY coalesce(n.place, o.place)) AS why
-FROM (SELECT * FROM old_criteria SEMI JOIN both_sides USING (patient, trial, cohort)) o
-FULL JOIN (SELECT * FROM criteria SEMI JOIN both_sides USING (patient, trial, cohort)) n
-     USING (patient, trial, cohort, criterion)
-WHERE o.outcome IS DISTINCT FROM n.outcome
-GROUP BY ALL
-"""
-
-
-def _write_changes(db: duckdb.DuckDBPyConnection, since: Path, out: Path) -> dict[str, int]:
-    for name in ("matches", "criteria"):
-        path = _literal(str(since / f"{name}.parquet"))
-        db.execute(f"CREATE TEMP VIEW old_{name} AS SELECT * FROM read_parquet({path})")
-    db.execute(_CHANGED)
-    db.execute("""CREATE TEMP VIEW both_sides AS SELECT patient, trial, cohort FROM changed
-                  WHERE was <> 'not-indicated' AND now <> 'not-indicated'""")
-    db.execute(_WHY)
-    _write_csv(
-        db,
-        """SELECT change, patient, trial, cohort, was, now,
-                  CASE WHEN was = 'not-indicated' THEN 'the diagnosis that opens the cohort is now on record'
-                       WHEN now = 'not-indicated' THEN 'the diagnosis that opens the cohort is no longer on record, '
-                            || 'the patient is no longer in the export, or no longer to be listed'
-                       ELSE coalesce(why, 'the trial no longer recruits, or recruits again') END AS why
-           FROM changed LEFT JOIN why USING (patient, trial, cohort)
-           ORDER BY change = 'other', change, patient, trial, cohort""",
-        out / CHANGES,
-    )
-    counted = db.execute("SELECT change, count(*) FROM changed GROUP BY change").fetchall()
-    return {"new": 0, "gone": 0, "other": 0} | dict(counted)

@@ -137,10 +137,11 @@ def entries_at(chunk: Chunk, places: bytes, reader: LineReader) -> Iterator[Entr
         if kind == "Bundle":
             yield from (Entry(gone, chunk.folder, None, None, None, None) for gone in deletions(line))
         elif name:
-            yield _entry(f"{kind}/{name}", chunk.folder, patient, line)
+            yield entry_of(f"{kind}/{name}", chunk.folder, patient, line)
 
 
-def _entry(reference: str, folder: int, patient: str | None, line: bytes) -> Entry:
+def entry_of(reference: str, folder: int, patient: str | None, line: bytes) -> Entry:
+    """The version of a record that a line without its line break holds."""
     try:
         meta = _decode_versioned(line).meta or _Meta()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import msgspec
 
 from app.screen.export import Chunk
 from app.screen.lines import LineReader, reference_of
+from app.screen.merges import Linked, links_in
 from app.screen.reading import Earlier, KeptReadings
 from app.screen.shard import Answers, Lines, Question, Sources, screen_patients
 from app.screen.spool import PatientFilter, Segments, Sorted, Sorter, lines_in, open_gates, write_whole
@@ -37,6 +38,7 @@ class Work:
     gates: frozenset[str] | None
     shards: int
     partitions: int  # of the keys of records
+    merged: Mapping[str, str] = field(default_factory=dict)  # see LineReader
     incomplete: frozenset[str] = frozenset()
     earlier: Earlier | None = None  # its readings are in EARLIER
     changed: frozenset[str] | None = None  # what opens a gate of a trial that is new or another since; None: anything
@@ -60,9 +62,15 @@ def begin(packed: Path) -> None:
     global _work, _reader, _begun
     if _begun != packed:
         _work = pickle.loads(packed.read_bytes())
-        _reader = LineReader(_work.question.catalogue, _work.gates, _work.question.base_url)
+        _reader = LineReader(_work.question.catalogue, _work.gates, _work.question.base_url, _work.merged)
         _filter.cache_clear()
         _begun = packed
+
+
+def find_links(task: tuple[Chunk, frozenset[str] | None]) -> list[Linked]:
+    """Before the first pass: which Patients of a piece say that they were merged; see merges.py."""
+    chunk, known = task
+    return list(links_in(chunk, _work.question.base_url, known))
 
 
 def find_gates(chunk: Chunk) -> set[int]:
@@ -110,7 +118,7 @@ def evaluate(task: tuple[int, Segments]) -> None:
     with ExitStack() as open_files:
         medications = open_files.enter_context(closing(Medications(_work.folder / "medications.db")))
         versions = open_files.enter_context(closing(KeptVersions(_work.folder / VERSIONS)))
-        sources = Sources(_work.question, _work.incomplete, medications, versions)
+        sources = Sources(_work.question, _work.incomplete, medications, versions, _merged_into(_work.merged))
         if _work.earlier:
             readings = open_files.enter_context(closing(KeptReadings(_work.folder / EARLIER)))
             sources = replace(sources, earlier=_work.earlier, readings=readings, changed=_changed(_work))
@@ -118,9 +126,18 @@ def evaluate(task: tuple[int, Segments]) -> None:
     write_part(_work.folder / "parts", number, answers)
 
 
+def _merged_into(merged: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for name, stays in sorted(merged.items()):
+        found.setdefault(stays, []).append(name)
+    return found
+
+
 def _changed(work: Work) -> LineReader | None:
     question = work.question
-    return LineReader(question.catalogue, work.changed, question.base_url) if work.changed is not None else None
+    if work.changed is None:
+        return None
+    return LineReader(question.catalogue, work.changed, question.base_url, work.merged)
 
 
 class Counted(msgspec.Struct):

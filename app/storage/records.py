@@ -27,6 +27,7 @@ from app.storage.signing import Keys
 from app.storage.tables import CallRow, DefinitionText, Dismissal, IssuedCard, KeptFeedback, KeptReport, UsedToken
 from cds_hooks.cards.dismissals import of_the_order_alone
 from cds_hooks.protocol.models import Feedback
+from cds_hooks.protocol.override_reasons import CODES, FOR_ALL_USERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,6 @@ class NewCard:
 
 
 _UUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
-
-# Reasons that say something about the patient, and so hold for everyone; the others are one user's choice.
-FOR_ALL_USERS = frozenset({"patient-declined", "already-enrolled", "not-appropriate", "data-wrong"})
-OVERRIDE_REASONS = FOR_ALL_USERS | {"ask-later", "not-my-patient"}
 
 
 class Records(Database):
@@ -211,7 +208,7 @@ class Records(Database):
             "card": item.card if card else self._opaque(item.card),
             "trial": card["trial"] if card else None,
             "outcome": item.outcome,
-            "reason": reason if reason in OVERRIDE_REASONS else reason and "other",
+            "reason": reason if reason in CODES else reason and "other",
             "comment": self._keys.seal(comment.encode("utf-8", "replace")) if comment else None,
             "suggestions": msgspec.json.encode(sorted(map(self._opaque, item.accepted))).decode(),
             "happened_at": at,

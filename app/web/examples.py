@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from cds_hooks.protocol import override_reasons
+
 PATIENT = "example-patient"
 TRIAL = "NCT06711146"
 AS_OF = "2026-11-01"
@@ -127,7 +129,7 @@ FEEDBACK: dict[str, Any] = {
             "overrideReason": {
                 "reason": {
                     "code": "ask-later",
-                    "system": "https://trialcards.org/fhir/CodeSystem/override-reason",
+                    "system": override_reasons.SYSTEM,
                 }
             },
             "outcomeTimestamp": "2026-11-01T09:30:00Z",

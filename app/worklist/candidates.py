@@ -13,8 +13,7 @@ import msgspec
 from cds_hooks.cards.dismissals import what_it_said
 from cds_hooks.report import trial_entry
 from cds_hooks.words.wording import Titles
-from trial_defs.engine.findings import RANK, CohortMatch, Match, Outcome, TrialMatch, Verdict
-from trial_defs.planning.needs import WORTH_A_CARD
+from trial_defs.engine.findings import CohortMatch, Match, Outcome, TrialMatch, Verdict
 
 Json = dict[str, Any]
 
@@ -28,6 +27,7 @@ class Left(StrEnum):
     NOT_ELIGIBLE = "not-eligible"
     NOT_INDICATED = "not-indicated"
     CLOSED = "closed"
+    RULED_OUT = "ruled-out"  # by a person's answer; the chart alone would still list the row
     # These are shown in no list and no export.
     WITHHELD = "withheld"  # records with a restricted label keep it back
     NOT_APPROACHABLE = "not-approachable"
@@ -55,7 +55,7 @@ class Candidate:
 
     @property
     def rank(self) -> int:
-        return RANK[self.verdict]
+        return self.verdict.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,13 @@ def reading_of(found: Match, withheld: Iterable[str], titles: Titles, *, knows_r
     worth: list[TrialMatch] = []
     unclear: list[str] = []
     for trial in found.trials:
-        if trial.verdict in WORTH_A_CARD:
+        if trial.verdict.is_candidate:
             worth.append(trial)
         elif trial.verdict is Verdict.COULD_NOT_EVALUATE:
             unclear.append(trial.trial.id)
         elif trial.verdict is not Verdict.NOT_INDICATED:
             gone[trial.trial.id] = Left(trial.verdict.value)
-    worth.sort(key=lambda trial: (RANK[trial.verdict], trial.trial.id))
+    worth.sort(key=lambda trial: (trial.verdict.rank, trial.trial.id))
     kept, more = worth[:MOST_TRIALS], worth[MOST_TRIALS:]
     return Reading(
         [_candidate(trial, titles) for trial in kept],

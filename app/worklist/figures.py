@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.worklist.words import REASON_WORDS, STATUS_WORDS
+from app.worklist.words import STATUS_WORDS
+from cds_hooks.protocol.override_reasons import SHORT_WORDS
 
 WIDTH = 100.0  # of a whole bar
 _WAY = ("new", "contacted", "consented", "enrolled", "declined", "screen-failure")  # on, and then out
@@ -81,7 +82,7 @@ def _answers(trial: str, found: Mapping[tuple[str, str], int]) -> Answers:
         overridden,
         (Bar("accepted", accepted, share), Bar("overridden", overridden, WIDTH - share, share)),
         [
-            Bar(REASON_WORDS.get(reason, reason), count, _width(count, overridden))
+            Bar(SHORT_WORDS.get(reason, reason), count, _width(count, overridden))
             for reason, count in sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
         ],
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from app.storage.records import Records, Shown
 from app.storage.signing import Keys
 from app.storage.tables import Dismissal, IssuedCard, KeptFeedback
 from app.worklist.candidates import HIDDEN, Candidate, Left, Reading
+from app.worklist.recounting import Settled, recount
 from app.worklist.tables import WorklistEvent, WorklistRow
 
 ROWS: sa.Table = WorklistRow.__table__  # type: ignore[attr-defined]
@@ -298,6 +299,21 @@ class Worklist:
         changed = sa.update(ROWS).where(ROWS.c.id == row.id).values(changed_at=now)
         return [doing(changed), self._event(row.id, kind, "", note, person, now)]
 
+    def recounted(
+        self, row: Row, findings: Sequence[Mapping[str, Any]], settled: Settled, now: datetime
+    ) -> list[Write]:
+        """What brings a row up to date with answers; nothing where its chart has taken it off the list."""
+        if row.left not in ("", Left.RULED_OUT):
+            return []
+        found, changed = recount(findings, settled), sa.update(ROWS).where(ROWS.c.id == row.id)
+        left = "" if found else Left.RULED_OUT.value
+        counts = {**asdict(found), "verdict": found.verdict.value, "rank": found.verdict.rank} if found else {}
+        writes = [doing(changed.values(left=left, **counts))]
+        if left != row.left:
+            event = {"row": row.id, "at": now, "kind": "list", "said": left, "note": None, "person": "", "subject": ""}
+            writes.append(doing(_EVENT, [event]))
+        return writes
+
     def _event(self, row_id: str, kind: str, said: str, note: str | None, person: Person, now: datetime) -> Write:
         sealed = self._keys.seal(note.encode("utf-8", "replace")) if note is not None else None
         event = {
@@ -414,7 +430,7 @@ def _note_changes(connection: sa.Connection, patients: Sequence[str], reading: R
         connection.execute(_FORGET_REPORTS, {"of": patients[0], "now": now})
     left = reading.left()
     older = [(row, left(row.trial)) for row in known if _utc(row.last_seen) <= now]
-    changed = [(row.id, why) for row, why in older if why is not None and why != row.left]
+    changed = [(row.id, why) for row, why in older if why is not None and _is_news(row.left, why)]
     if not changed:
         return True
     events = [
@@ -425,6 +441,11 @@ def _note_changes(connection: sa.Connection, patients: Sequence[str], reading: R
     if gone := [{"gone": row, "why": str(why), "now": now} for row, why in changed if why]:
         connection.execute(_LET_GO, gone)
     return True
+
+
+def _is_news(left: str, why: str) -> bool:
+    """Whether the row leaves or comes back. An answer decides no more what a chart has decided already."""
+    return why != left and not (left == Left.NOT_ELIGIBLE and why == Left.RULED_OUT)
 
 
 def _moved(current: str, older: Sequence[str]) -> sa.Executable:

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from app.screen.order import REPORT
+from app.screen.sql import CANDIDATE
 from app.screen.tables import CRITERIA, MATCHES, connect, require_duckdb
 from app.worklist.candidates import Candidate, Left, Reading
 from cds_hooks.cards.dismissals import what_entry_said
 from mappings.time.times import parse_moment
 from trial_defs.definition.expressions import Trial
-from trial_defs.engine.findings import RANK, Verdict
-from trial_defs.planning.needs import WORTH_A_CARD
+from trial_defs.engine.findings import Verdict, best_of
 
 Json = dict[str, Any]
 Place = tuple[str, str, str]  # patient, trial, cohort
@@ -30,10 +30,10 @@ _MATCH = (
 )  # fmt: skip
 _CRITERION = ("patient", "trial", "cohort", "criterion", "outcome", "reason", "explanation")
 # Only what is not settled, of trials that a patient may be a candidate for: the rest stands in no row.
-_NOT_SETTLED = """
-SELECT {columns} FROM read_parquet(?) SEMI JOIN (
+_NOT_SETTLED = f"""
+SELECT {{columns}} FROM read_parquet(?) SEMI JOIN (
     SELECT patient, trial FROM read_parquet(?)
-    WHERE verdict IN ('likely-eligible', 'possibly-eligible', 'near-miss')
+    WHERE verdict IN {CANDIDATE}
 ) USING (patient, trial)
 WHERE outcome IN ('not-met', 'unknown', 'needs-human') ORDER BY patient, trial, cohort, place
 """
@@ -117,8 +117,8 @@ def _reading(rows: Sequence[Json], texts: Mapping[str, Trial]) -> Reading:
     unclear: list[str] = []
     for trial, cohorts in itertools.groupby(rows, key=lambda row: str(row["trial"])):
         found = list(cohorts)
-        verdict = min((Verdict(cohort["verdict"]) for cohort in found), key=RANK.__getitem__)
-        if verdict in WORTH_A_CARD:
+        verdict = best_of(Verdict(cohort["verdict"]) for cohort in found)
+        if verdict.is_candidate:
             candidates.append(_candidate(trial, verdict, found, texts.get(trial)))
         elif verdict is Verdict.COULD_NOT_EVALUATE:
             unclear.append(trial)

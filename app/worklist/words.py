@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.worklist.candidates import Left
-from cds_hooks.words.wording import VERDICTS as VERDICT_WORDS
 from trial_defs.engine.findings import Verdict
 
 STATUS_WORDS: Mapping[str, str] = {
@@ -22,10 +21,7 @@ LIST_WORDS: Mapping[str, str] = {
     "left": "No longer candidates",
     "all": "Everyone",
 }
-VERDICT_CHOICES: Mapping[str, str] = {
-    verdict.value: VERDICT_WORDS[verdict]
-    for verdict in (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS)
-}
+VERDICT_CHOICES: Mapping[str, str] = {verdict.value: verdict.label for verdict in Verdict if verdict.is_candidate}
 DUE_WORDS: Mapping[str, str] = {
     "": "Any day",
     "0": "Due today or before",
@@ -37,6 +33,7 @@ LEFT_WORDS: Mapping[str, str] = {
     "": "",
     Left.NOT_ELIGIBLE: "a criterion is no longer met",
     Left.NOT_INDICATED: "the diagnosis is no longer on record, or the trial is no longer served",
+    Left.RULED_OUT: "a person’s answer rules it out",
     Left.CLOSED: "the trial or the cohort no longer recruits",
     Left.NOT_IN_SCREEN: "no longer in the hospital's screen: gone from the export, or not to be listed",
     Left.WITHHELD: "the match rests on a record that may not be shown",
@@ -44,13 +41,3 @@ LEFT_WORDS: Mapping[str, str] = {
 }
 SOURCE_WORDS: Mapping[str, str] = {"hook": "in an opened chart", "screen": "by a screen"}
 SEEN_IN: Mapping[str, str] = {"hook": "chart opened", "screen": "screen"}
-REASON_WORDS: Mapping[str, str] = {
-    "patient-declined": "patient declined",
-    "already-enrolled": "already enrolled",
-    "not-appropriate": "not appropriate",
-    "data-wrong": "wrong data",
-    "ask-later": "ask later",
-    "not-my-patient": "not my patient",
-    "other": "another reason",
-    "": "no reason given",
-}

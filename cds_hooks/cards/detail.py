@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from cds_hooks.protocol.services import READ_TYPES
 from cds_hooks.words.safe_text import length, markdown, markdown_of_ours, shortened
 from cds_hooks.words.wording import (
-    VERDICTS,
     Titles,
     counted,
     definition_words,
@@ -97,7 +96,7 @@ def fitted(opening: Sequence[str], sections: Sequence[Section]) -> str:
 
 def more_detail(trials: Iterable[TrialMatch]) -> str:
     """The trials that have no card of their own, one a line."""
-    lines = [f"{markdown(t.trial.short_title)} ({markdown(t.trial.id)}): {VERDICTS[t.verdict]}" for t in trials]
+    lines = [f"{markdown(t.trial.short_title)} ({markdown(t.trial.id)}): {t.verdict.label}" for t in trials]
     return fitted([], [Section("Further trials", lines, most=20)])
 
 
@@ -111,7 +110,7 @@ def verdict_line(cohort: CohortMatch) -> str:
         parts.append(f"{counts[Outcome.UNKNOWN]} open")
     if counts[Outcome.NEEDS_HUMAN]:
         parts.append(f"{counts[Outcome.NEEDS_HUMAN]} for you to judge")
-    verdict = VERDICTS[cohort.verdict].capitalize()
+    verdict = cohort.verdict.label.capitalize()
     return f"**{verdict}** – {markdown(cohort.cohort.title)}: {', '.join(parts)}."
 
 
@@ -285,7 +284,7 @@ def _cohort_line(cohort: CohortMatch) -> str:
     missed, unknown = len(cohort.of(Outcome.NOT_MET)), len(cohort.of(Outcome.UNKNOWN))
     counts = [f"{n} {word}" for n, word in ((missed, "not met"), (unknown, "open")) if n]
     said = f" ({', '.join(counts)})" if counts else ""
-    return f"{markdown(cohort.cohort.title, 80)}: {VERDICTS[cohort.verdict]}{said}"
+    return f"{markdown(cohort.cohort.title, 80)}: {cohort.verdict.label}{said}"
 
 
 # -- what was read ----------------------------------------------------------------------------------------------------

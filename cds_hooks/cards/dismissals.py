@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from mappings.facts import Reason
-from trial_defs.engine.findings import CohortMatch, Outcome, TrialMatch, Verdict
-from trial_defs.planning.needs import WORTH_A_CARD
+from trial_defs.engine.findings import CohortMatch, Finding, Outcome, TrialMatch, Verdict
 from trial_defs.planning.order_effect import OrderEffect
 
 _NO_NEWS = frozenset({Reason.NOT_READABLE, Reason.STALE})
@@ -56,9 +55,9 @@ def says_the_same(stored: str, match: TrialMatch) -> bool:
 
 def _same(then: Any, now: CohortMatch) -> bool:
     if then is None:
-        return now.verdict not in WORTH_A_CARD
+        return not now.verdict.is_candidate
     verdict, before = Verdict(then[0]), then[1]
-    if verdict not in WORTH_A_CARD and now.verdict not in WORTH_A_CARD:
+    if not verdict.is_candidate and not now.verdict.is_candidate:
         return True
     after = _points(now)
     unsure = {name for points in (before, after) for name, outcome in points.items() if outcome == _UNSURE}
@@ -83,26 +82,33 @@ def _point(outcome: Outcome, reason: str | None) -> str:
 # -- the order hooks --------------------------------------------------------------------------------------------------
 
 _ORDER = "order:effect"  # no cohort's id: those are names
+_LATER = "order:later"
 
 
 def what_the_order_would_do(effect: OrderEffect) -> str:
     """What a card about an order said: the match as it was, and the criteria that the order would change."""
     said: dict[str, Any] = msgspec.json.decode(what_it_said(effect.now))
-    return msgspec.json.encode(said | {_ORDER: _touched(effect)}, order="deterministic").decode()
+    said |= {_ORDER: _touched(effect), _LATER: _ids(effect.later)}
+    return msgspec.json.encode(said, order="deterministic").decode()
 
 
 def of_the_order_alone(said: str) -> str:
     """What was said, without the match: set aside was the warning, not the trial. Other cards are as they were."""
     content: dict[str, Any] = msgspec.json.decode(said)
-    return msgspec.json.encode({_ORDER: content[_ORDER]}).decode() if _ORDER in content else said
+    kept = {name: content[name] for name in (_ORDER, _LATER) if name in content}
+    return msgspec.json.encode(kept).decode() if _ORDER in content else said
 
 
 def warns_of_the_same(stored: str, effect: OrderEffect) -> bool:
     """Whether the stored card warned of what this order would do; which order it was does not matter."""
     then: dict[str, Any] = msgspec.json.decode(stored)
-    return then.get(_ORDER) == _touched(effect)
+    # A card of an earlier version did not say what the orders of later days add.
+    return then.get(_ORDER) == _touched(effect) and then.get(_LATER) in (None, _ids(effect.later))
 
 
 def _touched(effect: OrderEffect) -> list[Any]:
-    changed = sorted((finding.criterion.id, finding.outcome.value) for finding in effect.changed)
-    return [effect.before.cohort.id, effect.after.verdict.value, [list(each) for each in changed]]
+    return [effect.before.cohort.id, effect.after.verdict.value, _ids(effect.changed)]
+
+
+def _ids(findings: Iterable[Finding]) -> list[Any]:
+    return [list(each) for each in sorted((finding.criterion.id, finding.outcome.value) for finding in findings)]

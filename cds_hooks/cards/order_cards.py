@@ -13,7 +13,7 @@ from cds_hooks.cards.detail import Section, fitted, status_line, unread_sections
 from cds_hooks.cards.trial_cards import (
     EXTENSION,
     LONGEST_SUMMARY,
-    OVERRIDES,
+    OVERRIDE_REASONS,
     Card,
     LinkTo,
     NewUuid,
@@ -74,7 +74,7 @@ class _Maker:
             "detail": self._detail(effect),
             "suggestions": [suggestion],
             "selectionBehavior": "any",
-            "overrideReasons": OVERRIDES,
+            "overrideReasons": OVERRIDE_REASONS,
         }
         if links := links_of(effect.now, self.link_to):
             body["links"] = links
@@ -88,7 +88,7 @@ class _Maker:
             return short_title(self.titles(concept))
 
         heading = "Would no longer be met" if effect.closes else "Would be open"
-        lines = [markdown(changed_line(finding, effect, brief), 300) for finding in effect.changed]
+        lines = [markdown(changed_line(finding, effect, brief), 300) for finding in effect.all_changed]
         sections = [
             Section("If signed", order_lines(effect, self.titles)),
             Section(heading, lines),
@@ -141,7 +141,7 @@ def _effect(effect: OrderEffect) -> Json:
         "cohort": effect.before.cohort.id,
         "verdict": effect.before.verdict.value,
         "verdictIfSigned": effect.after.verdict.value,
-        "criteria": [finding.criterion.id for finding in effect.changed],
+        "criteria": [finding.criterion.id for finding in effect.all_changed],
         "orders": [order.source for order in effect.orders],
         "since": effect.since.isoformat(),
         "goesOn": effect.goes_on,

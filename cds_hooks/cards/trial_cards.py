@@ -17,18 +17,18 @@ import msgspec
 
 from cds_hooks.cards.detail import detail_of, more_detail
 from cds_hooks.fhir.fhir_drafts import referral, test_order
+from cds_hooks.protocol import override_reasons
 from cds_hooks.report import Json, trial_entry
 from cds_hooks.words.safe_text import plain, shortened
-from cds_hooks.words.wording import VERDICTS, Titles, counted, is_overdue, short_title, subject_words, titles_of
+from cds_hooks.words.wording import Titles, counted, is_overdue, short_title, subject_words, titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason
 from trial_defs.definition import expressions as x
-from trial_defs.engine.findings import RANK, CohortMatch, Finding, Match, Outcome, TrialMatch, Verdict
-from trial_defs.planning.needs import WORTH_A_CARD, Need, best_cohort, effort_of, needs_of
+from trial_defs.engine.findings import CohortMatch, Finding, Match, Outcome, TrialMatch, Verdict
+from trial_defs.planning.needs import Need, best_cohort, effort_of, needs_of
 
 SOURCE = "TrialCards"
 TRIAL_SYSTEM = "https://trialcards.org/fhir/CodeSystem/trial"
-OVERRIDE_SYSTEM = "https://trialcards.org/fhir/CodeSystem/override-reason"
 EXTENSION = "org.trialcards.match"
 
 LONGEST_SUMMARY = 139  # CDS Hooks: under 140 characters
@@ -36,16 +36,9 @@ MOST_SUGGESTIONS = 5
 LARGEST_RESPONSE = 256 * 1024 - 1
 MORE_TOPIC = "MORETRIALS"
 
-OVERRIDE_REASONS: tuple[tuple[str, str], ...] = (
-    ("patient-declined", "The patient does not want to take part"),
-    ("already-enrolled", "Already enrolled in this trial or in another"),
-    ("not-appropriate", "Not appropriate for this patient"),
-    ("data-wrong", "The card rests on wrong data"),
-    ("ask-later", "Ask me again later"),
-    ("not-my-patient", "Not my patient"),
-)
-OVERRIDES: list[Json] = [
-    {"code": code, "system": OVERRIDE_SYSTEM, "display": display} for code, display in OVERRIDE_REASONS
+OVERRIDE_REASONS: list[Json] = [
+    {"code": each.code, "system": override_reasons.SYSTEM, "display": each.display}
+    for each in override_reasons.OVERRIDES
 ]
 
 
@@ -117,14 +110,14 @@ def ranked(match: Match, catalogue: Catalogue) -> list[TrialMatch]:
     if not match.approachable:
         return []
     today = match.as_of.date()
-    worth = [trial for trial in match.trials if trial.verdict in WORTH_A_CARD]
+    worth = [trial for trial in match.trials if trial.verdict.is_candidate]
     return sorted(worth, key=lambda trial: _rank(trial, today, catalogue))
 
 
 def _rank(match: TrialMatch, today: date, catalogue: Catalogue) -> tuple[int, bool, int, str]:
     trial = match.trial
     waits = trial.status != "recruiting" or is_overdue(trial, today)
-    return RANK[match.verdict], waits, effort_of(best_cohort(match, catalogue), catalogue), trial.id
+    return match.verdict.rank, waits, effort_of(best_cohort(match, catalogue), catalogue), trial.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +144,7 @@ class _Maker:
             "detail": detail_of(self.match, trial, cohort, self.catalogue, self.titles),
             "suggestions": suggestions,
             "selectionBehavior": "any",
-            "overrideReasons": OVERRIDES,
+            "overrideReasons": OVERRIDE_REASONS,
         }
         if links := links_of(trial, self.link_to):
             body["links"] = links
@@ -161,7 +154,7 @@ class _Maker:
 
     def _suggestions(self, trial: TrialMatch, cohort: CohortMatch) -> list[Json]:
         name = f"{trial.trial.short_title} ({trial.trial.id})"
-        reason = f"{VERDICTS[cohort.verdict].capitalize()} for {name} on {self.match.as_of.date()}, to be checked"
+        reason = f"{cohort.verdict.label.capitalize()} for {name} on {self.match.as_of.date()}, to be checked"
         draft = referral(trial.trial, self.match.patient, reason)
         suggestions = [self._suggestion(f"Refer to the study team: {name}", draft, recommended=True)]
         wanted = (n for n in self.needs if n.can_be_ordered and any(t == trial.trial.id for t, _, _ in n.settles))
@@ -225,7 +218,7 @@ def topic_code(trial_id: str) -> str:
 
 def summary_of(trial: TrialMatch, cohort: CohortMatch, titles: Titles) -> str:
     """One sentence under 140 characters: the trial, its verdict, and what decides next."""
-    said = f"({trial.trial.id}): {VERDICTS[cohort.verdict]} – {_next(cohort, titles)}"
+    said = f"({trial.trial.id}): {cohort.verdict.label} – {_next(cohort, titles)}"
     said = shortened(plain(said, LONGEST_SUMMARY), LONGEST_SUMMARY - 24)
     title = shortened(plain(trial.trial.short_title), LONGEST_SUMMARY - 1 - len(said))
     return f"{title} {said}"

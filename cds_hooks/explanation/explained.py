@@ -15,7 +15,7 @@ from typing import Any
 
 from cds_hooks.explanation.trends import Trend, limits_of, trend_of
 from cds_hooks.words.paraphrase import Phrase, near_miss_words, paraphrase
-from cds_hooks.words.wording import VERDICTS, Titles, counted, definition_words, number_words, titles_of, unit_words
+from cds_hooks.words.wording import Titles, counted, definition_words, number_words, titles_of, unit_words
 from mappings.concepts.catalogue import Catalogue
 from mappings.patient_facts import PatientFacts
 from trial_defs.definition import expressions as x
@@ -132,7 +132,7 @@ def _trial(entry: Json, source: Source) -> ExplainedTrial:
         title=entry["title"],
         short_title=served.short_title if served else entry["title"],
         verdict=entry["verdict"],
-        verdict_words=VERDICTS[Verdict(entry["verdict"])],
+        verdict_words=Verdict(entry["verdict"]).label,
         status=definition_words(trial) if trial else f"definition version {entry['definition']['version']}",
         registry_url=served.registry_url if served else None,
         missing=trial.missing if trial else (),
@@ -197,7 +197,7 @@ def _cohort(entry: Json, trial: x.Trial | None, source: Source) -> ExplainedCoho
         id=entry["cohort"],
         title=_cohort_title(entry["cohort"], trial),
         verdict=entry["verdict"],
-        verdict_words=VERDICTS[Verdict(entry["verdict"])],
+        verdict_words=Verdict(entry["verdict"]).label,
         counts=entry["counts"],
         recheck_on=entry["recheckOn"],
         groups=tuple(group for group in grouped if group.rows),

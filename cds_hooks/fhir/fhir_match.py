@@ -19,7 +19,6 @@ from mappings.resource_types import BY_NAME
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x
 from trial_defs.engine.findings import CohortMatch, Match, Open, Outcome, TrialMatch, Verdict
-from trial_defs.planning.needs import WORTH_A_CARD
 
 Json = dict[str, Any]
 
@@ -33,7 +32,7 @@ def bundle_of(match: Match, catalogue: Catalogue, base: str, report_id: str) -> 
     approached for research the List is empty and says that it was withheld.
     """
     shown = [t for t in match.trials if t.verdict is not Verdict.NOT_INDICATED] if match.approachable else []
-    candidates = [trial for trial in shown if trial.verdict in WORTH_A_CARD]
+    candidates = [trial for trial in shown if trial.verdict.is_candidate]
     writer = _Writer(match, catalogue, base, report_id)
     resources = [writer.list_of(candidates), *map(writer.subject, candidates), *map(writer.response, shown)]
     return {
@@ -77,7 +76,7 @@ class _Writer:
         }
 
     def subject(self, trial: TrialMatch) -> Json:
-        cohorts = [cohort for cohort in trial.cohorts if cohort.verdict in WORTH_A_CARD]
+        cohorts = [cohort for cohort in trial.cohorts if cohort.verdict.is_candidate]
         return {
             "resourceType": "ResearchSubject",
             "id": _subject_id(trial.trial),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cds_hooks.words.safe_text import markdown
-from cds_hooks.words.wording import VERDICTS, Titles, explanation, period_words, quantity_words, short_title
+from cds_hooks.words.wording import Titles, explanation, period_words, quantity_words, short_title
 from mappings.draft_orders import Planned
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x
@@ -39,7 +39,7 @@ def _order_line(order: Planned, titles: Titles) -> str:
 def closing_words(effect: OrderEffect, titles: Titles) -> str:
     """In one sentence, from which verdict to which."""
     order, cohort = named(effect.orders, titles), effect.before.cohort.title
-    before, after = VERDICTS[effect.before.verdict], VERDICTS[effect.after.verdict]
+    before, after = effect.before.verdict.label, effect.after.verdict.label
     if effect.postpones:
         return f"{order} would put off the match with the cohort {cohort} ({before})."
     if before == after:
@@ -77,7 +77,7 @@ def endings(effect: OrderEffect, titles: Titles) -> list[str]:
 def keeping_open(effect: OrderEffect, titles: Titles) -> list[str]:
     """What would leave the match as it is, as far as the criteria themselves say."""
     lines = ["If the order can wait: the study team can say before it is signed whether and when they would screen"]
-    for finding in effect.changed:
+    for finding in effect.all_changed:
         lines += _alternatives(finding, titles)
     return list(dict.fromkeys(lines))
 

@@ -21,7 +21,7 @@ from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Resul
 from mappings.time.times import Moment, Period
 from trial_defs.definition import expressions as x
 from trial_defs.engine.attestation import Attestation
-from trial_defs.engine.findings import Basis, Evidence, Failed, Finding, Margin, Open, Outcome, PersonFact, Verdict
+from trial_defs.engine.findings import Basis, Evidence, Failed, Finding, Margin, Open, Outcome, PersonFact
 from trial_defs.engine.values import limit_of
 
 Titles = Callable[[str], str]  # concept id -> the name that a clinician knows it by
@@ -630,16 +630,6 @@ def subject_words(leaf: x.Expression, titles: Titles) -> str:
 
 
 # -- verdicts and trials ----------------------------------------------------------------------------------------------
-
-VERDICTS: Mapping[Verdict, str] = {
-    Verdict.LIKELY_ELIGIBLE: "likely eligible",
-    Verdict.POSSIBLY_ELIGIBLE: "possibly eligible",
-    Verdict.NEAR_MISS: "near miss",
-    Verdict.COULD_NOT_EVALUATE: "could not be evaluated",
-    Verdict.CLOSED: "closed to recruitment",
-    Verdict.NOT_ELIGIBLE: "not eligible",
-    Verdict.NOT_INDICATED: "not indicated",
-}
 
 
 def is_overdue(trial: x.Trial, today: date) -> bool:

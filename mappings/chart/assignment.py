@@ -45,10 +45,19 @@ Identifier = tuple[str, str]  # system, value
 
 
 class Assignment:
-    """Tells of each record's subject whether it is the patient. `others`: the fullUrls of other Patients."""
+    """Tells of each record's subject whether it is the patient. `others`: the fullUrls of other Patients.
+
+    `merged`: ids that are this patient's as well, although the Patient does not say so itself.
+    """
 
     def __init__(
-        self, patient: fhir.Patient, patient_id: str, full_url: str | None, servers: Servers, others: Iterable[str] = ()
+        self,
+        patient: fhir.Patient,
+        patient_id: str,
+        full_url: str | None,
+        servers: Servers,
+        others: Iterable[str] = (),
+        merged: Iterable[str] = (),
     ) -> None:
         self._patient, self._servers = patient, servers
         self._has_id = bool(patient_id)
@@ -59,7 +68,7 @@ class Assignment:
             if link.other and link.other.reference
         ]
         # What this Patient replaces was merged into it; other links say only that they are no other person's.
-        own |= {other for kind, other in links if kind == "replaces"}
+        own |= {other for kind, other in links if kind == "replaces"} | {f"Patient/{name}" for name in merged}
         if full_url:
             own.add(servers.local(full_url))
         self._own = frozenset(own)

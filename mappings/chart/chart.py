@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, TypeVar, cast, get_args
@@ -29,7 +29,9 @@ from mappings.time.times import parse_moment
 _RECORDS: tuple[type[Struct], ...] = get_args(fhir.PatientRecord)
 _KEPT: tuple[type[Struct], ...] = (*_RECORDS, fhir.Patient, fhir.Medication)
 _NAMES = {kind: kind.__name__ for kind in _KEPT}
+_CONTAINERS = frozenset({"DiagnosticReport", "Observation"})  # whose results may be inside them
 _DEEPEST = 3  # Bundles inside Bundles
+LONG_LIST = 1000  # records of one search
 _MEDICATION = re.compile(r"^Medication/[A-Za-z0-9_-][A-Za-z0-9._-]{0,255}$", re.ASCII)
 R = TypeVar("R", bound=Struct)
 
@@ -99,11 +101,13 @@ class _Found(Struct, gc=False):
 class ChartBuilder:
     """Collects a chart. `patient_id` is whose it must be; None when the one Patient in it says so (a whole chart).
 
-    `servers`: addresses at which a reference means the same as a relative one.
+    `servers`: addresses at which a reference means the same as a relative one. `merged`: ids of other Patients whose
+    records are this patient's now.
     """
 
     patient_id: str | None
     servers: Servers = field(default_factory=Servers)
+    merged: Sequence[str] = ()
     _found: dict[str, list[_Found]] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
@@ -143,6 +147,15 @@ class ChartBuilder:
             self._read.add(resource_type)
             self._incomplete.add(resource_type)
 
+    def is_long(self, next_url: str) -> bool:
+        """Whether the search that goes on there has more records than are worth reading page by page."""
+        search = self._pending.get(next_url)
+        return search is not None and search.found > 0 and (search.total is None or search.total > LONG_LIST)
+
+    def replace_rest(self, next_url: str) -> None:
+        """The rest of the search that goes on there is asked for by other searches."""
+        self._pending.pop(next_url, None)
+
     def whole_chart(self) -> None:
         """What was added is everything there is: a type that does not occur in it is complete, with count 0."""
         self._whole = True
@@ -172,7 +185,7 @@ class ChartBuilder:
         if self.patient_id is None:
             servers = Servers.at((*servers.bases, _base_of(entry.full_url, "Patient")))
         full_urls = (found.full_url for found in self._found["Patient"] if found.full_url and found is not entry)
-        assignment = Assignment(entry.resource, patient_id, entry.full_url, servers, full_urls)
+        assignment = Assignment(entry.resource, patient_id, entry.full_url, servers, full_urls, self.merged)
         records: dict[str, tuple[tuple[str, Any], ...]] = {}
         excluded: dict[str, Mapping[str, int]] = {}
         counts: dict[str, int] = {"Patient": 1}
@@ -287,7 +300,7 @@ class ChartBuilder:
         return False
 
     def _keep(self, name: str, full_url: str | None, resource: Any) -> None:
-        if isinstance(resource, fhir.DiagnosticReport | fhir.Observation) and resource.contained is not fhir.ABSENT:
+        if name in _CONTAINERS and resource.contained is not fhir.ABSENT:
             self._keep_contained(name, full_url, resource)
             resource = replace(resource, contained=fhir.ABSENT)
         self._found.setdefault(name, []).append(_Found(full_url, resource, self._place))
@@ -382,8 +395,18 @@ class ChartBuilder:
 
 def medication_reference(use: fhir.MedicationUse) -> str | None:
     """The reference to a Medication, of R4 or R5, that a drug entry holds."""
-    reference = use.medication_reference or (use.medication.reference if use.medication else None)
+    reference = _medication_meant(use)
     return reference.reference if reference else None
+
+
+def medication_display(use: fhir.MedicationUse) -> str | None:
+    """The words that a drug entry puts beside its reference to a Medication."""
+    reference = _medication_meant(use)
+    return reference.display if reference else None
+
+
+def _medication_meant(use: fhir.MedicationUse) -> fhir.MedicationReference | None:
+    return use.medication_reference or (use.medication.reference if use.medication else None)
 
 
 def _base_of(full_url: str | None, name: str) -> str | None:

@@ -9,7 +9,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from mappings.clean_text import clean as clean  # also `fhir.clean`
 
@@ -72,6 +72,12 @@ ABSENT = Raw()
 class Reference(_Part, frozen=True):
     reference: str | None = None
     identifier: Raw = ABSENT  # as sent: few references have one, and what is wrong with it makes nothing unreadable
+
+
+class MedicationReference(Reference, frozen=True):
+    """A reference to a Medication; of other references the display, often a person's name, is never read."""
+
+    display: str | None = None
 
 
 class DiagnosisCoding(Coding, frozen=True):
@@ -226,7 +232,7 @@ class CodeableReference(_Part, frozen=True):
     """R5; also reads an R4 CodeableConcept or Reference that stands in its place."""
 
     concept: CodeableConcept | None = None
-    reference: Reference | None = None
+    reference: MedicationReference | None = None
 
 
 class Ingredient(_Part, frozen=True):
@@ -255,7 +261,7 @@ class MedicationUse(_Resource, frozen=True):
     status: str | None = None
     status_reason: tuple[CodeableConcept, ...] = ()
     medication_codeable_concept: CodeableConcept | None = None
-    medication_reference: Reference | None = None
+    medication_reference: MedicationReference | None = None
     medication: CodeableReference | None = None  # R5
     subject: Reference | None = None
     contained: tuple[Contained, ...] = ()
@@ -365,8 +371,28 @@ class Patient(_Resource, frozen=True):
     identifier: Raw = ABSENT  # as sent; only to assign records, so it is not kept in the chart
 
 
+class Given(_Part, frozen=True):
+    """A member of which it matters only that it is there."""
+
+
 class Provision(_Part, frozen=True):
+    """A rule of a Consent; the rules inside it are exceptions to it."""
+
     type: str | None = None
+    period: Span | None = None
+    actor: tuple[Given, ...] = ()
+    action: tuple[CodeableConcept, ...] = ()
+    security_label: tuple[Given, ...] = ()
+    purpose: tuple[Coding, ...] = ()
+    kind: tuple[Given, ...] = field(default=(), name="class")
+    code: tuple[CodeableConcept, ...] = ()
+    data_period: Given | None = None
+    data: tuple[Given, ...] = ()
+    provision: tuple[Provision, ...] = ()
+
+
+class ConsentPolicy(_Part, frozen=True):
+    uri: str | None = None
 
 
 class Consent(_Resource, frozen=True):
@@ -375,6 +401,10 @@ class Consent(_Resource, frozen=True):
     category: tuple[CodeableConcept, ...] = ()
     patient: Reference | None = None
     subject: Reference | None = None  # R5
+    date_time: str | None = None
+    date: str | None = None  # R5
+    policy: tuple[ConsentPolicy, ...] = ()
+    policy_rule: CodeableConcept | None = None
     decision: str | None = None  # R5
     provision: tuple[Provision, ...] = ()
 

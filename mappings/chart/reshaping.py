@@ -91,7 +91,7 @@ def _wrapped(value: Any, kind: type[Struct]) -> Any:
     if isinstance(value, str):
         if issubclass(kind, fhir.CodeableConcept | fhir.Annotation):
             return {"text": value}
-        if kind is fhir.Reference:
+        if issubclass(kind, fhir.Reference):
             return {"reference": value}
     if issubclass(kind, fhir.CodeableConcept) and isinstance(value, dict) and "code" in value and "coding" not in value:
         return {"coding": [value]}

@@ -187,7 +187,6 @@ class Index:
         if not drug.known:
             self.excluded[name]["medication-not-resolved"] += 1
             self.unsure.add(name)
-            return
         certainty = Certainty.CONFIRMED
         chains = tuple(chain for concept in drug.concepts for chain in self._chains_of(concept))
         if not chains:

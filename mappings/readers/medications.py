@@ -6,9 +6,10 @@ import re
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mappings.chart import fhir
-from mappings.chart.chart import Chart, medication_reference
+from mappings.chart.chart import Chart, medication_display, medication_reference
 from mappings.concepts.catalogue import Catalogue, ConceptKind
 from mappings.facts import Certainty, Episode
 from mappings.readers import uncoded
@@ -21,7 +22,11 @@ from mappings.values.units import convert
 
 
 class Drug(Struct, frozen=True, gc=False):
-    """What an entry says about which drug it is: every code, its words, its parts. Not `known` where it only points."""
+    """What an entry says about which drug it is: every code, its words, its parts.
+
+    Not `known` where it only refers to a Medication that could not be read, or that says nothing; then its concept is
+    the words beside the reference, if there are any.
+    """
 
     concepts: tuple[fhir.CodeableConcept, ...]
     words: str
@@ -42,12 +47,21 @@ def own_drug_of(use: fhir.MedicationUse) -> Drug:
 def _drug(use: fhir.MedicationUse, medication: fhir.Medication | fhir.Contained | None) -> Drug:
     own = use.medication_codeable_concept or (use.medication.concept if use.medication else None)
     if medication is None:
-        return Drug((own,) if own else (), fhir.words_of(own), known=own is not None and bool(own.coding or own.text))
+        if own is None or not (own.coding or own.text):
+            return _by_display(use)
+        return Drug((own,), fhir.words_of(own))
     parts = [i.item_codeable_concept or (i.item.concept if i.item else None) for i in medication.ingredient]
     concepts = tuple(concept for concept in (own, medication.code, *parts) if concept)
+    if not concepts:
+        return replace(_by_display(use), ingredients=medication.ingredient)
     words = fhir.words_of(own) or fhir.words_of(medication.code)
     words = words or " / ".join(filter(None, map(fhir.words_of, parts)))
-    return Drug(concepts, words, medication.ingredient, known=bool(concepts))
+    return Drug(concepts, words, medication.ingredient)
+
+
+def _by_display(use: fhir.MedicationUse) -> Drug:
+    words = fhir.clean(medication_display(use) or "")
+    return Drug((fhir.CodeableConcept(text=words),) if words else (), words, known=False)
 
 
 def _medication(use: fhir.MedicationUse, chart: Chart) -> fhir.Medication | fhir.Contained | None:

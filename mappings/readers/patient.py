@@ -22,7 +22,7 @@ def person_of(patient: fhir.Patient, reference: str, clock: Clock) -> Person:
         born=_born(patient, clock),
         sex=_sex(patient),
         deceased=_is_deceased(patient, clock),
-        active=patient.active is not False and not _is_replaced(patient),
+        active=patient.active is not False and not is_replaced(patient),
     )
 
 
@@ -55,5 +55,6 @@ def _is_deceased(patient: fhir.Patient, clock: Clock) -> bool:
     return patient.deceased_boolean is True
 
 
-def _is_replaced(patient: fhir.Patient) -> bool:
+def is_replaced(patient: fhir.Patient) -> bool:
+    """Whether the record was merged into another (R4, Patient.link of type `replaced-by`)."""
     return any(fhir.clean(link.type or "").lower() == "replaced-by" for link in patient.link)

@@ -7,7 +7,7 @@ mapped whole speaks (ICD-10 for diagnoses, LOINC for results), the words beside 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from mappings.values.phrases import Tokens, tokens_of
 _SAID_BY_CODE: Mapping[type, frozenset[str]] = {
     fhir.Condition: frozenset({"icd10"}),
     fhir.Immunization: frozenset({"cvx"}),
-    fhir.Observation: frozenset({"loinc", "snomed"}),
+    fhir.Observation: frozenset({"loinc"}),
 }
 _HISTORY = re.compile(r"^(?:personal )?(?:history of|hx(?: of)?|h/o|past|previous|prior|z\. ?n\.|zustand nach)\b", re.I)
 
@@ -52,24 +52,34 @@ def named_in(
 
 def named_by(record: fhir.Condition | fhir.Procedure | fhir.Immunization, catalogue: Catalogue) -> list[str]:
     """What a diagnosis, procedure or vaccination without a known code calls itself, and does not deny."""
-    given = isinstance(record, fhir.Immunization)
     code = record.vaccine_code if isinstance(record, fhir.Immunization) else record.code
-    if code is None or _says_it_by_code(type(record), code):
+    return named_by_any(type(record), (code,) if code else (), catalogue)
+
+
+def named_by_any(
+    kind: type[fhir.Condition | fhir.Procedure | fhir.Immunization],
+    codes: Sequence[fhir.CodeableConcept],
+    catalogue: Catalogue,
+) -> list[str]:
+    """The same for a record of this kind that says what it is with several codes."""
+    if any(_says_it_by_code(kind, code) for code in codes):
         return []
+    given = kind is fhir.Immunization
     return [
         name
-        for name in _affirmed(code, catalogue)
+        for name in _affirmed(codes, catalogue)
         # A vaccine is called by the disease that it is against, and is not the disease.
-        if ("Immunization" in catalogue.where(name)) is given and not _is_look_alike(code, name, catalogue)
+        if ("Immunization" in catalogue.where(name)) is given
+        and not any(_is_look_alike(code, name, catalogue) for code in codes)
     ]
 
 
-def _affirmed(code: fhir.CodeableConcept, catalogue: Catalogue) -> list[str]:
+def _affirmed(codes: Sequence[fhir.CodeableConcept], catalogue: Catalogue) -> list[str]:
     """The concepts that its texts name, without those that one of the texts only denies."""
     names = _names(_Key(catalogue), NAMED_EVENTS)
     found: dict[str, None] = {}
     denied: set[str] = set()
-    for tokens in _texts_of([code]):
+    for tokens in _texts_of(codes):
         mentions = list(_mentions(tokens, names))
         starts = frozenset(mention.start for mention in mentions)
         held = {m.concept for m in mentions if not _is_denied(tokens, starts, m, catalogue)}
@@ -84,13 +94,13 @@ def _is_denied(tokens: Tokens, starts: frozenset[int], mention: _Mention, catalo
 
 
 def result_named_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> str | None:
-    """The result that an Observation without a code of LOINC or SNOMED is called by: its whole name, not a part."""
+    """The result that an Observation without a code of LOINC is called by: its whole name, not a part."""
     if code is None or _says_it_by_code(fhir.Observation, code):
         return None
     names = _names(_Key(catalogue), _RESULTS)
     for tokens in _texts_of([code]):
         for name, concept in names.get(tokens[0], ()):
-            if name == tokens:
+            if name == tokens and not _is_look_alike(code, concept, catalogue):
                 return concept
     return None
 
@@ -99,9 +109,23 @@ NAMED_EVENTS: Kinds = frozenset({"diagnosis", "treatment"})
 _RESULTS: Kinds = frozenset({"result"})
 
 
+# A code that is a word, sent in place of a display: "Dexamethasone".
+_WORD = re.compile(r"[^\W\d_]{4}")
+
+
 def _texts_of(concepts: Iterable[fhir.CodeableConcept]) -> list[Tokens]:
-    texts = dict.fromkeys(text for c in concepts for text in (c.text, *(coding.display for coding in c.coding)) if text)
+    texts = dict.fromkeys(text for concept in concepts for text in _words_in(concept) if text)
     return [tokens for text in texts if (tokens := tokens_of(text))]
+
+
+def _words_in(concept: fhir.CodeableConcept) -> Iterator[str | None]:
+    """Its text and displays; a code that is itself a word only where there is neither."""
+    yield concept.text
+    for coding in concept.coding:
+        if coding.display or concept.text:
+            yield coding.display
+        elif coding.code and _WORD.search(coding.code):
+            yield coding.code
 
 
 def _says_it_by_code(kind: type, code: fhir.CodeableConcept) -> bool:

@@ -114,7 +114,12 @@ _NOT_CARRIED_OUT = _phrases(
 _STILL_OPEN = _words("not cannot can't to nicht kann yet never needs should must pas niet noch ikke inte zu")
 _ANSWERS = _words("no none negative absent denied denies nein keine negativ non neg nee nej nei")
 _SOUGHT_BEHIND = _words("like screening screen risk vaccination vaccine immunization immunisation exposure vorsorge")
-_AUXILIARIES = _words("is was are were has have had been be now wurde ist war sind wurden a été ha sido è stato werd")
+_AUXILIARIES = _words(
+    "test tests status result is was are were has have had been be now wurde ist war sind wurden"
+    " a été ha sido è stato werd"
+)
+_HOW = _words("by after on in following per at durch nach mittels")
+_TESTS = _words("test tests screen screening result serology")
 _POSSESSIVES = _words("the her his their patient's der dem seiner ihrer la su sa son")
 _FARTHEST = 4  # words between a name and what is said of it
 _LISTED = _words("or nor oder ou o of eller")
@@ -126,6 +131,7 @@ def denied_at(tokens: Tokens, starts: frozenset[int], start: int, end: int, *, i
     return (
         _has_negating_prefix(tokens, start)
         or _follows_not(tokens, start)
+        or _is_of_a_negative_test(tokens, start, end)
         or start in _reached(tokens, openers)
         or _is_denied_behind(tokens, starts, end, is_treatment=is_treatment)
     )
@@ -134,6 +140,11 @@ def denied_at(tokens: Tokens, starts: frozenset[int], start: int, end: int, *, i
 def _has_negating_prefix(tokens: Tokens, start: int) -> bool:
     """Whether "non" or its like belongs to the name: "non-epileptic", but not "non-ischemic stroke"."""
     return start > 0 and tokens[start - 1] in _NEGATING_PREFIXES
+
+
+def _is_of_a_negative_test(tokens: Tokens, start: int, end: int) -> bool:
+    """ "Negative pregnancy test"."""
+    return start > 0 and tokens[start - 1] in ("negative", "neg") and end < len(tokens) and tokens[end] in _TESTS
 
 
 def _follows_not(tokens: Tokens, start: int) -> bool:
@@ -244,6 +255,7 @@ def _is_denied_behind(tokens: Tokens, starts: frozenset[int], end: int, *, is_tr
     return (
         (len(alone) == 1 and alone[0] in _ANSWERS)
         or alone in said
+        or any(alone[:length] in said and alone[length] in _HOW for length in (1, 2) if len(alone) > length)
         or alone in _RELATIVE
         or (not is_treatment and alone == ("screening",))
     )

@@ -13,7 +13,7 @@ from mappings.chart import fhir
 
 Tokens = tuple[str, ...]
 
-SEPARATORS = frozenset(",;.:()[]{}!?|-–—·•")
+SEPARATORS = frozenset(",;.:=()[]{}!?|-–—·•")
 
 _APOSTROPHES = str.maketrans("’‘`´ʼ", "'" * 5)
 _INSIDE_A_WORD = re.compile(r"(?<=[^\W_])[-‐‑–/_]+(?=[^\W_])")

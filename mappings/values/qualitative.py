@@ -130,7 +130,10 @@ _PHRASES: Mapping[Polarity, str] = {
     "|repeatedly reactive|target detected|+|++|+++|++++|1+|2+|3+|4+|+1|+2|+3|+4"
     "|positiv|nachweisbar|nachgewiesen|reaktiv|stark positiv|schwanger"
     "|positif|detecte|detectee|reactif|presente"
-    "|positivo|positiva|detectado|detectada|reactivo|reactiva|reagente|positief|aangetoond|aantoonbaar",
+    "|positivo|positiva|detectado|detectada|reactivo|reactiva|reagente|positief|aangetoond|aantoonbaar|reactief"
+    "|reattivo|reattiva|rilevato|rilevata|pavist|pavisad|pavisat|detekteret|positiivinen|todettu|reaktiivinen"
+    "|pozitivni|reaktivni|pozitiv|dodatni|dodatnia|dodatnie|wykryto|reaktywny|reaktywna|pozitif"
+    "|陽性|阳性|양성|検出|检出|反応性|反应性|положительный|положительная|положительно|обнаружено|выявлено",
     NEGATIVE: "negative|neg|not detected|non detected|nondetected|undetected|not detectable|undetectable|nondetectable"
     "|non detectable|none detected|not reactive|non reactive|nonreactive|nr|absent|not present|not found|none found"
     "|none seen|not seen|not isolated|no growth|below cutoff|below cut off|below the cutoff|below the cut off"
@@ -139,14 +142,21 @@ _PHRASES: Mapping[Polarity, str] = {
     "|negativ|nicht nachweisbar|nicht nachgewiesen|nicht reaktiv|kein nachweis|nicht schwanger"
     "|negatif|non detecte|non detectee|non reactif|indetectable|absente|absence"
     "|negativo|negativa|no detectado|no detectada|no reactivo|no reactiva|nao reagente|nao detectado|ausente"
-    "|negatief|niet aantoonbaar|niet aangetoond",
+    "|negatief|niet aantoonbaar|niet aangetoond|niet reactief|non reattivo|non reattiva|non rilevato|non rilevata"
+    "|non rilevabile|assente|ikke pavist|ikke reaktiv|ikke detekteret|ej pavisad|ej pavisat|inte pavisad|inte pavisat"
+    "|ej reaktiv|icke reaktiv|negatiivinen|ei todettu|ei reaktiivinen|negativni|nereaktivni|neprokazano|ujemny|ujemna"
+    "|ujemne|nie wykryto|niereaktywny|niereaktywna|陰性|阴性|음성|未検出|未检出|検出せず|未检测到"
+    "|無反応|无反应性|非反应性|(-)"
+    "|отрицательный|отрицательная|отрицательно|не обнаружено|не выявлено",
     INDETERMINATE: "indeterminate|equivocal|borderline|inconclusive|undetermined|questionable|doubtful|trace"
     "|gray zone|grey zone|grayzone|greyzone|weak positive|weakly positive|weak reactive|weakly reactive|low positive"
     "|low reactive|presumptive positive|presumptive negative|presumptively positive|possible positive"
     "|possibly positive|probable positive|false positive|false negative|possible pregnancy|+/-|+-|(+)|±"
     "|grenzwertig|schwach positiv|schwach reaktiv|fraglich|fraglich positiv|unbestimmt|nicht eindeutig"
     "|indetermine|douteux|equivoque|limite|faiblement positif"
-    "|indeterminado|dudoso|debilmente positivo|indeterminato|dubbio",
+    "|indeterminado|dudoso|debilmente positivo|indeterminato|dubbio|debolmente positivo|zwak positief|svagt positiv"
+    "|svakt positiv|svagt reaktiv|heikosti positiivinen|slabe pozitivni|hranicni|slabo dodatni|watpliwy|gransvarde"
+    "|弱陽性|弱阳性|疑陽性|擬陽性|偽陽性|判定保留|可疑|약양성|сомнительно|слабоположительный",
 }
 # An answer to a question, so only as the whole text.
 _ANSWERS: Mapping[str, Polarity] = {
@@ -173,18 +183,19 @@ _LEADS_ON = _words("for of to by on at in fur von pour de para por a aa abn abno
 _DOUBT = _words(
     "not no non but except however previous previously prior past history pending confirm confirmed confirmation"
     " confirmatory unconfirmed repeat repeated retest presumptive preliminary possible possibly probable probably"
-    " cannot invalid control false unless if or low weak weakly unclear unknown nicht kein aber pas mais ?"
+    " cannot invalid control false unless if or low weak weakly unclear unknown nicht kein aber pas mais ikke inte ej"
+    " icke niet ei nie men maar ma ?"
 )
 _MAY_FOLLOW = _ANALYTES | _LEADS_ON | _DOUBT
 _REFERENCE = _words("ref reference normal expected referenz normalwert norm")
 
-_TOKEN = re.compile(r"\(\+\)|\+/-|\+-|±|\d\+(?!\d)|\+\d(?!\d)|\++|[a-z]+\d*|\d+|\S")
+_TOKEN = re.compile(r"\([+-]\)|\+/-|\+-|±|\d\+(?!\d)|\+\d(?!\d)|\++|[a-z]+\d*|\d+|\S")
 
 
 def _tokens(text: str) -> tuple[str, ...]:
     """Lower-case words, numbers and signs, without accents; hyphens and slashes between letters only part words."""
     plain = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf"))
+    plain = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf")).replace("\u2212", "-")
     plain = re.sub(r"(?<=[a-z])[-_/‐‑–](?=[a-z])", " ", plain)
     return tuple(_TOKEN.findall(plain))
 
@@ -256,6 +267,8 @@ def _weighed(polarity: Polarity, rest: Sequence[str]) -> Polarity | None:
     place = 0
     while place < len(rest) and rest[place] not in _REFERENCE:
         also, length = _phrase_at(rest, place)
+        if polarity is POSITIVE and rest[place] == "(+)":
+            also = None  # "阳性(+)": the sign repeats the word
         if (also and also is not polarity) or (not also and rest[place] in _DOUBT):
             return INDETERMINATE
         place += max(length, 1)
@@ -304,7 +317,7 @@ _TITRE = re.compile(
 _RATIO = re.compile(r"\d ?: ?\d")
 # What may follow a number: a unit of at most three words; no sentence, no date, no second number.
 _UNIT = re.compile(
-    r"^(?:[x*] ?10[^\s\d][^\s,;]{1,12}|10[*^]\d[^\s,;]{0,12}|/?[a-zµμ%#{\[(][^\s,;:=<>?!]{0,24})"
+    r"^(?:[x*] ?10[^\s\d][^\s,;]{1,12}|10[*^]\d[^\s,;]{0,12}|/?[a-zµμ%#{\[(一-鿿][^\s,;:=<>?!]{0,24})"
     r"(?: [^\s,;:=<>?!]{1,16}){0,2}$",
     re.IGNORECASE,
 )

@@ -135,7 +135,7 @@ def _known_factor(pair: str, text: str) -> tuple[tuple[str, str], _Factor]:
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _RAISED_TEN = re.compile(r"10\s*([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")  # before normalisation: it would make 10⁹ the number 109
 _POWER_OF_TEN = re.compile(
-    r"""^(?: [x*]?10 (?:\*\*|\*|\^|e\+?|x|exp) 0?(\d{1,2})   # 10*3 10^3 x10E3 10x3
+    r"""^(?: [x*]?10 (?:\*\*|\*|\^|\+|e\+?|x|exp) 0?(\d{1,2})   # 10*3 10^3 10+3 x10E3 10x3
           |  [x*]?10\((\d{1,2})\)                            # 10(3)
           |  x10(\d{1,2})                                    # x103, a superscript that was lost on the way
           |  e(\d{1,2}) )                                    # E3
@@ -144,6 +144,7 @@ _POWER_OF_TEN = re.compile(
 )
 # In this case only: MIU is the mega-unit, unless the whole text is in capitals.
 _INTERNATIONAL = re.compile(r"(?<![A-Za-z\[])([munk]?)(?:IU(?![A-Za-z\]])|\[iU\])")
+_INVERSE = re.compile(r"(?<=\w)[.*·]([munpfdc]?l|mm3)(?:\^|\*\*)?-1$", re.IGNORECASE)  # giga.l-1, mmol·L⁻¹
 # Every spelling of "per 1.73 m² of body surface" at the end of a clearance.
 _PER_SURFACE = re.compile(r"/[\[({]?1[.,]73(?:[._*]?(?:m\^?2|m\*\*2|sqm|qm))?[\])}]?$", re.IGNORECASE)
 _SURFACE = "/{1.73_m2}"
@@ -178,6 +179,7 @@ def _prepared(text: str) -> str:
     )
     text = re.sub(r"\s+per\s+", "/", text.strip(), flags=re.IGNORECASE)
     text = _INTERNATIONAL.sub(r"\1[IU]", "".join(text.split()))
+    text = _INVERSE.sub(r"/\1", text.replace("\u2212", "-"))
     return _POWER_OF_TEN.sub(lambda match: "10*" + str(int(next(filter(None, match.groups())))), text)
 
 
@@ -210,7 +212,7 @@ def _numerator(text: str, one_case: bool, *, counting: bool) -> str | None:
             return power[0]
         if power and (unit := _part(text[power.end() :].lstrip("."), one_case)):
             return f"{power[0]}.{unit}"
-        if count is not None and text not in aliases.symbols:
+        if count is not None and (text not in aliases.symbols or text == "Cel"):  # no degree is counted by volume
             return "" if count == "{copies}" else count
     return _part(text, one_case)
 

@@ -238,3 +238,50 @@ async def test_a_token_that_names_nobody_gives_no_answer_and_takes_none_back(tmp
         for address in (f"{row}/answers", f"{row}/answers/canary/end"):
             refused = await client.post(address, data=form)
             assert (refused.status_code, "names nobody" in refused.text) == (403, True)
+
+
+async def rows_listed(client: httpx.AsyncClient, listed: str = "open") -> str:
+    return (await client.get(f"/worklist?trial=DEMO-JUDGED&list={listed}")).text
+
+
+async def test_the_counts_of_a_row_follow_an_answer_at_once(client: httpx.AsyncClient) -> None:
+    row = await opened_row(client)
+    assert "1 for a person to judge" in (await client.get(row)).text
+    await client.post(f"{row}/answers", data=await form_of(client, row))
+    page = (await client.get(row)).text
+    assert "0 for a person to judge" in page
+    answer = re.search(rf'action="{row}/answers/([^/"]+)/end"', page)
+    assert answer
+    await client.post(f"{row}/answers/{answer[1]}/end", data={"": ""})
+    assert "1 for a person to judge" in (await client.get(row)).text
+
+
+async def test_an_answer_that_rules_a_row_out_takes_it_off_the_list_at_once_and_back_with_it(
+    client: httpx.AsyncClient,
+) -> None:
+    row = await opened_row(client)
+    assert row in await rows_listed(client)
+    await client.post(f"{row}/answers", data=await form_of(client, row, outcome="not-met"))
+    assert row not in await rows_listed(client)
+    assert "a person’s answer rules it out" in await rows_listed(client, "left")
+    page = (await client.get(row)).text
+    assert "No longer a candidate: a person’s answer rules it out" in page
+    answer = re.search(rf'action="{row}/answers/([^/"]+)/end"', page)
+    assert answer
+    await client.post(f"{row}/answers/{answer[1]}/end", data={"": ""})
+    assert row in await rows_listed(client)
+
+
+async def test_a_row_that_its_chart_has_closed_does_not_come_back_with_an_answer_taken_back(
+    client: httpx.AsyncClient,
+) -> None:
+    row = await opened_row(client)
+    await client.post(f"{row}/answers", data=await form_of(client, row, outcome="not-met"))
+    page = (await client.get(row)).text
+    await card_of(client)  # the chart is opened, and judged with the answer
+    answer = re.search(rf'action="{row}/answers/([^/"]+)/end"', page)
+    assert answer
+    await client.post(f"{row}/answers/{answer[1]}/end", data={"": ""})
+    assert row not in await rows_listed(client)
+    await card_of(client)
+    assert row in await rows_listed(client)

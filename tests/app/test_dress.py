@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from joserfc import jws
 from joserfc.jwk import RSAKey
 
@@ -122,3 +123,48 @@ async def test_the_sandbox_may_send_one_token_for_several_calls_from_a_browser(
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].headers["access-control-allow-origin"] == "https://sandbox.example"
     assert said(answers[0]) == said(answers[1])
+
+
+LABS = 'labs = "observations"\nvitals = "observations"\nsurveys = "observations"\n'
+
+
+def under_keys(*keys: str) -> dict[str, Any]:
+    """The call with its observations dealt out over these prefetch keys."""
+    body = copy.deepcopy(hook_call("patient-view"))
+    whole = body["prefetch"].pop("observations")
+    for number, key in enumerate(keys):
+        body["prefetch"][key] = {
+            "resourceType": "Bundle",
+            "type": "searchset",
+            "entry": whole["entry"][number :: len(keys)],
+        }
+    return body
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("labs", "vitals", "surveys"),
+        ("surveys", "labs", "vitals"),
+        ("labs", "vitals", "surveys", "observations"),
+        ("observations", "labs"),
+        ("observations",),
+    ],
+)
+async def test_every_key_of_the_ehr_that_stands_for_one_of_ours_counts(
+    tmp_path: Path, definitions: Definitions, keys: tuple[str, ...]
+) -> None:
+    entry = f"[ehr.prefetch_aliases]\n{LABS}"
+    plain = await asked(tmp_path, definitions, "", hook_call("patient-view"), signed())
+    assert said(await asked(tmp_path, definitions, entry, under_keys(*keys), signed())) == said(plain)
+
+
+@pytest.mark.parametrize("missing", ["labs", "vitals", "surveys"])
+async def test_a_key_of_several_that_was_not_sent_leaves_the_type_incomplete(
+    tmp_path: Path, definitions: Definitions, missing: str
+) -> None:
+    entry = f"[ehr.prefetch_aliases]\n{LABS}"
+    body = under_keys("labs", "vitals", "surveys")
+    del body["prefetch"][missing]
+    answer = await asked(tmp_path, definitions, entry, body, signed())
+    assert all("not read completely" in detail for summary, detail in said(answer) if "more" not in summary)

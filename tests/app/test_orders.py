@@ -15,7 +15,7 @@ from tests.builders import PATIENT, bundle_of
 from tests.case_files import all_cases
 from tests.cds_hooks.oracle import check_response
 from tests.fhir_server import FhirServer
-from tests.orders import a_drug_order, bundle, coded
+from tests.orders import a_drug_order, a_service_order, bundle, coded
 
 SIGN = "/cds-services/trial-match-order-sign"
 SELECT = "/cds-services/trial-match-order-select"
@@ -161,6 +161,25 @@ async def test_a_patient_that_cannot_be_read_is_412_whatever_is_ordered(
     for order in (RITUXIMAB, a_drug_order("no-such-concept")):
         body = call(order) | {"prefetch": {}}
         assert (await client.post(SIGN, json=body)).status_code == 412
+
+
+@pytest.mark.parametrize("words", ["Rituximab infusion", "Infusion: rituximab 1000 mg"])
+async def test_a_service_in_words_warns_as_a_drug_in_words_does(
+    client: httpx.AsyncClient, call: Callable[..., Json], words: str
+) -> None:
+    cards = await cards_of(client, SIGN, call(a_service_order("-", code={"text": words})))
+    assert cards
+    assert "no code that is known, read by its words" in cards[0]["detail"]
+
+
+async def test_an_order_whose_medication_cannot_be_read_warns_by_its_words(
+    client: httpx.AsyncClient, call: Callable[..., Json]
+) -> None:
+    reference = {"reference": "Medication/m1", "display": "rituximab 500 mg/50 mL"}
+    order = a_drug_order("-", medicationCodeableConcept=None, medicationReference=reference)
+    (card,) = await cards_of(client, SIGN, call(order))
+    assert "Rituximab" in card["summary"]
+    assert "read by its words" in card["detail"]
 
 
 # -- from the EHR -----------------------------------------------------------------------------------------------------

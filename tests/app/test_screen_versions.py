@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import csv
 import gzip
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +16,8 @@ import pytest
 pytest.importorskip("duckdb", reason="the screen needs DuckDB: pip install 'trialcards[batch]'")
 
 from app.screen.engines import LocalEngine
-from app.screen.export import open_export
+from app.screen.export import Chunk, open_export
+from app.screen.merges import Linked, links_in, merged_patients
 from app.screen.order import Order
 from app.screen.run import screen
 from app.screen.versions import Ledger, find_repeated, key_of, key_segments
@@ -57,10 +60,11 @@ CHANGES: Mapping[str, tuple[Json | None, Change, str | None]] = {
         {"versionId": "z"}, lambda chart: [died(chart)[0] | {"meta": {"versionId": "a"}}], "not-eligible"
     ),
     "inactive": (None, lambda chart: [chart["patient"] | {"active": False}], None),
+    "refused": (None, lambda chart: [_flag(chart["patient"]["id"])], None),
     "merged": (
         None,
         lambda chart: [
-            chart["patient"] | {"link": [{"type": "replaced-by", "other": {"reference": "Patient/stays"}}]}
+            chart["patient"] | {"link": [{"type": "replaced-by", "other": {"reference": "Patient/survivor"}}]}
         ],
         None,
     ),
@@ -74,8 +78,12 @@ CHANGES: Mapping[str, tuple[Json | None, Change, str | None]] = {
     "moved": (OLD, lambda chart: [_moved(chart["lupus"]) | {"meta": NEW}], None),
     "moved-unversioned": (None, lambda chart: [_moved(chart["lupus"])], None),
     "deleted": (NEW, lambda chart: [deleted(f"Condition/{chart['lupus']['id']}")], None),
-    "nobody": (None, lambda chart: [{k: v for k, v in chart["lupus"].items() if k != "subject"}], "could-not"),
 }  # fmt: skip
+
+
+def _flag(patient: str) -> Json:
+    return {"resourceType": "Flag", "id": f"{patient}-flag", "status": "active", "code": {"text": "Declined research"},
+            "subject": {"reference": f"Patient/{patient}"}}  # fmt: skip
 
 
 def _moved(record: Json) -> Json:
@@ -106,7 +114,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> t
         delta += change(charts[name])
         full += [each | {"meta": meta} if meta else each for each in charts[name].values()]
     other = {"resourceType": "Patient", "id": "other", "gender": "male", "birthDate": "1980-01-01"}
-    return write_export(root / "full", [*full, other]), write_export(root / "delta", delta)
+    survivor = other | {"id": "survivor"}
+    return write_export(root / "full", [*full, other, survivor]), write_export(root / "delta", delta)
 
 
 def the_order(folders: tuple[Path, ...], out: Path, trials: Mapping[str, Trial], catalogue: Catalogue) -> Order:
@@ -136,7 +145,7 @@ def night(
     return out
 
 
-@pytest.mark.parametrize("name", [name for name in CHANGES if name != "nobody"])
+@pytest.mark.parametrize("name", CHANGES)
 def test_what_a_delta_changes_takes_effect(name: str, night: Path) -> None:
     assert lupus_verdicts(night).get(name) == CHANGES[name][2]
 
@@ -145,9 +154,53 @@ def test_a_record_that_was_refiled_opens_the_gate_of_its_new_patient(night: Path
     assert "other" in lupus_verdicts(night)
 
 
-def test_a_record_that_names_no_patient_any_more_is_not_taken_for_absent(night: Path) -> None:
-    fates = {row[0]: row[1] for row in rows_of(night, "patients")}
-    assert (fates["Patient/nobody"], fates["Patient/refuted"]) == ("could-not-evaluate", "not-indicated")
+def test_the_records_of_a_merged_patient_count_for_the_one_who_stays(night: Path) -> None:
+    assert lupus_verdicts(night)["survivor"] == "possibly-eligible"
+    platelets = [
+        row for row in rows_of(night) if row[0] == "Patient/survivor" and "Observation/merged-" in str(row[14])
+    ]
+    assert platelets
+
+
+MERGES: Mapping[str, tuple[list[Json], list[Json], dict[str, str]]] = {
+    "replaced-by": ([{"a": [("replaced-by", "b")]}], [], {"a": "b"}),
+    "replaces": ([{"b": [("replaces", "a")]}], [], {"a": "b"}),
+    "chain": ([{"a": [("replaced-by", "b")], "b": [("replaced-by", "c")]}], [], {"a": "c", "b": "c"}),
+    "circle": ([{"a": [("replaced-by", "b")], "b": [("replaced-by", "a")]}], [], {}),
+    "see also": ([{"a": [("seealso", "b"), ("refer", "b")]}], [], {}),
+    "undone": ([{"a": [("replaced-by", "b")]}], [{"a": []}], {}),
+    "redirected": ([{"a": [("replaced-by", "b")]}], [{"a": [("replaced-by", "c")]}], {"a": "c"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MERGES)
+def test_merges_follow_the_newest_links(name: str, tmp_path: Path) -> None:
+    first, then, expected = MERGES[name]
+    found: list[Linked] = []
+    for known in (None, frozenset("abc")):
+        found = []
+        for folder, patients in enumerate((*first, *then)):
+            path = tmp_path / f"{folder}.ndjson"
+            path.write_text("".join(json.dumps(_linked(who, links)) + "\n" for who, links in patients.items()))
+            found += links_in(Chunk(folder, path, 0, path.stat().st_size, "Patient", folder), None, known)
+    assert merged_patients(found) == expected
+
+
+def _linked(patient: str, links: list[tuple[str, str]]) -> Json:
+    listed = [{"type": kind, "other": {"reference": f"Patient/{other}"}} for kind, other in links]
+    return {"resourceType": "Patient", "id": patient} | ({"link": listed} if listed else {})
+
+
+def test_a_record_that_names_no_patient_any_more_is_not_taken_for_absent(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    chart = chart_of("p1", catalogue)
+    full = write_export(tmp_path / "full", chart.values())
+    delta = write_export(tmp_path / "delta", [{k: v for k, v in chart["lupus"].items() if k != "subject"}])
+    screen(the_order((full,), tmp_path / "first", trials, catalogue))
+    screen(replace(the_order((full, delta), tmp_path / "out", trials, catalogue), since=tmp_path / "first"))
+    assert [row[1] for row in rows_of(tmp_path / "out", "patients")] == ["could-not-evaluate"]
+    assert "the conditions could not be read completely" in (tmp_path / "out" / "changes.csv").read_text()
 
 
 def test_a_result_that_was_withdrawn_is_missing(night: Path) -> None:
@@ -185,6 +238,56 @@ def test_the_same_counts_however_the_export_is_read(
     order.engine.close()
     assert tables_of(tmp_path / "out") == tables_of(night)
     assert report["recordsInDoubt"] == 0
+
+
+CAUSES = {
+    "died": "the patient has died",
+    "inactive": "the patient record is no longer in use (active: false)",
+    "merged": "the patient record was merged into another one",
+    "refused": "the patient is not to be approached for research: a Consent or a Flag says so",
+    "refuted": "the diagnosis that opens the cohort is no longer on record",
+    "deleted": "the diagnosis that opens the cohort is no longer on record",
+    "corrected": "I9.platelets: met -> not-met (Platelets 2 × 10⁹/L on ",
+    "other": "the diagnosis that opens the cohort is now on record",
+}
+
+
+@pytest.mark.parametrize("taken_over", [True, False])
+def test_changes_name_the_cause(
+    taken_over: bool,
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    trials: Mapping[str, Trial],
+    catalogue: Catalogue,
+) -> None:
+    screen(the_order(folders[:1], tmp_path / "full", trials, catalogue))
+    order = replace(the_order(folders, tmp_path / "out", trials, catalogue), since=tmp_path / "full")
+    if not taken_over:  # as after an upgrade: no row of the earlier screen still stands
+        then = tmp_path / "full" / "report.json"
+        then.write_text(then.read_text().replace('"wayOfReading": "sha256:', '"wayOfReading": "sha256:0'))
+    report = screen(order)
+    assert (report["evaluated"] < sum(report["patients"].values())) is taken_over
+    with (tmp_path / "out" / "changes.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["trial"] == TRIAL]
+    causes = {row["patient"].removeprefix("Patient/"): row["why"] for row in rows}
+    assert {name: cause for name, cause in CAUSES.items() if not causes[name].startswith(cause)} == {}
+    assert "stays" not in causes
+    assert {row["change"] for row in rows if row["patient"] not in ("Patient/other", "Patient/survivor")} <= {
+        "gone",
+        "other",
+    }
+
+
+def test_a_patient_who_is_missing_from_the_next_export_is_gone_from_it(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    both = [*chart_of("p1", catalogue).values(), *chart_of("p2", catalogue).values()]
+    then, now = write_export(tmp_path / "then", both), write_export(tmp_path / "now", both[:3])
+    screen(the_order((then,), tmp_path / "first", trials, catalogue))
+    screen(replace(the_order((now,), tmp_path / "out", trials, catalogue), since=tmp_path / "first"))
+    text = (tmp_path / "out" / "changes.csv").read_text()
+    assert "no diagnosis of a trial is on record any more, or the patient is no longer in the export" in text
+    assert "Patient/p1" not in text
 
 
 def compressed(folder: Path, to: Path) -> Path:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ pytest.importorskip("duckdb", reason="the screen needs DuckDB: pip install 'tria
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
-from app.commands.audit import opened, worklist_of
+from app.commands.audit import answers_of, opened, worklist_of
 from app.people import Person
 from app.screen.run import screen
 from app.settings import Settings
@@ -35,6 +35,7 @@ from tests.app.test_worklist import a_candidate
 from tests.exports import AS_OF, Json, a_patient, an_order, write_export
 from tests.hospital import SECRET
 from trial_defs.definition.expressions import Trial
+from trial_defs.engine.attestation import Attestation, content_of
 from trial_defs.engine.evaluation import match
 from trial_defs.engine.findings import Match
 
@@ -165,6 +166,59 @@ def test_what_a_coordinator_did_outlives_every_screen(
     asyncio.run(work())
     add(tmp_path, out)
     assert [each.status for each in on_list(tmp_path) if each.trial == TRIAL] == ["contacted"]
+
+
+def answer(folder: Path, criterion: str, trial: Trial, catalogue: Catalogue, *, is_met: bool, days: int) -> None:
+    """What somebody answered on the worklist, which holds until so many days from today."""
+    (asked,) = {each for cohort in trial.cohorts for each in cohort.criteria if each.id == criterion}
+    now = datetime.now(UTC)
+    until = now.date() + timedelta(days)
+    given = Attestation(
+        trial.id, criterion, content_of(asked, catalogue), is_met, "N. N.", "Seen.", now, now.date(), until
+    )
+
+    async def give() -> None:
+        settings = settings_in(folder)
+        async with opened(settings) as records:
+            await answers_of(records, settings).give(Shown("demo", "", "p1", ""), given, Person("N. N.", "1"))
+
+    asyncio.run(give())
+
+
+def to_judge(folder: Path) -> list[str]:
+    (row,) = [row for row in on_list(folder) if row.trial == TRIAL]
+    findings = detail_of(folder, row).findings or ()
+    return [each["id"] for cohort in findings for each in cohort["criteria"] if each["outcome"] == "needs-human"]
+
+
+def test_a_row_that_a_person_ruled_out_comes_back_with_no_screen(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    out = screened(tmp_path, a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue)
+    add(tmp_path, out)
+    asked = to_judge(tmp_path)
+    (before,) = [row.needs_human for row in on_list(tmp_path) if row.trial == TRIAL]
+    answer(tmp_path, asked[0], trials[TRIAL], catalogue, is_met=True, days=30)
+    add(tmp_path, out)
+    assert [row.needs_human for row in on_list(tmp_path) if row.trial == TRIAL] == [before - 1]
+    answer(tmp_path, asked[1], trials[TRIAL], catalogue, is_met=False, days=30)
+    for _ in range(2):
+        assert add(tmp_path, out).exit_code == 0
+        assert TRIAL not in {row.trial for row in on_list(tmp_path)}
+        (row,) = [row for row in on_list(tmp_path, "left") if row.trial == TRIAL]
+        assert row.left == "ruled-out"
+    assert [event.said for event in detail_of(tmp_path, row).events if event.kind == "list"] == ["ruled-out"]
+    assert {row.trial for row in on_list(tmp_path)}  # other trials stay
+
+
+def test_an_answer_whose_time_is_over_rules_nobody_out(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    out = screened(tmp_path, a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue)
+    add(tmp_path, out)
+    answer(tmp_path, to_judge(tmp_path)[0], trials[TRIAL], catalogue, is_met=False, days=-2)
+    add(tmp_path, out)
+    assert TRIAL in {row.trial for row in on_list(tmp_path)}
 
 
 @pytest.mark.parametrize("how", ["flag", "healthy", "gone"])

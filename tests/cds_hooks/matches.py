@@ -12,7 +12,6 @@ from mappings.facts import Episode, Interval, Polarity, Reason, Result, SourceRe
 from mappings.time.times import parse_moment
 from trial_defs.definition import expressions as x
 from trial_defs.engine.findings import (
-    RANK,
     Basis,
     CohortMatch,
     Finding,
@@ -23,6 +22,7 @@ from trial_defs.engine.findings import (
     PersonFact,
     TrialMatch,
     Verdict,
+    best_of,
 )
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
@@ -135,7 +135,7 @@ def a_cohort(
 
 
 def a_trial(trial: x.Trial, *cohorts: CohortMatch) -> TrialMatch:
-    return TrialMatch(trial, min((c.verdict for c in cohorts), key=RANK.__getitem__), cohorts)
+    return TrialMatch(trial, best_of(c.verdict for c in cohorts), cohorts)
 
 
 def a_match(*trials: TrialMatch, unread: Mapping[str, SourceState] | None = None, as_of: datetime = AS_OF) -> Match:

@@ -164,6 +164,34 @@ def test_an_order_for_a_later_day_closes_from_that_day(served: Served, fits: Cas
     assert (effect.since, effect.until) == (date(2026, 11, 20), date(2026, 12, 21))
 
 
+def test_of_orders_for_different_days_the_last_end_is_told(served: Served, fits: Case) -> None:
+    later = a_drug_order("rituximab", {"timing": {"event": ["2027-01-29"]}})
+    found = effects(chart_of(fits, served), served, a_vaccine_due("live-vaccine"), later)[LUPUS]
+    assert (found.since, found.until) == (date(2026, 11, 1), date(2027, 3, 1))
+    assert ids(found) == ["E17.live-vaccine"]
+    assert [finding.criterion.id for finding in found.later] == ["E4.1.b-cell-depletion"]
+    assert [order.concepts for order in found.orders] == [("live-vaccine",), ("rituximab",)]
+    (card,) = [
+        c for c in cards(chart_of(fits, served), served, a_vaccine_due("live-vaccine"), later) if LUPUS in str(c)
+    ]
+    assert card["summary"].endswith("until 2027-03-01")
+    assert "Rituximab, read as given on 2027-01-29" in card["detail"]
+
+
+def test_the_last_of_many_days_is_looked_at(served: Served, fits: Case) -> None:
+    days = [f"2026-11-{day:02}" for day in (2, 9, 16, 23, 30)] + ["2027-03-01"]
+    orders = [a_drug_order("rituximab", {"timing": {"event": [day]}}, id=day) for day in days]
+    assert effects(chart_of(fits, served), served, *orders)[LUPUS].until == date(2027, 4, 2)
+
+
+def test_an_order_without_an_end_after_one_with_an_end_has_none(served: Served, fits: Case) -> None:
+    endless = {
+        "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d", "boundsPeriod": {"start": "2027-01-29"}}}
+    }
+    found = effects(chart_of(fits, served), served, a_vaccine_due("live-vaccine"), a_drug_order("rituximab", endless))
+    assert found[LUPUS].goes_on
+
+
 def test_a_second_dose_puts_a_near_miss_off(served: Served, fits: Case) -> None:
     given = {"rituximab": {"since": "2026-10-20", "until": "2026-10-20"}}
     effect = effects(chart_of(fits, served, treatments=given), served, a_drug_order("rituximab"))[LUPUS]
@@ -287,6 +315,26 @@ def test_a_warning_that_was_set_aside_says_nothing_new_until_the_order_would_do_
     said = what_the_order_would_do(effects(chart, served, a_drug_order("rituximab"))[LUPUS])
     assert warns_of_the_same(said, effects(chart, served, a_drug_order("obinutuzumab"))[LUPUS])
     assert not warns_of_the_same(said, effects(chart, served, a_vaccine_due("live-vaccine"))[LUPUS])
+
+
+def test_a_warning_about_orders_of_two_days_is_news_where_only_the_first_was_set_aside(
+    served: Served, fits: Case
+) -> None:
+    chart, vaccine = chart_of(fits, served), a_vaccine_due("live-vaccine")
+    both = effects(chart, served, vaccine, a_drug_order("rituximab", {"timing": {"event": ["2027-01-29"]}}))[LUPUS]
+    alone = effects(chart, served, vaccine)[LUPUS]
+    assert not warns_of_the_same(what_the_order_would_do(alone), both)
+    assert not warns_of_the_same(of_the_order_alone(what_the_order_would_do(alone)), both)
+    assert warns_of_the_same(of_the_order_alone(what_the_order_would_do(both)), both)
+
+
+def test_a_warning_that_an_earlier_version_stored_stays_set_aside(served: Served, fits: Case) -> None:
+    """Commit aa6019f stored nothing about the orders of later days."""
+    later = a_drug_order("rituximab", {"timing": {"event": ["2027-01-29"]}})
+    effect = effects(chart_of(fits, served), served, a_vaccine_due("live-vaccine"), later)[LUPUS]
+    stored = json.loads(what_the_order_would_do(effect))
+    del stored["order:later"]
+    assert warns_of_the_same(json.dumps(stored), effect)
 
 
 def test_a_warning_set_aside_for_now_is_no_word_about_the_trial(served: Served, fits: Case) -> None:

@@ -96,6 +96,34 @@ def test_a_result_that_is_only_named_is_missing_and_told(ask: Asked) -> None:
     assert answered.criterion["evidence"][0]["recorded"] == "180 10*3/uL"
 
 
+def test_an_unlisted_snomed_code_does_not_stop_the_words_of_a_result(ask: Asked) -> None:
+    british = a_named_result(displayed(SNOMED, "1022651000000100", "Platelet count"))
+    assert "one called “Platelet count”" in ask(value("platelets", ">= 100 10*9/L"), british).explanation
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"coding": [{"system": LOCAL, "code": "Rituximab"}]}, "needs-human"),
+        ({"coding": [{"code": "RITUXIMAB 500 mg"}]}, "needs-human"),
+        ({"coding": [{"system": SNOMED, "code": "Rituximab"}]}, "needs-human"),
+        ({"coding": [{"system": LOCAL, "code": "Paracetamol"}]}, "met"),
+        # Beside words for people the code is a key, and no word.
+        ({"coding": [{"system": LOCAL, "code": "Rituximab", "display": "Paracetamol"}]}, "met"),
+        ({"coding": [{"system": LOCAL, "code": "Rituximab"}], "text": "Paracetamol"}, "met"),
+    ],
+)
+def test_a_code_that_is_itself_a_word_is_read_as_that_word(ask: Asked, words: dict[str, Any], says: str) -> None:
+    given = an_administration(medicationCodeableConcept=words, effectiveDateTime="2026-10-20")
+    asks = treatment("b-cell-depleting-therapy", when="within 1 mo", absent="presume")
+    assert ask(asks, given, kind="exclude").says == says
+
+
+def test_a_result_is_called_by_a_code_that_is_a_word(ask: Asked) -> None:
+    local = a_named_result({"coding": [{"system": LOCAL, "code": "Platelets"}]})
+    assert "one called “Platelets”" in ask(value("platelets", ">= 100 10*9/L"), local).explanation
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -16,7 +16,7 @@ from cds_hooks.report import report_of
 from mappings.time.clock import Clock
 from tests.builders import PATIENT
 from tests.laws.charts import Json, Situation, bounded, chart_of, our_catalogue, our_trials, situations
-from trial_defs.engine.findings import RANK, Verdict
+from trial_defs.engine.findings import Verdict
 
 LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "ETH"}
 SITE = Site(frozenset({(LABEL["system"], LABEL["code"])}))
@@ -47,7 +47,7 @@ def check(situation: Situation, places: Collection[int]) -> None:
     entries = {entry["trial"]: entry for entry in expected.pop("trials")}
     for entry in shown.pop("trials"):
         assert entry == entries[entry["trial"]]
-        assert RANK[Verdict(entry["verdict"])] >= RANK[whole[entry["trial"]]]
+        assert Verdict(entry["verdict"]).rank >= whole[entry["trial"]].rank
     assert shown == expected
 
 

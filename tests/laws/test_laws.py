@@ -42,7 +42,7 @@ from tests.laws.charts import (
 )
 from trial_defs.definition import expressions as x
 from trial_defs.engine.attestation import Attestation, Attestations, content_of
-from trial_defs.engine.findings import RANK, Basis, CohortMatch, Finding, Match, Outcome, Verdict
+from trial_defs.engine.findings import Basis, CohortMatch, Finding, Match, Outcome, Verdict, best_of
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(Path(__file__).parents[1].joinpath("report_schema.json").read_text())
@@ -379,7 +379,7 @@ def test_every_report_has_the_form_and_the_verdicts_that_the_contract_gives_it(c
     SCHEMA.validate(said)
     assume(all(source.state == "complete" for source in found.sources))  # the ladder below knows no other
     for trial in found.trials:
-        assert trial.verdict is min((c.verdict for c in trial.cohorts), key=RANK.__getitem__)
+        assert trial.verdict is best_of(c.verdict for c in trial.cohorts)
         for cohort in trial.cohorts:
             assert cohort.verdict is _by_the_ladder(cohort, trial.trial.status, found), (trial.trial.id, cohort)
     for entry in said["trials"]:

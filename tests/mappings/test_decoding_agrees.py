@@ -69,7 +69,7 @@ OTHER_VERSIONS = {
     "Procedure": {"occurrenceDateTime", "occurrencePeriod"},
     "Immunization": {"date", "notGiven"},
     "ResearchSubject": {"subject"},
-    "Consent": {"subject", "decision"},
+    "Consent": {"subject", "decision", "date"},
 }
 
 
@@ -84,10 +84,12 @@ def samples(kind: Any) -> Iterator[Any]:
     elif kind is Raw:  # an identifier, of which a Reference has one and a Patient several
         yield {"system": "urn:mrn", "value": "1"}
         yield [{"system": "urn:mrn", "value": "1"}]
+        # Or resources inside another, which are read later.
+        yield [{"resourceType": "Organization", "id": "inside", "name": "Laboratory"}]
+    elif kind is fhir.Provision:  # it holds itself
+        yield {"type": "deny", "period": {"start": "2026-03-05"}, "purpose": [{"code": "HRESCH"}]}
     elif kind is fhir.Contained:
         yield {"resourceType": "Medication", "id": "inside", "code": {"text": "prednisone"}}
-    elif kind is Raw:  # resources inside another, which are read later
-        yield [{"resourceType": "Organization", "id": "inside", "name": "Laboratory"}]
     else:
         whole = {field.encode_name: value for field, value in members(kind)}
         yield whole

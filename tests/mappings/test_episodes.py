@@ -311,6 +311,15 @@ def test_a_drug_that_is_not_named_makes_its_type_incomplete() -> None:
     assert not facts.readable("rituximab")
 
 
+def test_a_drug_known_only_by_the_display_of_its_reference_is_put_to_a_person() -> None:
+    """It may be rituximab, so silence about rituximab is none, and a person is shown the entry."""
+    reference = {"reference": "Medication/gone", "display": "Rituximab 500 mg"}
+    facts = facts_from(a_request(medicationCodeableConcept=None, medicationReference=reference))
+    (episode,) = facts.episodes("rituximab")
+    assert episode.certainty is Certainty.TEXT_ONLY
+    assert facts.state("MedicationRequest") == "incomplete"
+
+
 def test_medications_that_are_still_missing_are_listed_until_they_come() -> None:
     base = "https://ehr.example/fhir"
     builder = ChartBuilder("p1", Servers((base,)))

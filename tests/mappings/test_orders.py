@@ -154,6 +154,73 @@ def test_a_drug_is_found_contained_beside_the_order_and_by_its_words(catalogue: 
     ]
 
 
+@pytest.mark.parametrize(
+    "medication",
+    [
+        {"medicationReference": {"reference": "Medication/gone", "display": "rituximab 500 mg/50 mL"}},
+        {"medicationReference": {"display": "Rituximab"}},
+        {"medicationReference": {"reference": "#gone", "display": "rituximab"}},
+        {"medication": {"reference": {"reference": "Medication/gone", "display": "rituximab"}}},
+        {"medicationReference": {"reference": "Medication/empty", "display": "rituximab"}},
+    ],
+)
+def test_the_words_beside_a_reference_are_read_where_the_medication_says_nothing(
+    catalogue: Catalogue, medication: Json
+) -> None:
+    order = a_drug_order("-", medicationCodeableConcept=None, **medication)
+    assert [(each.concepts, each.by_text) for each in read(catalogue, order)] == [(("rituximab",), True)]
+
+
+def test_the_words_beside_a_reference_do_not_speak_against_its_medication(catalogue: Catalogue) -> None:
+    reference = {"reference": "#m", "display": "rituximab"}
+    contained = [{"resourceType": "Medication", "id": "m", "code": coded("belimumab")}]
+    order = a_drug_order("-", medicationCodeableConcept=None, medicationReference=reference, contained=contained)
+    assert [(each.concepts, each.by_text) for each in read(catalogue, order)] == [(("belimumab",), False)]
+
+
+@pytest.mark.parametrize(
+    ("words", "concept"),
+    [
+        ("Hemodialysis", "dialysis"),
+        ("Transfusion of packed red cells", "transfusion"),
+        ("Transfuse 2 units platelets", "transfusion"),
+        ("Rituximab infusion", "rituximab"),
+        ("CAR-T cell infusion", "car-t-therapy"),
+        ("Kidney transplantation", "organ-transplant"),
+    ],
+)
+def test_a_service_in_words_is_read_by_them(catalogue: Catalogue, words: str, concept: str) -> None:
+    for code in ({"text": words}, {"coding": [{"system": "urn:local", "code": "4711", "display": words}]}):
+        order = a_service_order("-", code=code)
+        assert [(each.concepts, each.by_text) for each in read(catalogue, order)] == [((concept,), True)]
+    detailed = a_service_order("-", code={"text": "As discussed"}, orderDetail=[{"text": words}])
+    assert [each.concepts for each in read(catalogue, detailed)] == [(concept,)]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"code": {"text": "Rituximab level"}},
+        {"code": {"text": "Anti-rituximab antibodies"}},
+        {"code": {"text": "Hemodialysis consult"}},
+        {"code": {"text": "Dialysis catheter placement"}},
+        {"code": {"text": "No transfusion"}},
+        {"code": {"text": "Lupus nephritis clinic"}},
+        {"code": {"text": "Rituximab"}, "category": [{"coding": [{"code": "108252007"}]}]},
+        {"code": {"text": "Rituximab"}, "doNotPerform": True},
+    ],
+)
+def test_a_service_that_only_mentions_a_treatment_is_no_order_for_it(catalogue: Catalogue, order: Json) -> None:
+    assert read(catalogue, a_service_order("-", **order)) == ()
+
+
+def test_the_code_of_a_service_decides_before_its_words_and_its_category(catalogue: Catalogue) -> None:
+    order = a_service_order(
+        "dialysis", code=coded("dialysis", "CAR-T evaluation"), category=[{"coding": [{"code": "108252007"}]}]
+    )
+    assert [(each.concepts, each.by_text) for each in read(catalogue, order)] == [(("dialysis",), False)]
+
+
 def test_a_medication_that_was_not_sent_is_asked_for_and_nothing_that_is_no_id() -> None:
     elsewhere = [
         a_drug_order("-", medicationCodeableConcept=None, id=str(n), medicationReference={"reference": reference})

@@ -20,6 +20,7 @@ POSITIVE = (
     "|Positive, speckled 1:160|Positive (1:320)|Detected <20 IU/mL|Positive *** High ***|Positive (Alpha Abnormal)"
     "|Positive/Reactive|ANA positive|Reactive (ref: nonreactive)|HIV 1+2 Ab: Reactive|Detected Abnormal|positiv"
     "|nachweisbar|positif|positivo|Pregnant|yes|Target detected|(positive)|Positive for HBsAg|détecté"
+    "|Påvist|Påvisad|Reactief|Reattivo|pozitivní|Positiivinen|dodatni|陽性|阳性|양성|阳性(+)|обнаружено|HBsAg 陽性"
 )
 NEGATIVE = (
     "negative|NEGATIVE|Neg|NOT DETECTED|Non-Reactive|NONREACTIVE|non reactive|NR|absent|None detected|undetected"
@@ -30,17 +31,21 @@ NEGATIVE = (
     "|0.08 Non-Reactive|0.05 S/CO Nonreactive|<5 mIU/mL Negative"
     "|Not pregnant|no|nein|Target Not Detected|TND|HBsAg non reactive|Not detected (negative)"
     "|undetectable viral load|Neg\u200bative"
+    "|Ikke påvist|Ej påvisad|Niet-reactief|Non reattivo|negativní|Negatiivinen|ujemny|陰性|阴性|음성"
+    "|未検出|(-)|（－）|(−)"
+    "|HBsAg: Ikke påvist|HBsAg (-)|阴性(-)|не обнаружено|Отрицательный"
 )
 INDETERMINATE = (
     "indeterminate|Equivocal|borderline|gray zone|grey-zone|Inconclusive|weakly positive|Weakly reactive|low positive"
     "|trace|+/-|(+)|±|presumptive positive|Reactive, confirmation pending|Positive?|Negative; previously positive"
     "|Positive, not confirmed|false positive|schwach positiv|grenzwertig|douteux|Negative for HIV-1, positive for HIV-2"
-    "|Negative but repeat advised|possible pregnancy"
+    "|Negative but repeat advised|possible pregnancy|弱陽性|svagt positiv|positiv, ikke bekreftet"
 )
 NOTHING = (
     "|abnormal|normal|1:80|12.5|-|N/A|pending|Not tested|not done|see comment|partner HIV positive|control positive"
     "|1 positive|2 mg/dL positive|<15 IU/mL|3 of 5 positive"
     "|cannot be detected|unable to be detected|not positive|no positive|Unreactive|yes please|nope"
+    "|niet positief|non positivo|ikke positiv|inte negativ|nie ujemny|ei positiivinen|非陰性|陰性化"
     "|preposition|reactivity|nonsense|O Rh positive|mother positive|Negated|positively"
 )
 

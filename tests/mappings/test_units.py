@@ -21,13 +21,18 @@ HEMOGLOBIN_MONOMER = Decimal(16114)
 SPELLINGS = {
     "10*3/uL": "K/uL|K/UL|k/ul|K/mcL|K/µL|10*3/uL|10E3/uL|x10E3/uL|10^3/uL|10³/µL|x10^3/mcL|10X3/UL|10(3)/uL|x103/uL"
     "|Thousand/uL|thou/mcL|THOUS/uL|Tsd/ul|Tsd./µl|E3/uL|10*3{cells}/uL|10*3 cells/uL"
-    "|10*3.{cells}/uL|10*3.cells/uL|1000/uL",
+    "|10*3.{cells}/uL|10*3.cells/uL|1000/uL|10+3/ul|tys/ul|tys./µl|tis/µL|千/μL",
+    "10*4/uL": "万/μL|10^4/μL|x10^4/uL|万個/µL",
+    "10*6/L": "Mio/L|mln/l|10+6/L",
     "10*3/mm3": "K/cumm|K/mm3|10*3/mm³|thou/cmm",
-    "/uL": "cells/uL|cells/mcL|#/uL|/ul|/µL|{cells}/uL|Cells/uL|count/uL",
-    "/mm3": "/cumm|cells/mm3|cells/cumm|/mm^3",
+    "/uL": "cells/uL|cells/mcL|#/uL|/ul|/µL|{cells}/uL|Cells/uL|count/uL|stk/µl",
+    "/mm3": "/mmc|cel/mm3|Cel/mm³|células/mm3|/cumm|cells/mm3|cells/cumm|/mm^3",
     "10*6/uL": "M/uL|Mill/uL|million/uL|x10E6/uL|Mio/µl",
-    "10*9/L": "G/L|G/l|Gpt/l|giga/L|10^9/l|10⁹/L|×10⁹/L|x10*9/L|10**9/L|x 10(9)/L|10e9/L|E9/l|billion/L",
-    "U/L": "U/L|U/l|u/L|u/l|units/L",
+    "10*9/L": "G/L|G/l|Gpt/l|giga/L|10^9/l|10⁹/L|×10⁹/L|x10*9/L|10**9/L|x 10(9)/L|10e9/L|E9/l|billion/L"
+    "|10+9/L|giga.l-1|10⁹.L⁻¹|Mia/L|mia./l|mld/l|miljard/L",
+    "U/L": "U/L|U/l|u/L|u/l|units/L|E/L|E/l",
+    "kU/L": "kU/L|kE/L",
+    "k[IU]/L": "kIU/L|kIE/L",
     "[IU]/L": "IU/L|iu/l|IU/l|UI/L|[iU]/L|IE/l",
     "[IU]/mL": "IU/mL|IU/ml|iu/mL|[IU]/mL",
     "m[IU]/mL": "mIU/mL|MIU/ML|miu/ml|m[IU]/mL",
@@ -37,9 +42,10 @@ SPELLINGS = {
     "g/dL": "g/dL|G/DL|g/dl|gm/dL|GM/DL|g%|g/100 mL",
     "mg/dL": "mg/dL|MG/DL|mg/dl|mg%",
     "ug/mL": "mcg/mL|µg/mL|UG/ML|ug/ml|MCG/ML",
-    "mg/(24.h)": "mg/24h|mg/24 h|mg/24hr|mg/24 hr|mg/24 hrs|mg/24 hours|mg/(24.h)|mg/{24h}|MG/24HR|mg/24 Std",
+    "mg/(24.h)": "mg/24h|mg/24 h|mg/24hr|mg/24 hr|mg/24 hrs|mg/24 hours|mg/(24.h)|mg/{24h}|MG/24HR|mg/24 Std"
+    "|mg/24 Stunden|mg/24 ore|mg/24 heures|mg/24 uur|mg/24小时|mg/24時間",
     "g/(24.h)": "g/24h|g/24 hr|g/(24.h)",
-    "mg/d": "mg/d|mg/day|mg/Tag|mg/jour",
+    "mg/d": "mg/d|mg/day|mg/Tag|mg/jour|mg/die|mg/dag|mg/døgn|mg/dygn|mg/日",
     "g/d": "g/day|g/d|gm/day",
     "mg/g": "mg/g creat|mg/g{creat}|mg/g Krea|mg/gCr|mg/g creatinine|mg/g créatinine|MG/G CREAT|mg/g",
     "mg/mmol": "mg/mmol Kreatinin|mg/mmol creat|mg/mmol",
@@ -75,6 +81,7 @@ def test_what_laboratories_write_is_read_as_what_they_mean(text: str, meaning: s
 
 
 NO_UNITS = "| |foo|109/L|5|log10 IU/mL|Log copies/mL|{Log_IU}/mL|K|MIU/mL|MIU/L|CU|N/A|n/a|10*3/{specimen}|see note"
+NO_UNITS += "|EU/mL|mil/mm3"
 
 
 @pytest.mark.parametrize("text", [*NO_UNITS.split("|"), "mg/" * 30, "µ" * 41])
@@ -95,6 +102,9 @@ def test_milligram_and_megagram_are_not_confused() -> None:
         ("180", "K/uL", "10*9/L", "180"),
         ("6660", "/uL", "10*9/L", "6.66"),
         ("2.5", "lakhs/cumm", "10*9/L", "250"),
+        ("18.5", "万/μL", "10*9/L", "185"),
+        ("210", "Mia/L", "10*9/L", "210"),
+        ("35", "E/L", "U/L", "35"),
         ("0.45", "G/L", "10*9/L", "0.45"),
         ("0.75", "G/L", "g/L", "0.75"),  # C3 from a laboratory that prints capitals
         ("75", "mg/dL", "g/L", "0.75"),

@@ -24,7 +24,6 @@ from trial_defs.definition import expressions as x
 from trial_defs.engine.attestation import NO_ATTESTATIONS, Attestation, Attestations
 from trial_defs.engine.episodes import answer_condition, answer_treatment
 from trial_defs.engine.findings import (
-    RANK,
     Basis,
     CohortMatch,
     Evidence,
@@ -37,6 +36,7 @@ from trial_defs.engine.findings import (
     PersonFact,
     TrialMatch,
     Verdict,
+    best_of,
 )
 from trial_defs.engine.gates import Gates
 from trial_defs.engine.logic import Answer, all_of, any_of, at_least, negate
@@ -44,7 +44,6 @@ from trial_defs.engine.ruled_out import with_what_rules_it_out
 from trial_defs.engine.silence import Silences
 from trial_defs.engine.values import answer_change, answer_value, check, plain, rounded
 
-_WORTH_LOOKING_AT = (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS)
 _NEAR_MISSES = 2  # more than this many not-met criteria are no near miss, however close each is
 _SILENT = (Reason.MISSING, Reason.STALE)
 _UNREAD = ("failed", "not-requested")
@@ -216,7 +215,7 @@ def _evaluate(trial: x.Trial, reading: _Reading, reading_on: Callable[[date], _R
             recheck_on = _recheck_on(trial, found, reading_on)
             found = CohortMatch(cohort, found.verdict, found.findings, recheck_on)
         cohorts.append(found)
-    best = min((c.verdict for c in cohorts), key=RANK.__getitem__)
+    best = best_of(c.verdict for c in cohorts)
     return TrialMatch(trial, best, tuple(cohorts))
 
 
@@ -236,7 +235,7 @@ def _cohort(trial: x.Trial, cohort: x.Cohort, reading: _Reading) -> CohortMatch:
     findings: Sequence[Finding] = Lazily(found) if reading.is_shared else tuple(found)
     verdict = Verdict.NOT_ELIGIBLE if facts.person.deceased else _verdict(trial, cohort, reading, indicated, findings)
     # Of the others nobody may ever look at them.
-    return CohortMatch(cohort, verdict, tuple(findings) if verdict in _WORTH_LOOKING_AT else findings)
+    return CohortMatch(cohort, verdict, tuple(findings) if verdict.is_candidate else findings)
 
 
 def _on_record(gate: x.Expression, facts: PatientFacts) -> bool:

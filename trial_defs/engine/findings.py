@@ -5,11 +5,12 @@ Outcomes are said from the patient's side of enrolment: MET is good, for exclusi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -38,18 +39,35 @@ class Basis(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Of a cohort or a trial, best first."""
+    """Of a cohort or a trial, best first: code, label, whether it makes a candidate, and the tone of its badge.
 
-    LIKELY_ELIGIBLE = "likely-eligible"
-    POSSIBLY_ELIGIBLE = "possibly-eligible"
-    NEAR_MISS = "near-miss"
-    COULD_NOT_EVALUATE = "could-not-evaluate"
-    CLOSED = "closed"
-    NOT_ELIGIBLE = "not-eligible"
-    NOT_INDICATED = "not-indicated"
+    A candidate has a card, a row of the worklist and of a screen's list, and tests that would settle what is open.
+    """
+
+    label: str
+    is_candidate: bool
+    tone: str  # a colour of app/assets/site.css; "" is that of text
+    rank: int  # 0 is best
+
+    def __new__(cls, code: str, label: str = "", tone: str = "", is_candidate: bool = False) -> Verdict:
+        verdict = str.__new__(cls, code)
+        verdict._value_ = code
+        verdict.label, verdict.tone, verdict.is_candidate = label, tone, is_candidate
+        verdict.rank = len(cls.__members__)
+        return verdict
+
+    LIKELY_ELIGIBLE = "likely-eligible", "likely eligible", "good", True
+    POSSIBLY_ELIGIBLE = "possibly-eligible", "possibly eligible", "accent", True
+    NEAR_MISS = "near-miss", "near miss", "open", True
+    COULD_NOT_EVALUATE = "could-not-evaluate", "could not be evaluated", "open"
+    CLOSED = "closed", "closed to recruitment"
+    NOT_ELIGIBLE = "not-eligible", "not eligible", "bad"
+    NOT_INDICATED = "not-indicated", "not indicated"
 
 
-RANK: Mapping[Verdict, int] = {verdict: rank for rank, verdict in enumerate(Verdict)}
+def best_of(verdicts: Iterable[Verdict]) -> Verdict:
+    """The best of some verdicts, of which there is at least one."""
+    return min(verdicts, key=attrgetter("rank"))
 
 
 class PersonFact(Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ from typing import Literal
 from mappings.concepts.catalogue import Catalogue, Orderable
 from mappings.facts import Reason
 from trial_defs.definition import expressions as x
-from trial_defs.engine.findings import RANK, CohortMatch, Finding, Open, Outcome, TrialMatch, Verdict
+from trial_defs.engine.findings import CohortMatch, Finding, Open, Outcome, TrialMatch
 
 How = Literal["ask", "examination", "blood-test", "urine-test", "ecg", "imaging", "lung-function", "procedure"]
 
@@ -24,7 +24,6 @@ EFFORT: Mapping[str, int] = {
 }  # fmt: skip
 # The order in which a clinician works: the cheap and near before the dear and far.
 _WHEN: Mapping[str, int] = {how: place for place, how in enumerate(EFFORT)}
-WORTH_A_CARD = (Verdict.LIKELY_ELIGIBLE, Verdict.POSSIBLY_ELIGIBLE, Verdict.NEAR_MISS)
 
 # A new result settles these. A pending result, one that the EHR withholds and one without unit or range are not
 # ordered again: they are there, and somebody has to be asked.
@@ -241,13 +240,13 @@ def _most_settled_first(need: Need) -> tuple[int, int, str]:
 
 def worth_a_card(trial: TrialMatch) -> list[CohortMatch]:
     """The cohorts of a trial that a card may speak of."""
-    return [cohort for cohort in trial.cohorts if cohort.verdict in WORTH_A_CARD]
+    return [cohort for cohort in trial.cohorts if cohort.verdict.is_candidate]
 
 
 def best_cohort(trial: TrialMatch, catalogue: Catalogue) -> CohortMatch:
     """The cohort that the card is about: best verdict, then least work left, then the order of the text."""
-    rank = min(RANK[cohort.verdict] for cohort in trial.cohorts)
-    best = [cohort for cohort in trial.cohorts if RANK[cohort.verdict] == rank]
+    rank = min(cohort.verdict.rank for cohort in trial.cohorts)
+    best = [cohort for cohort in trial.cohorts if cohort.verdict.rank == rank]
     return best[0] if len(best) == 1 else min(best, key=lambda cohort: effort_of(cohort, catalogue))
 
 

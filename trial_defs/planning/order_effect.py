@@ -21,12 +21,12 @@ from mappings.time.times import Period, start_of_day
 from trial_defs.definition import expressions as x
 from trial_defs.engine.attestation import Attestations
 from trial_defs.engine.evaluation import evaluate
-from trial_defs.engine.findings import RANK, CohortMatch, Evidence, Finding, Match, Outcome, TrialMatch
-from trial_defs.planning.needs import WORTH_A_CARD, best_cohort
+from trial_defs.engine.findings import CohortMatch, Evidence, Finding, Match, Outcome, TrialMatch
+from trial_defs.planning.needs import best_cohort
 
-_MOST_DAYS = 5  # on which orders begin; a series of later ones is read with the last of them
+_MOST_DAYS = 5  # on which orders begin that are looked at: the first four, and the last
 _SETTLED = (Outcome.MET, Outcome.NOT_MET, Outcome.NOT_APPLICABLE, Outcome.NEEDS_HUMAN)
-_MOST_TRIED = 40  # days on which the effect may end
+_MOST_TRIED = 400  # days on which the effect may end, of which a search by halving reads nine
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,10 @@ class OrderEffect:
     """One trial that the orders would close, or leave more open than it is.
 
     `now` is the match without the orders, today; `before` and `after` are one cohort without and with them on `since`,
-    the day on which the first of them is given. `until` is the first day on which the orders make no difference any
-    more, None where there is none. `goes_on`: that day does not come while an order without an end is given; `until`
-    then counts from a single dose on its first day.
+    the day on which the first of them is given. `changed` is what that order changes, `later` what the orders of later
+    days add. `until` is the first day on which the orders make no difference any more, None where there is none.
+    `goes_on`: that day does not come while an order without an end is given; `until` then counts from a single dose on
+    its first day.
     """
 
     now: TrialMatch
@@ -47,17 +48,22 @@ class OrderEffect:
     since: date
     until: date | None
     goes_on: bool
+    later: tuple[Finding, ...] = ()
+
+    @property
+    def all_changed(self) -> tuple[Finding, ...]:
+        return (*self.changed, *self.later)
 
     @property
     def closes(self) -> bool:
         """Whether something would no longer be met; otherwise it would only be open."""
-        return any(finding.outcome is Outcome.NOT_MET for finding in self.changed)
+        return any(finding.outcome is Outcome.NOT_MET for finding in self.all_changed)
 
     @property
     def postpones(self) -> bool:
         """Whether all that would not be met is not met now either, but sooner would be."""
         missed = {f.criterion.id for f in self.before.findings if f.outcome is Outcome.NOT_MET}
-        return all(finding.criterion.id in missed for finding in self.changed)
+        return all(finding.criterion.id in missed for finding in self.all_changed)
 
     @property
     def lasts_while_given(self) -> bool:
@@ -71,7 +77,7 @@ def effects_of(
     """What the orders would do to each trial that is worth a card today, in the order of `now.trials`."""
     if not orders or not now.approachable:
         return ()
-    candidates = [trial for trial in now.trials if trial.verdict in WORTH_A_CARD]
+    candidates = [trial for trial in now.trials if trial.verdict.is_candidate]
     readings = _Readings(chart, orders, catalogue, now.as_of, zone, now.attestations)
     readings.know(candidates)
     found = (_first_effect(trial, readings) for trial in candidates)
@@ -132,9 +138,10 @@ class _Readings:
 
 
 def _first_effect(now: TrialMatch, readings: _Readings) -> OrderEffect | None:
-    """The effect on the first day on which there is one; of the best cohort that is touched."""
-    days = sorted({order.first for order in readings.orders})[:_MOST_DAYS]
-    for day in days:
+    """The effect on the first day on which there is one; of the best cohort that is touched, with its later days."""
+    days = sorted({order.first for order in readings.orders})
+    days = days if len(days) <= _MOST_DAYS else [*days[: _MOST_DAYS - 1], days[-1]]
+    for place, day in enumerate(days):
         before, after = (readings.match(how, now.trial, day) for how in ("without", "with"))
         pairs = zip(before.cohorts, after.cohorts, strict=True)
         touched = [(b, a, found) for b, a in pairs if (found := _changed(b, a, readings.outdated))]
@@ -142,8 +149,36 @@ def _first_effect(now: TrialMatch, readings: _Readings) -> OrderEffect | None:
             best = best_cohort(
                 TrialMatch(now.trial, before.verdict, tuple(b for b, _, _ in touched)), readings.catalogue
             )
-            return next(_effect(now, b, a, found, day, readings) for b, a, found in touched if b is best)
+            first = next(_effect(now, b, a, found, day, readings) for b, a, found in touched if b is best)
+            return _with_later_days(first, days[place + 1 :], readings)
     return None
+
+
+def _with_later_days(effect: OrderEffect, days: Sequence[date], readings: _Readings) -> OrderEffect:
+    """The effect with what the orders of these days add to it, and the last of their ends."""
+    cohort = effect.before.cohort.id
+    for day in days:
+        before, after = (_cohort(readings.match(how, effect.now.trial, day), cohort) for how in ("without", "with"))
+        if changed := _changed(before, after, readings.outdated):
+            effect = _joined(effect, _effect(effect.now, before, after, changed, day, readings))
+    return effect
+
+
+def _cohort(match: TrialMatch, cohort: str) -> CohortMatch:
+    return next(each for each in match.cohorts if each.cohort.id == cohort)
+
+
+def _joined(effect: OrderEffect, later: OrderEffect) -> OrderEffect:
+    known = {finding.criterion.id for finding in effect.all_changed}
+    added = tuple(finding for finding in later.changed if finding.criterion.id not in known)
+    return replace(
+        effect,
+        orders=(*effect.orders, *(order for order in later.orders if order not in effect.orders)),
+        # What the earlier orders still change on the later day is part of what was looked at on that day.
+        until=later.until,
+        goes_on=later.goes_on,
+        later=(*effect.later, *added),
+    )
 
 
 def _changed(before: CohortMatch, after: CohortMatch, outdated: frozenset[str]) -> tuple[Finding, ...]:
@@ -151,7 +186,7 @@ def _changed(before: CohortMatch, after: CohortMatch, outdated: frozenset[str]) 
 
     What would only be open counts where it lowers the verdict, or where an order lowers the very count it rests on.
     """
-    if before.verdict not in WORTH_A_CARD:
+    if not before.verdict.is_candidate:
         return ()
     pairs = list(zip(before.findings, after.findings, strict=True))
     missed = [a for b, a in pairs if a.outcome is Outcome.NOT_MET and b.outcome is not Outcome.NOT_MET]
@@ -160,7 +195,7 @@ def _changed(before: CohortMatch, after: CohortMatch, outdated: frozenset[str]) 
     recount = [finding for finding in opened if outdated.intersection(finding.criterion.concepts)]
     if missed or later or recount:
         return (*missed, *later, *recount)
-    return tuple(opened) if RANK[after.verdict] > RANK[before.verdict] else ()
+    return tuple(opened) if after.verdict.rank > before.verdict.rank else ()
 
 
 def _turns_later(before: Finding, after: Finding) -> bool:
