@@ -8,23 +8,29 @@ from __future__ import annotations
 import email.utils
 import json
 import os
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
+import msgspec
 
 from app.bulk.token import BackendToken, BulkError
 from app.screen.spool import write_whole
-from mappings.resource_types import RESOURCE_TYPES
+from mappings.chart.addresses import Servers
+from mappings.resource_types import RESOURCE_TYPES, names_of
 
 TYPES = (*RESOURCE_TYPES, "Medication")
 STATE, MANIFEST = "export.json", "manifest.json"
 _NDJSON = "application/fhir+ndjson"
+_PARTS = ("output", "error", "deleted")  # of a manifest
+_MOST_WORDS = 300  # of a server's own
 _WAIT, _LONGEST_WAIT = 2.0, 120.0  # seconds between two questions where the server names none
 _TRIES = 5  # for what may be over soon
 _SOON = frozenset({429, 502, 503, 504})
@@ -54,6 +60,14 @@ class Wanted:
             {"_since": self.since} if self.since else {}
         )
         return f"{self.base.rstrip('/')}/{where}/$export?{urlencode(query, safe=',/:')}"
+
+    def without(self, kind: str) -> Wanted:
+        return replace(self, types=tuple(each for each in self.types if each != kind))
+
+    def url_of_server(self, types: Sequence[str]) -> str:
+        """An export of these types from the whole server, whoever they are about."""
+        where, _, query = replace(self, types=tuple(types), group=None).url.rpartition("Patient/$export?")
+        return f"{where}$export?{query}"
 
 
 def discover_token_url(client: httpx.Client, base: str) -> str:
@@ -90,13 +104,55 @@ class BulkExport:
         if (self.folder / MANIFEST).exists():
             raise BulkError(f"--out: holds a finished export ({MANIFEST}); choose another folder")
         self._state = self._read_state() or self._kick_off()
-        manifest = self._state.get("manifest") or self._wait()
-        self._fetch_all(manifest)
+        manifest = self._state.get("main") or self._fetch_main()
+        if self._state.get("leftOut"):
+            self._fetch_left_out(manifest)
         manifest["request"] = self.wanted.url  # as we asked it: what silence in the files means rests on it
         write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
         (self.folder / STATE).unlink()
         self._tidy_up()
         return manifest
+
+    def _fetch_main(self) -> Json:
+        """The manifest of what the patient or group export gives, when its files are there."""
+        manifest: Json = self._state.get("manifest") or self._wait()
+        self._fetch_all(manifest)
+        return manifest
+
+    def _fetch_left_out(self, main: Json) -> None:
+        """Add what the export refused to the manifest: by an export of the whole server, or else one by one."""
+        if "main" not in self._state:
+            url = self.wanted.url_of_server(self._state["leftOut"])
+            answer = self._ask_for_export(url)
+            place = answer.headers.get("content-location") if answer.status_code == 202 else None
+            if place is None:
+                main.setdefault("output", []).append(self._fetch_medications())
+                return
+            self._tidy_up()
+            self._state = self._state | {"main": main, "status": urljoin(url, place)}
+            self._state.pop("manifest", None)
+            self._save(self._state)
+        rest = self._state.get("manifest") or self._wait()
+        self._fetch_all(rest, {part: len(main.get(part, [])) for part in _PARTS})
+        for part in _PARTS:
+            main[part] = main.get(part, []) + rest.get(part, [])
+
+    def _fetch_medications(self) -> Json:
+        """The Medications to which the drug entries of the files refer, in a file of their own; its manifest entry."""
+        name = "Medication.00000.ndjson"
+        base = self.wanted.base.rstrip("/")
+        lines = []
+        for reference in sorted(_medications_named_in(self.folder, Servers.at((base,)))):
+            answer = self._patiently(
+                lambda reference=reference: self._get(f"{base}/{reference}", {"Accept": "application/fhir+json"})  # type: ignore[misc]
+            )
+            if answer.status_code == 200:
+                lines.append(json.dumps(answer.json()).encode() + b"\n")
+            elif answer.status_code not in (404, 410):  # such a drug stays unknown, as it is in the chart
+                raise BulkError(f"a Medication cannot be read ({_told(answer)}); give the command again to go on")
+        write_whole(self.folder / name, b"".join(lines))
+        self.watcher.fetched(name, len(lines))
+        return {"type": "Medication", "url": f"{base}/Medication", "count": len(lines)}
 
     # Asking
 
@@ -110,16 +166,26 @@ class BulkExport:
         return state
 
     def _kick_off(self) -> Json:
-        headers = {"Accept": "application/fhir+json", "Prefer": "respond-async"}
-        answer = self._patiently(lambda: self._get(self.wanted.url, headers))
+        answer = self._ask_for_export(self.wanted.url)
+        left_out: list[str] = []
+        if answer.status_code in (400, 422) and "Medication" in self.wanted.types:
+            # No patient is named in a Medication, so some servers refuse the type in an export of patients.
+            again = self._ask_for_export(self.wanted.without("Medication").url)
+            if again.status_code == 202:
+                answer, left_out = again, ["Medication"]
         place = answer.headers.get("content-location")
         if answer.status_code != 202 or not place:
             raise BulkError(
-                f"$export was not accepted ({_told(answer)}); does the server offer these types? See --type"
+                f"$export was not accepted ({_told(answer)}){_words_of(answer)}; does the server offer these types? "
+                "See --type"
             )
-        state = {"url": self.wanted.url, "status": urljoin(self.wanted.url, place)}
+        state = {"url": self.wanted.url, "status": urljoin(self.wanted.url, place), "leftOut": left_out}
         self._save(state)
         return state
+
+    def _ask_for_export(self, url: str) -> httpx.Response:
+        headers = {"Accept": "application/fhir+json", "Prefer": "respond-async"}
+        return self._patiently(lambda: self._get(url, headers))
 
     def _save(self, state: Json) -> None:
         write_whole(self.folder / STATE, json.dumps(state).encode())
@@ -156,17 +222,18 @@ class BulkExport:
         while following := next((x["url"] for x in page.get("link", []) if x.get("relation") == "next"), None):
             url = urljoin(self._state["status"], following)
             page = _json_of(self._patiently(lambda url=url: self._get(url, {"Accept": "application/json"})))  # type: ignore[misc]
-            for part in ("output", "error", "deleted"):
+            for part in _PARTS:
                 manifest[part] = manifest.get(part, []) + page.get(part, [])
         manifest.pop("link", None)
         return manifest
 
     # Fetching
 
-    def _fetch_all(self, manifest: Json) -> None:
+    def _fetch_all(self, manifest: Json, from_number: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Every file that is not there yet. `from_number`: where the numbers of each part's files begin."""
         needs_token = bool(manifest.get("requiresAccessToken"))
-        for part in ("output", "error", "deleted"):
-            for number, entry in enumerate(manifest.get(part, [])):
+        for part in _PARTS:
+            for number, entry in enumerate(manifest.get(part, []), from_number.get(part, 0)):
                 name = f"{_name_of(entry, part)}.{number:05}.ndjson"
                 if not (self.folder / name).exists():
                     self.watcher.fetched(name, self._fetch(entry, name, needs_token))
@@ -299,6 +366,44 @@ def _told(answer: httpx.Response) -> str:
     """Status and issue codes: what an OperationOutcome says in words may hold more than it should."""
     codes = sorted({str(issue.get("code")) for issue in _issues(answer)})
     return ", ".join([str(answer.status_code), *codes])
+
+
+def _words_of(answer: httpx.Response) -> str:
+    """What the server says of a request in which no patient is named."""
+    said = (issue.get("diagnostics") or (issue.get("details") or {}).get("text") for issue in _issues(answer))
+    words = " ".join(" ".join(text.split()) for text in said if isinstance(text, str))
+    printable = "".join(character for character in words if character.isprintable())[:_MOST_WORDS]
+    return f": {printable}" if printable else ""
+
+
+class _DrugUse(msgspec.Struct, rename="camel"):
+    medication_reference: Any = None
+    medication: Any = None
+
+
+def _medications_named_in(folder: Path, servers: Servers) -> set[str]:
+    """Every "Medication/1" to which a drug entry in the files refers."""
+    found = set()
+    for path in sorted(path for name in names_of("drug-use") for path in folder.glob(f"{name}.*.ndjson")):
+        with path.open("rb") as file:
+            for line in file:
+                found |= {reference for reference in _references_in(line, servers) if _MEDICATION.match(reference)}
+    return found
+
+
+def _references_in(line: bytes, servers: Servers) -> Iterator[str]:
+    try:
+        use = msgspec.json.decode(line, type=_DrugUse)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # the screen says that it cannot be read
+    for member in (use.medication_reference, use.medication):
+        inner = member.get("reference") if isinstance(member, dict) else None
+        reference = inner.get("reference") if isinstance(inner, dict) else inner  # R5 has it one level deeper
+        if isinstance(reference, str):
+            yield servers.local(reference)
+
+
+_MEDICATION = re.compile(r"Medication/[A-Za-z0-9.-]{1,64}\Z", re.ASCII)
 
 
 def _json_of(answer: httpx.Response) -> Json:

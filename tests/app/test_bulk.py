@@ -197,7 +197,6 @@ def _outcome(code: str) -> bytes:
 
 
 TROUBLE: list[tuple[str, Answer, str]] = [
-    ("/fhir/Group/7/$export", (400, {}, _outcome("not-supported")), "400, not-supported"),
     ("/fhir/Group/7/$export", (200, {}, b"{}"), "was not accepted \\(200\\)"),
     ("/status/1", (500, {}, _outcome("exception")), "failed on the server \\(500, exc"),
     ("/status/1", (404, {}, b""), "has forgotten the export"),
@@ -303,3 +302,89 @@ def test_a_key_that_cannot_sign_is_named(content: bytes, message: str, tmp_path:
     (tmp_path / "key").write_bytes(content)
     with pytest.raises(BulkError, match=message):
         read_key(tmp_path / "key")
+
+
+REFUSED = b'{"issue": [{"code": "processing", "diagnostics": "Resource types [Medication] are invalid for this type"}]}'
+
+
+class WithoutMedication(BulkServer):
+    """Refuses Medication in an export of patients, as HAPI FHIR does; `is_whole` : exports the whole server instead."""
+
+    is_whole = True
+
+    def _usual(self, call: Any, path: str, body: bytes) -> Answer:
+        if path in ("/fhir/Patient/$export", "/fhir/Group/7/$export"):
+            types = call.path.partition("_type=")[2].partition("&")[0].split(",")
+            if "Medication" in types:
+                return 400, {}, REFUSED
+        if path == "/fhir/$export":
+            assert "_type=Medication" in call.path
+            return (202, {"Content-Location": f"{self.origin}/status/2"}, b"") if self.is_whole else (400, {}, b"{}")
+        if path == "/status/2":
+            output = [{"type": "Medication", "url": f"{self.origin}/files/Medication", "count": 1}]
+            return 200, {}, json.dumps({"output": output, "requiresAccessToken": self.key is not None}).encode()
+        if path.startswith("/fhir/Medication/"):
+            found = {each["id"]: each for each in self.resources["Medication"]}.get(path.rpartition("/")[2])
+            return (200, {}, json.dumps(found).encode()) if found else (404, {}, b"")
+        return super()._usual(call, path, body)
+
+    def _manifest(self) -> Json:
+        whole = super()._manifest()
+        return whole | {"output": [each for each in whole["output"] if each["type"] != "Medication"]}
+
+
+def with_drugs(resources: dict[str, list[Json]], base: str = "") -> dict[str, list[Json]]:
+    uses: list[Json] = [
+        {"resourceType": "MedicationRequest", "id": name, "medicationReference": {"reference": reference}}
+        for name, reference in (("a", "Medication/rtx"), ("b", f"{base}Medication/rtx"), ("c", "Medication/gone"))
+    ]
+    uses.append({"resourceType": "MedicationRequest", "id": "d", "medicationReference": {"reference": "../Patient/1"}})
+    return resources | {"MedicationRequest": uses, "Medication": [{"resourceType": "Medication", "id": "rtx"}]}
+
+
+@pytest.mark.parametrize("group", [None, "7"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_medications_that_a_patient_export_refuses_are_had_another_way(
+    resources: dict[str, list[Json]], tmp_path: Path, group: str | None, is_whole: bool
+) -> None:
+    with WithoutMedication(with_drugs(resources)) as server:
+        server.is_whole = is_whole
+        manifest, watched = export(server, tmp_path / "out", wanted=Wanted(server.base, group=group))
+        assert manifest["request"] == Wanted(server.base, group=group).url
+    assert watched.files["Medication.00000.ndjson" if not is_whole else _only_medications(watched)] == 1
+    medications = [
+        line for path in (tmp_path / "out").glob("Medication.*.ndjson") for line in path.read_bytes().split()
+    ]
+    assert b"rtx" in b"".join(medications)
+    assert {entry["type"] for entry in manifest["output"]} >= {"Medication", "MedicationRequest", "Condition"}
+    assert not list((tmp_path / "out").glob("*.part"))
+    assert not (tmp_path / "out" / "export.json").exists()
+
+
+def _only_medications(watched: Watched) -> str:
+    (name,) = [name for name in watched.files if name.startswith("Medication.")]
+    return name
+
+
+def test_an_export_that_was_stopped_between_its_two_parts_goes_on(
+    resources: dict[str, list[Json]], tmp_path: Path
+) -> None:
+    with WithoutMedication(with_drugs(resources)) as server:
+        server.answers["/status/2"] = [(500, {}, _outcome("exception"))]
+        with pytest.raises(BulkError, match="failed on the server"):
+            export(server, tmp_path / "out", wanted=Wanted(server.base))
+        asked = len(server.paths())
+        manifest, _ = export(server, tmp_path / "out", wanted=Wanted(server.base))
+        assert not any("$export" in path for path in server.paths()[asked:])
+    assert "Medication" in {entry["type"] for entry in manifest["output"]}
+
+
+def test_a_refused_kick_off_shows_the_servers_own_words(resources: dict[str, list[Json]], tmp_path: Path) -> None:
+    said = json.dumps(
+        {"issue": [{"code": "processing", "diagnostics": "No\u0007 export\n today" + "x" * 900}]}
+    ).encode()
+    with BulkServer(resources) as server:
+        server.answers["/fhir/Patient/$export"] = [(400, {}, said)] * 2
+        with pytest.raises(BulkError, match=r"400, processing.*No export today") as error:
+            export(server, tmp_path / "out", wanted=Wanted(server.base))
+    assert len(str(error.value)) < 500

@@ -591,3 +591,26 @@ def test_a_newer_version_whose_subject_is_not_known_leaves_the_first_patient(
     )
     assert {patient for patient, *_ in verdicts_of(tmp_path)} == {"Patient/p2"}
     assert report["incompleteTypes"] == ["Condition"]
+
+
+def test_who_has_died_is_not_eligible_in_a_screen_as_in_a_match(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    ill, well = a_patient("p1", catalogue, conditions=LUPUS), a_patient("p2", catalogue, conditions={})
+    charts = [
+        [each | ({"deceasedBoolean": True} if each["resourceType"] == "Patient" else {}) for each in chart]
+        for chart in (ill, well)
+    ]
+    screen(an_order(write_export(tmp_path / "export", charts[0] + charts[1]), tmp_path, trials.values(), catalogue))
+    screened = {(trial, cohort): verdict for (_, trial, cohort), verdict in verdicts_of(tmp_path).items()}
+    builder = ChartBuilder(None)
+    builder.add(
+        json.dumps({"resourceType": "Bundle", "entry": [{"resource": each} for each in charts[0]]}).encode(), None
+    )
+    builder.whole_chart()
+    found = match(trials.values(), builder.build(), catalogue, AS_OF, UTC)
+    matched = {(m.trial.id, c.cohort.id): c.verdict.value for m in found.trials for c in m.cohorts}
+    assert screened
+    assert {patient for patient, *_ in verdicts_of(tmp_path)} == {"Patient/p1"}
+    assert set(screened.values()) == {"not-eligible"}
+    assert {key: matched[key] for key in screened} == screened
