@@ -25,7 +25,7 @@ test: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/trialcards trials lint --cases tests/trial_cases
 	$(BIN)/python -m docs.generate --check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=25
 
 bench: $(VENV)/.dev
 	@set -e; for file in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py); done

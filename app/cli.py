@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -22,12 +22,14 @@ from rich.table import Table
 from app.calls.replay import Unrepeatable, replay
 from app.commands.audit import audit_command, purge_command
 from app.commands.bulk import export_command
+from app.commands.definitions import read_definitions
+from app.commands.ending import stop
 from app.commands.registry import add_commands
 from app.commands.screen import screen_command
 from app.commands.worklist import worklist_cli
 from app.definitions.histories import Histories, Versions
 from app.definitions.linting import rule_problems
-from app.definitions.served import Definitions, Served
+from app.definitions.served import Served
 from app.ehrs import EhrsError, load_ehrs
 from app.judge import Site, judge
 from app.metrics import shared_counters
@@ -45,7 +47,6 @@ from mappings.chart.chart import ChartBuilder, ChartError
 from mappings.time.clock import Clock
 from mappings.time.times import can_be_now, parse_moment
 from mappings.values import units
-from mappings.yaml_files import DefinitionError
 from trial_defs.definition.loader import OUR_TRIALS
 from trial_defs.engine.findings import Match
 from trial_defs.planning.needs import Need, what_next
@@ -72,12 +73,6 @@ def main() -> None:
     cli()
 
 
-def _stop(*lines: str, code: int = 2) -> NoReturn:
-    for line in lines:
-        typer.echo(line, err=True)
-    raise typer.Exit(code)
-
-
 # -- serving
 
 
@@ -96,7 +91,7 @@ def serve(profile: Profiled = False) -> None:
     try:
         load_ehrs(settings.ehrs)
     except EhrsError as error:
-        _stop(*error.problems)
+        stop(*error.problems)
     _run("app.main:from_settings", settings)
 
 
@@ -126,7 +121,7 @@ def _settings(profile: Literal["demo", "production"], profile_calls: bool = Fals
     try:
         return read_settings(profile)
     except SettingsError as error:
-        _stop(*error.problems)
+        stop(*error.problems)
 
 
 def _run(factory: str, settings: Settings) -> None:
@@ -189,11 +184,9 @@ def match(
 
     Exit status 0 when the chart was matched, 2 when something about the call or the file is not usable.
     """
-    served = _served(mappings, trials)
+    served = read_definitions(mappings, trials)
     if unknown := [name for name in trial or () if name not in served.trials]:
-        _stop(
-            f"--trial: {len(unknown)} of the ids given are not served; `trialcards trials list` shows those that are."
-        )
+        stop(f"--trial: {len(unknown)} of the ids given are not served; `trialcards trials list` shows those that are.")
     zone = _zone(timezone)
     raw, moment = _read(bundle), _moment(as_of, zone)
     at, site = Clock(moment, zone), Site(_labels(restricted_labels))
@@ -216,7 +209,7 @@ def _matched(raw: bytes, served: Served, wanted: list[str] | None, at: Clock, si
             builder.whole_chart()
             chart = builder.build()
     except ChartError as error:
-        _stop(f"BUNDLE: {error.message}")
+        stop(f"BUNDLE: {error.message}")
     return judge(chart, served, at, site, trials=chosen).found
 
 
@@ -224,7 +217,7 @@ def _labels(text: str) -> frozenset[tuple[str, str]]:
     try:
         return labels_of(text)
     except ValueError as error:
-        _stop(f"--restricted-labels: {error}")
+        stop(f"--restricted-labels: {error}")
 
 
 def _report(found: Match, served: Served) -> bytes:
@@ -247,14 +240,14 @@ def _read(path: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
-        _stop(f"BUNDLE: cannot be read ({error.strerror})")
+        stop(f"BUNDLE: cannot be read ({error.strerror})")
 
 
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        _stop("--timezone: is not a time zone; write it like Europe/Berlin")
+        stop("--timezone: is not a time zone; write it like Europe/Berlin")
 
 
 def _moment(text: str | None, zone: tzinfo) -> datetime:
@@ -262,7 +255,7 @@ def _moment(text: str | None, zone: tzinfo) -> datetime:
         return datetime.now(UTC)
     moment = parse_moment(text, zone)
     if moment is None or not moment.is_one_day or not can_be_now(moment.earliest):
-        _stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
+        stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
     return moment.earliest
 
 
@@ -305,9 +298,9 @@ def replay_answer(
     try:
         report = asyncio.run(_replayed(report_id, settings))
     except Unrepeatable as error:
-        _stop(*error.causes, code=1)
+        stop(*error.causes, code=1)
     except RecordsUnavailable:
-        _stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
+        stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
     sys.stdout.buffer.write(report + b"\n")
 
 
@@ -327,25 +320,11 @@ async def _replayed(report_id: str, settings: Settings) -> bytes:
 # -- definitions
 
 
-def _served(mappings: Path | None, trials: Path | None) -> Served:
-    served = _read_all(mappings, trials)
-    for problem in served.problems:
-        typer.echo(problem, err=True)
-    return served
-
-
-def _read_all(mappings: Path | None, trials: Path | None) -> Served:
-    try:
-        return Definitions(mappings, trials).now
-    except DefinitionError as error:
-        _stop(*map(str, error.problems), code=1)
-
-
 @trials_cli.command(name="list")
 def list_trials(trials: Folder = None, mappings: Concepts = None) -> None:
     """List the trials with version, status, cohorts and number of criteria."""
     table = Table("Trial", "Version", "Status", "Cohorts", "Criteria", "Title", box=None, header_style="bold")
-    served = _served(mappings, trials)
+    served = read_definitions(mappings, trials)
     for trial in served.trials.values():
         cohorts = ", ".join(cohort.id for cohort in trial.cohorts)
         criteria = len({criterion.id for cohort in trial.cohorts for criterion in cohort.criteria})
@@ -371,10 +350,10 @@ def show_trial(
 
     Earlier versions are known from the texts that `trials lint --record` kept beside the folder of definitions.
     """
-    served = _served(mappings, trials)
+    served = read_definitions(mappings, trials)
     trial = served.trials.get(trial_id)
     if trial is None:
-        _stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
+        stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
     if changes:
         _print_changes(Histories(trials).of(trial, served.catalogue))
         return
@@ -423,7 +402,7 @@ def lint_trials(
 
     Exit status 0 when there is none, 1 otherwise.
     """
-    served = _read_all(mappings, trials)
+    served = read_definitions(mappings, trials, tells=False)
     chosen = trials or OUR_TRIALS
     problems = [*served.problems]
     try:

@@ -24,9 +24,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "trial_defs": ("definition", "engine", "planning", "export", "registry"),
     "cds_hooks": ("protocol", "words", "report", "fhir", "cards", "explanation"),
     "app": (
-        "errors", "people", "addresses", "client_key", "restricted", "logs", "traces", "profile", "metrics", "ehrs",
-        "outbound", "storage", "settings", "web", "auth", "definitions", "judge", "oauth", "login", "screen", "bulk",
-        "worklist", "wiring", "demo", "calls", "routes", "main", "commands", "cli",
+        "errors", "people", "addresses", "client_key", "hashes", "restricted", "logs", "traces", "profile", "metrics",
+        "ehrs", "outbound", "storage", "settings", "web", "auth", "definitions", "judge", "oauth", "login", "screen",
+        "bulk", "worklist", "wiring", "demo", "calls", "routes", "main", "commands", "cli",
     ),
 }  # fmt: skip
 # Alembic runs these scripts, which must know the tables of every floor; no module imports them.

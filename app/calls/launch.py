@@ -7,7 +7,6 @@ for what stands in its place. Every way in which it can end without a page is a 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from app.calls.call import Call, assess, write_down
 from app.calls.complete_chart import access_for, complete_chart
 from app.client_key import KeyUnusable, read_key
 from app.ehrs import Ehr, Smart
+from app.hashes import sha256_of
 from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Server, new_attempt
 from app.oauth.pending import TooMany
 from app.oauth.scopes import granted, scope_for
@@ -158,7 +158,7 @@ async def begin(services: Services, base: str, iss: str, launch: str, browser: s
         raise Stopped("not-registered")
     ours = await _registration(services, base, ehr, iss)
     attempt = new_attempt()
-    begun = _Begun(ehr.name, iss, attempt.nonce, attempt.verifier, _hashed(browser))
+    begun = _Begun(ehr.name, iss, attempt.nonce, attempt.verifier, sha256_of(browser))
     try:
         state = await services.pending.keep(PURPOSE, msgspec.json.encode(begun), services.clock())
     except TooMany:
@@ -174,7 +174,7 @@ async def finish(services: Services, base: str, query: Mapping[str, str], browse
     ehr = next((each for each in services.ehrs if begun and each.app and each.name == begun.ehr), None)
     if begun is None or ehr is None:
         raise Stopped("ended")
-    if browser is not None and not secrets.compare_digest(_hashed(browser), begun.browser):
+    if browser is not None and not secrets.compare_digest(sha256_of(browser), begun.browser):
         raise Stopped("another-browser", ehr)
     ours = await _registration(services, base, ehr, begun.iss)
     tokens, user = await _tokens(ours, ehr, query, Attempt(begun.nonce, begun.verifier))
@@ -290,7 +290,3 @@ def _trial_of(tokens: Mapping[str, Any], trials: Sequence[str]) -> str:
 def _identifier(item: Mapping[str, Any]) -> object:
     identifier = item.get("identifier")
     return identifier.get("value") if isinstance(identifier, dict) else None
-
-
-def _hashed(browser: str) -> str:
-    return hashlib.sha256(browser.encode("utf-8", "surrogatepass")).hexdigest()

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
 
+from app.commands.ending import stop
 from app.errors import Unusable
 from app.login.sessions import Sessions
 from app.oauth.pending import Pending
@@ -97,34 +98,28 @@ def _print(entries: list[Entry]) -> None:
 
 def _needs_ehr(patient: str | None, ehr: str | None) -> None:
     if patient is not None and ehr is None:
-        _stop("--ehr: is needed with --patient; a patient is known only within an EHR")
+        stop("--ehr: is needed with --patient; a patient is known only within an EHR")
 
 
 def _settings(demo: bool) -> Settings:
     try:
         return read_settings("demo" if demo else "production")
     except SettingsError as error:
-        _stop(*error.problems)
+        stop(*error.problems)
 
 
 def _moment(text: str | None, name: str, settings: Settings) -> datetime | None:
     try:
         return None if text is None else moment_of(text, settings.zone, name)
     except Unusable as error:
-        _stop(error.detail)
+        stop(error.detail)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except RecordsUnavailable:
-        _stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
-
-
-def _stop(*lines: str) -> NoReturn:
-    for line in lines:
-        typer.echo(line, err=True)
-    raise typer.Exit(2)
+        stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,6 +12,7 @@ import typer
 
 from app.bulk.export import TYPES, BulkExport, Wanted, discover_token_url
 from app.bulk.token import BackendToken, BulkError, read_key
+from app.commands.ending import stop
 
 SCOPE = "system/*.rs"
 
@@ -57,7 +58,7 @@ def export_command(
             token = _token(client, base, client_id, key, kid, token_url, scope, allow_http)
             BulkExport(client, wanted, to, _Lines(), token, frozenset(file_host or ())).run()
     except BulkError as error:
-        _stop(str(error))
+        stop(str(error))
     typer.echo(f"The export is complete: {to}")
 
 
@@ -111,8 +112,3 @@ class _Lines:
 
     def fetched(self, name: str, lines: int) -> None:
         typer.echo(f"  {name}: {lines} lines", err=True)
-
-
-def _stop(line: str) -> NoReturn:
-    typer.echo(line, err=True)
-    raise typer.Exit(2)

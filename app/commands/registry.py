@@ -6,14 +6,15 @@ import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import httpx
 import msgspec
 import typer
 from pydantic import ValidationError
 
-from app.definitions.served import Definitions, Served
+from app.commands.definitions import read_definitions
+from app.commands.ending import stop
 from cds_hooks.fhir.fhir_study import group_of, study_of
 from cds_hooks.fhir.fhir_terms import value_set_of
 from mappings.concepts.catalogue import Catalogue
@@ -41,11 +42,6 @@ def add_commands(cli: typer.Typer) -> None:
     cli.command(name="export")(export_trial)
 
 
-def _stop(message: str, code: int = 2) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
-
-
 def import_trial(
     source: Annotated[str, typer.Argument(help="NCT number, or a file: the registry's JSON, or the text of a page.")],
     out: Annotated[Path, typer.Option("--out", help="The folder that the draft is written to.")] = Path("."),
@@ -65,7 +61,7 @@ def import_trial(
     record = _record(raw, "SOURCE")
     name = trial_id or record.id
     if name is None or not re.match(r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", name, re.A):
-        _stop("--id: is needed, because this entry has no registry number: letters, digits and hyphens")
+        stop("--id: is needed, because this entry has no registry number: letters, digits and hyphens")
     catalogue = _catalogue(mappings)
     draft = draft_of(record, catalogue)
     document = f"{name}.source.{'json' if raw.lstrip().startswith(b'{') else 'txt'}"
@@ -106,11 +102,11 @@ def refresh_trial(
     text, words = _definition(definition)
     wanted = source or _number_of(words)
     if wanted is None:
-        _stop("SOURCE: is needed, because the definition names no registry number")
+        stop("SOURCE: is needed, because the definition names no registry number")
     raw = _entry(wanted, registry)
     record = _record(raw, "SOURCE")
     if record.id and (number := _number_of(words)) and record.id != number:
-        _stop("SOURCE: is the entry of another study than this definition's")
+        stop("SOURCE: is the entry of another study than this definition's")
     today = datetime.now(UTC).date().isoformat()
     document = f"{words.id}.source.{today}.{'json' if raw.lstrip().startswith(b'{') else 'txt'}"
     compared = _eligibility_before(definition, words, before)
@@ -156,10 +152,10 @@ def export_trial(
 
     With `--as cql` its computed criteria as a library of the Clinical Quality Language, one define a criterion.
     """
-    served = _served(trials, mappings)
+    served = read_definitions(mappings, trials, tells=False)
     trial = served.trials.get(trial_id)
     if trial is None:
-        _stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
+        stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
     if form is Form.CQL:
         typer.echo(library_of(trial, served.catalogue).text, nl=False)
         return
@@ -187,7 +183,7 @@ def _entry(source: str, registry: str) -> bytes:
     try:
         return Path(source).read_bytes()
     except OSError as error:
-        _stop(f"SOURCE: is neither an NCT number nor a file that can be read ({error.strerror})")
+        stop(f"SOURCE: is neither an NCT number nor a file that can be read ({error.strerror})")
 
 
 def _fetched(address: str) -> bytes:
@@ -195,35 +191,28 @@ def _fetched(address: str) -> bytes:
     try:
         with httpx.Client(timeout=20, follow_redirects=False) as client, client.stream("GET", address) as answer:
             if answer.status_code == 404:
-                _stop("SOURCE: the registry has no study of this number")
+                stop("SOURCE: the registry has no study of this number")
             if answer.status_code != 200:
-                _stop(f"SOURCE: the registry answered with status {answer.status_code}")
+                stop(f"SOURCE: the registry answered with status {answer.status_code}")
             raw = b""
             for part in answer.iter_bytes():
                 raw += part
                 if len(raw) > _MOST:
-                    _stop("SOURCE: the registry's answer is too large")
+                    stop("SOURCE: the registry's answer is too large")
             return raw
     except httpx.HTTPError:
-        _stop("SOURCE: the registry cannot be reached; a saved entry can be given as a file")
+        stop("SOURCE: the registry cannot be reached; a saved entry can be given as a file")
 
 
 def _record(raw: bytes, place: str) -> Record:
     try:
         return read_record(raw)
     except RegistryError as error:
-        _stop(f"{place}: {error}")
+        stop(f"{place}: {error}")
 
 
 def _catalogue(mappings: Path | None) -> Catalogue:
-    return _served(None, mappings).catalogue
-
-
-def _served(trials: Path | None, mappings: Path | None) -> Served:
-    try:
-        return Definitions(mappings, trials).now
-    except DefinitionError as error:
-        _stop("\n".join(map(str, error.problems)), code=1)
+    return read_definitions(mappings, None, tells=False).catalogue
 
 
 def _write_new(path: Path, content: bytes) -> None:
@@ -231,9 +220,9 @@ def _write_new(path: Path, content: bytes) -> None:
         with path.open("xb") as file:
             file.write(content)
     except FileExistsError:
-        _stop(f"{path}: is there already; nothing is overwritten")
+        stop(f"{path}: is there already; nothing is overwritten")
     except OSError as error:
-        _stop(f"{path}: cannot be written ({error.strerror})")
+        stop(f"{path}: cannot be written ({error.strerror})")
 
 
 def _definition(path: Path) -> tuple[str, TrialWords]:
@@ -241,11 +230,11 @@ def _definition(path: Path) -> tuple[str, TrialWords]:
         raw = path.read_bytes()
         return raw.decode("utf-8"), TrialWords.model_validate(read_yaml(raw, path))
     except OSError as error:
-        _stop(f"{path}: cannot be read ({error.strerror})")
+        stop(f"{path}: cannot be read ({error.strerror})")
     except DefinitionError as error:
-        _stop("\n".join(map(str, error.problems)))
+        stop("\n".join(map(str, error.problems)))
     except ValidationError as error:
-        _stop("\n".join(map(str, problems_of(error, path))))
+        stop("\n".join(map(str, problems_of(error, path))))
 
 
 def _number_of(words: TrialWords) -> str | None:
@@ -262,4 +251,4 @@ def _eligibility_before(definition: Path, words: TrialWords, before: Path | None
     try:
         return _record(path.read_bytes(), str(path)).eligibility
     except OSError as error:
-        _stop(f"{path}: cannot be read ({error.strerror})")
+        stop(f"{path}: cannot be read ({error.strerror})")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app.definitions.served import Definitions, Served
+from app.commands.definitions import read_definitions
+from app.commands.ending import stop
 from app.restricted import LABELS_HELP, LABELS_VARIABLE, labels_of
 from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
 from app.screen.export import ExportError, open_export
@@ -26,7 +27,6 @@ from app.screen.run import screen
 from app.screen.shard import Question
 from app.screen.tables import CANDIDATES, CHANGES, DuckDbMissing
 from mappings.time.times import can_be_now, parse_moment
-from mappings.yaml_files import DefinitionError
 
 out = Console(highlight=False)
 
@@ -101,11 +101,9 @@ def screen_command(
 
     Exit status 0 when the screen is done, 2 when something about the call or the export is not usable.
     """
-    served = _served(mappings, trials)
+    served = read_definitions(mappings, trials, code=2)
     if unknown := [name for name in trial or () if name not in served.trials]:
-        _stop(
-            f"--trial: {len(unknown)} of the ids given are not served; `trialcards trials list` shows those that are."
-        )
+        stop(f"--trial: {len(unknown)} of the ids given are not served; `trialcards trials list` shows those that are.")
     if restart:
         shutil.rmtree(to / UNFINISHED, ignore_errors=True)
     try:
@@ -125,7 +123,7 @@ def screen_command(
         with closing(runs_on), _Bars() as bars:
             report = screen(Order(files, question, to, workers, runs_on, since), bars)
     except (ExportError, ScreenError, DuckDbMissing, SparkMissing) as error:
-        _stop(str(error))
+        stop(str(error))
     _print(report, to)
 
 
@@ -168,27 +166,11 @@ def _print(report: dict[str, Any], to: Path) -> None:
         typer.echo(f"{count} places could not be read: {to / UNREAD}; silence says nothing in: {types}")
 
 
-def _stop(*lines: str) -> NoReturn:
-    for line in lines:
-        typer.echo(line, err=True)
-    raise typer.Exit(2)
-
-
-def _served(mappings: Path | None, trials: Path | None) -> Served:
-    try:
-        served = Definitions(mappings, trials).now
-    except DefinitionError as error:
-        _stop(*map(str, error.problems))
-    for problem in served.problems:
-        typer.echo(problem, err=True)
-    return served
-
-
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        _stop("--timezone: is not a time zone; write it like Europe/Berlin")
+        stop("--timezone: is not a time zone; write it like Europe/Berlin")
 
 
 def _moment(text: str | None, zone: tzinfo) -> datetime | None:
@@ -196,7 +178,7 @@ def _moment(text: str | None, zone: tzinfo) -> datetime | None:
         return None
     moment = parse_moment(text, zone)
     if moment is None or not moment.is_one_day or not can_be_now(moment.earliest):
-        _stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
+        stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
     return moment.earliest
 
 
@@ -204,4 +186,4 @@ def _labels(text: str) -> frozenset[tuple[str, str]]:
     try:
         return labels_of(text)
     except ValueError as error:
-        _stop(f"--restricted-labels: {error}")
+        stop(f"--restricted-labels: {error}")

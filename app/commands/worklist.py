@@ -7,12 +7,13 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from app.commands.audit import answers_of, opened, worklist_of
+from app.commands.ending import stop
 from app.definitions.served import Definitions, Served
 from app.ehrs import EhrsError, load_ehrs
 from app.restricted import digest_of_labels
@@ -65,20 +66,20 @@ def add_command(
     try:
         found = finished_screen(screen)
         if found.labels != digest_of_labels(settings.labels):
-            _stop(
+            stop(
                 "TRIALCARDS_RESTRICTED_LABELS: are others than those of the screen, which may show what the list must "
                 "not; screen again with the same labels"
             )
         served = Definitions(settings.mappings, settings.trials).now
         taken, gone = asyncio.run(_add(settings, found, served, (ehr, tenant), partial=partial))
     except NotAScreen:
-        _stop("SCREEN: is not the folder of a finished screen; it holds report.json, matches.parquet, criteria.parquet")
+        stop("SCREEN: is not the folder of a finished screen; it holds report.json, matches.parquet, criteria.parquet")
     except DuckDbMissing as error:
-        _stop(str(error))
+        stop(str(error))
     except DefinitionError as error:
-        _stop(*map(str, error.problems))
+        stop(*map(str, error.problems))
     except RecordsUnavailable:
-        _stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
+        stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
     typer.echo(f"{taken} patients on the list, {gone} no longer in the screen")
 
 
@@ -86,7 +87,7 @@ def _settings(demo: bool) -> Settings:
     try:
         return read_settings("demo" if demo else "production")
     except SettingsError as error:
-        _stop(*error.problems)
+        stop(*error.problems)
 
 
 def _check_ehr(settings: Settings, name: str, tenant: str) -> None:
@@ -96,11 +97,11 @@ def _check_ehr(settings: Settings, name: str, tenant: str) -> None:
         try:
             known = {each.name: each.tenants for each in load_ehrs(settings.ehrs)}
         except EhrsError as error:
-            _stop(*error.problems)
+            stop(*error.problems)
     if name not in known:
-        _stop("--ehr: is the name of an entry in the file of trusted EHRs")
+        stop("--ehr: is the name of an entry in the file of trusted EHRs")
     if tenant and known[name] and tenant not in known[name]:
-        _stop("--tenant: is one of this entry's tenants")
+        stop("--tenant: is one of this entry's tenants")
 
 
 def _zone_of(settings: Settings, ehr: str) -> tzinfo:
@@ -176,9 +177,3 @@ def _in_batches(readings: Iterable[tuple[str, Reading]]) -> Iterator[Sequence[tu
     rest = iter(readings)
     while some := list(itertools.islice(rest, _AT_ONCE)):
         yield some
-
-
-def _stop(*lines: str) -> NoReturn:
-    for line in lines:
-        typer.echo(line, err=True)
-    raise typer.Exit(2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
@@ -16,7 +16,7 @@ from sqlmodel import Field, SQLModel
 from app.people import Person
 from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import Records
-from app.storage.tables import instant
+from app.storage.tables import in_utc, instant
 from trial_defs.definition.expressions import SignOff, Trial
 
 
@@ -88,8 +88,8 @@ class SignOffs:
         rows = await self.records.read(lambda connection: connection.execute(query).mappings().all())
         return [
             Signed(
-                row["id"], row["hash"], row["version"], row["person"], _utc(row["signed_at"]),
-                _utc(row["withdrawn_at"]) if row["withdrawn_at"] else None,
+                row["id"], row["hash"], row["version"], row["person"], in_utc(row["signed_at"]),
+                in_utc(row["withdrawn_at"]) if row["withdrawn_at"] else None,
             )
             for row in rows
         ]  # fmt: skip
@@ -113,7 +113,3 @@ class SignOffs:
         mine = (ROWS.c.trial == trial, ROWS.c.hash == digest, ROWS.c.withdrawn_at.is_(None))
         taken_back = sa.update(ROWS).where(*mine).values(withdrawn_at=now)
         return await self.records.write(if_any(taken_back, *also))
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import msgspec
 
 from app.addresses import is_loopback_address
 from app.auth import KeySets
+from app.hashes import sha256_of
 from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
 from app.oauth.pending import Pending
 from app.outbound import Outbound
@@ -60,7 +60,7 @@ class Provider:
         """Begin a login that ends on our page `back_to`. OAuthError where the provider does not answer; TooMany."""
         registration = await self._registration()
         attempt, browser = new_attempt(), secrets.token_urlsafe(32)
-        kept = _Kept(_hashed(browser), back_to, attempt.nonce, attempt.verifier)
+        kept = _Kept(sha256_of(browser), back_to, attempt.nonce, attempt.verifier)
         state = await self.pending.keep(PURPOSE, msgspec.json.encode(kept), now)
         return Going(registration.address(self.settings.oidc_scopes, state, attempt), browser)
 
@@ -77,7 +77,7 @@ class Provider:
             kept = msgspec.json.decode(content, type=_Kept)
         except msgspec.ValidationError:  # kept by another release, minutes ago
             raise OAuthError("state not known") from None
-        if not hmac.compare_digest(_hashed(browser), kept.browser):
+        if not hmac.compare_digest(sha256_of(browser), kept.browser):
             raise OAuthError("another browser")
         registration, attempt = await self._registration(), Attempt(kept.nonce, kept.verifier)
         tokens = await registration.redeem(registration.code_in(query), attempt)
@@ -118,7 +118,3 @@ def _person(claims: Mapping[str, Any]) -> Person:
     names = (claims.get(name) for name in ("name", "preferred_username", "email"))
     name = next((name for name in names if isinstance(name, str) and name.strip()), claims["sub"])
     return Person(plain(name, _LONGEST_NAME), f"{claims['iss']}|{claims['sub']}")
-
-
-def _hashed(value: str) -> str:
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, col
 
+from app.hashes import sha256_of
 from app.people import Person
 from app.storage.database import Write, all_of, doing
 from app.storage.records import Records
 from app.storage.signing import Keys
-from app.storage.tables import instant
+from app.storage.tables import in_utc, instant
 
 LONGEST = timedelta(hours=8)
 IDLE = timedelta(minutes=30)
@@ -44,35 +44,27 @@ class Sessions:
         """A new session, with `also`; the value of its cookie."""
         value = secrets.token_urlsafe(32)
         sealed = self._keys.seal(msgspec.json.encode([person.name, person.subject]))
-        row = {"id": _hashed(value), "person": sealed, "seen_at": now, "ends_at": now + LONGEST}
+        row = {"id": sha256_of(value), "person": sealed, "seen_at": now, "ends_at": now + LONGEST}
         await self._records.write(all_of(doing(sa.insert(LoginSession).values(row)), *also))
         return value
 
     async def person(self, value: str, now: datetime) -> Person | None:
         """Whose session this is; None where it ended, by itself or by a person, or never was."""
-        mine = col(LoginSession.id) == _hashed(value)
+        mine = col(LoginSession.id) == sha256_of(value)
         query = sa.select(col(LoginSession.person), col(LoginSession.seen_at)).where(
             mine, col(LoginSession.ends_at) > now, col(LoginSession.seen_at) > now - IDLE
         )
         row = await self._records.read(lambda connection: connection.execute(query).first())
-        if row is not None and now - _utc(row.seen_at) >= _NOTED_EVERY:
+        if row is not None and now - in_utc(row.seen_at) >= _NOTED_EVERY:
             await self._records.write(doing(sa.update(LoginSession).where(mine).values(seen_at=now)))
         content = self._keys.unseal(row.person) if row else None
         return Person(*msgspec.json.decode(content)) if content else None
 
     async def end(self, value: str, also: Sequence[Write] = ()) -> None:
-        ended = sa.delete(LoginSession).where(col(LoginSession.id) == _hashed(value))
+        ended = sa.delete(LoginSession).where(col(LoginSession.id) == sha256_of(value))
         await self._records.write(all_of(doing(ended), *also))
 
     async def purge(self, now: datetime) -> None:
         """Delete the sessions that are over."""
         over = sa.or_(col(LoginSession.ends_at) <= now, col(LoginSession.seen_at) <= now - IDLE)
         await self._records.write(doing(sa.delete(LoginSession).where(over)), None)
-
-
-def _hashed(value: str) -> str:
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -5,7 +5,6 @@ It stands in the database, so that whichever worker the browser comes back to kn
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, col
 
+from app.hashes import sha256_of
 from app.storage.database import doing
 from app.storage.records import Records
 from app.storage.signing import Keys
@@ -52,7 +52,7 @@ class Pending:
         """Remember `content`; the state under which it can be taken, which nobody can guess. TooMany."""
         state = secrets.token_urlsafe(32)
         row: dict[str, Any] = {
-            "state": _hashed(state),
+            "state": sha256_of(state),
             "purpose": purpose,
             "sealed": self._keys.seal(content),
             "expires_at": now + LIVES,
@@ -68,7 +68,7 @@ class Pending:
 
     async def take(self, purpose: str, state: str, now: datetime) -> bytes | None:
         """What was kept under this state, and is no more; None where it ended, was taken, or never was."""
-        ours = (col(PendingRow.state) == _hashed(state), col(PendingRow.purpose) == purpose)
+        ours = (col(PendingRow.state) == sha256_of(state), col(PendingRow.purpose) == purpose)
         taken = sa.delete(PENDING).where(*ours).returning(PENDING.c.sealed, PENDING.c.expires_at > now)
         row = await self._records.write(lambda connection: connection.execute(taken).first())
         return self._keys.unseal(row[0]) if row and row[1] else None
@@ -76,7 +76,3 @@ class Pending:
     async def purge(self, now: datetime) -> None:
         """Delete what has ended."""
         await self._records.write(doing(sa.delete(PENDING).where(col(PendingRow.expires_at) <= now)), None)
-
-
-def _hashed(state: str) -> str:
-    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()

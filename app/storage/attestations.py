@@ -10,7 +10,7 @@ import base64
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from app.people import Person
 from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import DISMISSALS, Records, Shown, by_trial
 from app.storage.signing import Keys
-from app.storage.tables import instant
+from app.storage.tables import in_utc, instant
 from trial_defs.engine.attestation import Attestation, Attestations, newest
 
 _A_DAY = timedelta(days=1)  # no zone is further from UTC
@@ -106,7 +106,11 @@ class Answers:
         query = query.order_by(ROWS.c.given_at.desc(), ROWS.c.id)
         rows = await self._records.read(lambda connection: connection.execute(query).mappings().all())
         opened = [(row, self._opened(row["sealed"])) for row in rows]
-        return [Given(row["id"], each.answer, _utc(row["ended_at"])) for row, each in opened if each]
+        return [
+            Given(row["id"], each.answer, in_utc(row["ended_at"]) if row["ended_at"] else None)
+            for row, each in opened
+            if each
+        ]
 
     async def give(self, shown: Shown, answer: Attestation, person: Person, also: Sequence[Write] = ()) -> str:
         """Keep an answer, in place of an earlier one to the same criterion; its id."""
@@ -178,7 +182,3 @@ _KNOWN = sa.union_all(
 
 def _of(shown: Shown, hashes: Sequence[str]) -> tuple[sa.ColumnElement[bool], ...]:
     return ROWS.c.ehr == shown.ehr, ROWS.c.tenant == shown.tenant, ROWS.c.patient.in_(hashes)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment

@@ -7,7 +7,6 @@ encrypted and has an end date.
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 import zlib
 from collections import Counter
@@ -22,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel, col
 
 from app.ehrs import Caller
+from app.hashes import sha256_of
 from app.storage.database import Database, Write, doing
 from app.storage.signing import Keys
 from app.storage.tables import CallRow, DefinitionText, Dismissal, IssuedCard, KeptFeedback, KeptReport, UsedToken
@@ -194,7 +194,7 @@ class Records(Database):
 
     def _add_item(self, connection: sa.Connection, caller: Caller, service: str, item: Feedback, now: datetime) -> bool:
         at = item.at.astimezone(UTC)
-        identity = _hashed(
+        identity = sha256_of(
             caller.ehr.issuer, caller.tenant, service, item.card, item.outcome, *sorted(item.accepted), at.isoformat()
         )
         card = self._own_card(connection, caller, service, item.card)
@@ -266,7 +266,7 @@ class Records(Database):
 
     async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool:
         """Remember a token; False when it was used before, by whichever worker."""
-        row = {"id": _hashed(issuer, jti), "expires_at": expires_at}
+        row = {"id": sha256_of(issuer, jti), "expires_at": expires_at}
         return await self.write(lambda connection: self._insert_once(connection, UsedToken, row))
 
     async def forget_dismissals(self, ehr: str) -> None:
@@ -367,7 +367,3 @@ def _counted(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> list[di
         counts[tuple(row[name] for name in names)] += row["count"]
     ordered = sorted(counts, key=lambda key: [part or "" for part in key])
     return [dict(zip(names, key, strict=True)) | {"count": counts[key]} for key in ordered]
-
-
-def _hashed(*parts: str) -> str:
-    return hashlib.sha256(b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts)).hexdigest()

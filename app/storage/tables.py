@@ -5,7 +5,7 @@ Patients and users stand in them as keyed hashes only; what holds clinical facts
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,11 @@ from sqlmodel import Field, SQLModel
 def instant(**more: Any) -> Any:
     """A column that keeps an instant with its offset."""
     return Field(sa_type=sa.DateTime(timezone=True), **more)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """An instant as it was stored. SQLite keeps no offset: what comes from it is in UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 class IssuedCard(SQLModel, table=True):

@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from app.storage.audit import AuditedCall
 from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import Records, Shown
 from app.storage.signing import Keys
-from app.storage.tables import Dismissal, IssuedCard, KeptFeedback
+from app.storage.tables import Dismissal, IssuedCard, KeptFeedback, in_utc
 from app.worklist.candidates import HIDDEN, Candidate, Left, Reading
 from app.worklist.recounting import Settled, recount
 from app.worklist.tables import WorklistEvent, WorklistRow
@@ -259,7 +259,7 @@ class Worklist:
             row,
             msgspec.json.decode(findings) if findings else None,
             [self._as_event(event) for event in events],
-            [Answered(_utc(each["happened_at"]), each["outcome"], each["reason"]) for each in answers],
+            [Answered(in_utc(each["happened_at"]), each["outcome"], each["reason"]) for each in answers],
         )
 
     async def funnel(self) -> list[tuple[str, str, int]]:
@@ -361,19 +361,15 @@ class Worklist:
         content = {name: found[name] for name in Row.__slots__}
         patient = self._opened(found["patient_id"])
         content["patient_id"] = None if patient is None else patient.decode("utf-8", "replace")
-        return Row(**content | {name: _utc(found[name]) for name in ("first_seen", "last_seen", "changed_at")})
+        return Row(**content | {name: in_utc(found[name]) for name in ("first_seen", "last_seen", "changed_at")})
 
     def _as_event(self, found: Mapping[Any, Any]) -> Event:
         note = self._opened(found["note"])
         text = None if note is None else note.decode("utf-8")
-        return Event(_utc(found["at"]), found["kind"], found["said"], text, found["person"])
+        return Event(in_utc(found["at"]), found["kind"], found["said"], text, found["person"])
 
     def _opened(self, sealed: bytes | None) -> bytes | None:
         return None if sealed is None else self._keys.unseal(sealed)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 # -- statements
@@ -429,7 +425,7 @@ def _note_changes(connection: sa.Connection, patients: Sequence[str], reading: R
     if any(why in HIDDEN for why in reading.gone.values()):
         connection.execute(_FORGET_REPORTS, {"of": patients[0], "now": now})
     left = reading.left()
-    older = [(row, left(row.trial)) for row in known if _utc(row.last_seen) <= now]
+    older = [(row, left(row.trial)) for row in known if in_utc(row.last_seen) <= now]
     changed = [(row.id, why) for row, why in older if why is not None and _is_news(row.left, why)]
     if not changed:
         return True
