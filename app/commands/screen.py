@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
@@ -21,11 +22,13 @@ from app.commands.definitions import read_definitions
 from app.commands.ending import stop
 from app.restricted import LABELS_HELP, LABELS_VARIABLE, labels_of
 from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
-from app.screen.export import ExportError, open_export
+from app.screen.export import FORBIDDING, ExportError, open_export
 from app.screen.order import UNFINISHED, UNREAD, Order, ScreenError, moment_of_same, planned_as_of
+from app.screen.page import PAGE
 from app.screen.run import screen
 from app.screen.shard import Question
-from app.screen.tables import CANDIDATES, CHANGES, DuckDbMissing
+from app.screen.tables import CANDIDATES, CHANGES, SHEET, DuckDbMissing
+from cds_hooks.words.wording import counted
 from mappings.time.times import can_be_now, parse_moment
 
 out = Console(highlight=False)
@@ -95,9 +98,10 @@ def screen_command(
 ) -> None:
     """Hold every trial against every patient of a FHIR Bulk Data export.
 
-    Writes matches.parquet (a row for each patient and cohort whose diagnosis is on record), criteria.parquet (a row for
-    each criterion of these), candidates.csv (best first), report.json and unread.csv. A screen that was stopped goes on
-    when the same command is given again.
+    Writes candidates.csv and candidates.xlsx (best first), report.html (candidates, how far patients come, what was not
+    read and never given), matches.parquet (a row for each patient and cohort whose diagnosis is on record),
+    criteria.parquet (a row for each criterion of these), patients.parquet, report.json and unread.csv. A screen
+    that was stopped goes on when the same command is given again.
 
     Exit status 0 when the screen is done, 2 when something about the call or the export is not usable.
     """
@@ -131,8 +135,9 @@ class _Bars:
     """A bar for each pass, with the time that is left."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description:<22}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        self._bars = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
+        columns = (TextColumn("{task.description:<22}"), BarColumn(), TaskProgressColumn())
+        times = (TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        self._bars = Progress(*columns, *times, console=Console(stderr=True))
         self._task = self._bars.add_task("", visible=False)
 
     def __enter__(self) -> _Bars:
@@ -156,14 +161,30 @@ def _print(report: dict[str, Any], to: Path) -> None:
             for verdict, count in verdicts.items():
                 table.add_row(trial, cohort, verdict, str(count))
     out.print(table)
-    typer.echo(f"{report['candidates']} candidates: {to / CANDIDATES}")
+    typer.echo(f"{counted(report['candidates'], 'candidate')}: {to / SHEET} and {CANDIDATES}; report: {to / PAGE}")
     if "changes" in report:
         changes = report["changes"]
         typer.echo(f"{changes['new']} newly, {changes['gone']} no longer: {to / CHANGES}")
         typer.echo(f"{report['evaluated']} of {sum(report['patients'].values())} patients had to be evaluated")
-    if report["linesNotRead"] or report["incompleteTypes"]:
-        count, types = sum(report["linesNotRead"].values()), ", ".join(report["incompleteTypes"]) or "none"
-        typer.echo(f"{count} places could not be read: {to / UNREAD}; silence says nothing in: {types}")
+    for line in warnings_of(report, to / UNREAD):
+        typer.echo(line, err=True)
+
+
+def warnings_of(report: Mapping[str, Any], unread: Path) -> Iterator[str]:
+    """What whoever reads the lists must know: what was not read, and what was never given."""
+    if count := sum(report["linesNotRead"].values()):
+        yield f"{counted(count, 'place')} could not be read: {unread}"
+    if report["incompleteTypes"]:
+        types = ", ".join(report["incompleteTypes"])
+        yield f"Read only in part, so that no absence is concluded from them: {types}."
+    if doubt := report["recordsInDoubt"]:
+        yield f"{counted(doubt, 'record')} given in several versions of which none is surely the newest."
+    if report["typesOpen"]:
+        types = ", ".join(report["typesOpen"])
+        yield f"No file of {types}: what needs them is open. If the export holds everything, say --complete."
+    if forbidding := [kind for kind in FORBIDDING if kind in report["typesOpen"]]:
+        were = "was" if len(forbidding) == 1 else "were"
+        yield f"{' and '.join(forbidding)} {were} not seen: check who must not be approached before you contact anyone."
 
 
 def _zone(name: str) -> ZoneInfo:

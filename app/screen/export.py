@@ -20,6 +20,7 @@ LONGEST_LINE = 64 * MIB  # one resource longer than this is not read
 _GZIP_FACTOR = 8  # how much larger an export is than its compressed files, about
 _NAMES = ("*.ndjson", "*.ndjson.gz", "*.jsonl", "*.jsonl.gz")
 MANIFEST = "manifest.json"
+FORBIDDING = ("Consent", "Flag")  # may say that a patient is not to be approached for research
 
 
 class ExportError(Exception):
@@ -69,11 +70,13 @@ class Export:
     """One export, or a full one and the deltas that came after it.
 
     `complete` are the types of which silence says something: those that occur, and those that were asked for.
+    `without_file` are the types of which there is no file, those first that may forbid to approach a patient.
     """
 
     files: tuple[ExportFile, ...]
     complete: frozenset[str]
     base_url: str | None
+    without_file: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -125,7 +128,10 @@ def open_export(folders: Sequence[Path], *, base_url: str | None = None, everyth
         if needed not in kinds:
             raise ExportError(f"EXPORT: holds no file of {needed} resources; without them no trial can be evaluated")
     complete = set(RESOURCE_TYPES) if everything else kinds | asked
-    return Export(tuple(files), frozenset(complete.intersection(RESOURCE_TYPES)), base_url)
+    absent = [kind for kind in (*FORBIDDING, *RESOURCE_TYPES) if kind not in kinds]
+    return Export(
+        tuple(files), frozenset(complete.intersection(RESOURCE_TYPES)), base_url, tuple(dict.fromkeys(absent))
+    )
 
 
 def _look_at(path: Path, folder: int) -> ExportFile:

@@ -29,7 +29,7 @@ from cds_hooks.report import VERSION, instant
 from mappings.time.times import parse_moment
 
 UNFINISHED, REPORT, UNREAD = "unfinished", "report.json", "unread.csv"
-_FORM = 2  # of the tables that a later screen takes rows from; another form has everyone evaluated
+_FORM = 3  # of the tables that a later screen takes rows from; another form has everyone evaluated
 
 
 class ScreenError(Exception):

@@ -36,6 +36,9 @@ class Reading(msgspec.Struct, frozen=True):
     listed: tuple[str, ...] = ()  # of these, the ones that have rows
     shows_day: bool = False
     conditions_read: bool = True  # all that the export may hold of them
+    born_from: str | None = None  # the days between which the patient was born
+    born_to: str | None = None
+    sex: str | None = None
     person: str = ""  # "died", "merged", "inactive" or "refused"; empty for a patient who may take part
 
 

@@ -21,7 +21,8 @@ import msgspec
 
 from app.screen import tables
 from app.screen import work as work_of
-from app.screen.export import MIB, Chunk
+from app.screen.export import MIB, Chunk, Export
+from app.screen.lists import Words
 from app.screen.merges import merged_patients
 from app.screen.order import (
     REPORT,
@@ -35,6 +36,7 @@ from app.screen.order import (
     unfinished,
     way_of_reading,
 )
+from app.screen.page import PAGE, report_page
 from app.screen.reading import Earlier, keep_readings
 from app.screen.spool import (
     PatientFilter,
@@ -88,10 +90,13 @@ def screen(order: Order, progress: Progress | None = None) -> dict[str, Any]:
         (order.out / REPORT).unlink(missing_ok=True)  # it says that the tables beside it are whole
         found = _run(order, folder, progress)
         progress.stage("Writing tables", 1, "steps")
-        figures = tables.assemble(folder / "parts", order.out, order.workers, found.compared)
+        question = order.question
+        words = Words(question.trials, question.as_of.astimezone(question.zone).date())
+        figures = tables.assemble(folder / "parts", order.out, order.workers, words, found.compared)
         write_unread(order.out / UNREAD, found)
-        report = {"plan": plan} | _told(found) | figures
+        report = {"plan": plan} | _told(found, order.export) | figures
         report["seconds"] = round(time.monotonic() - started, 1)
+        write_whole(order.out / PAGE, report_page(report, words, order.out / tables.CANDIDATES))
         write_whole(order.out / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=2))
         shutil.rmtree(folder)
         progress.advance(1)
@@ -111,9 +116,10 @@ class Found:
     compared: tables.Comparison | None
 
 
-def _told(found: Found) -> dict[str, Any]:
+def _told(found: Found, export: Export) -> dict[str, Any]:
     """The report's part on reading. `patients` counts those whose gate may be open, by what became of them;
     `evaluated` those of them who were held against a trial; of the others the rows of the earlier screen stand.
+    `typesWithoutFile` never arrived; of these `typesOpen` were not asked for either, so that what needs them is open.
     """
     lines, foreign, unread = totals(found.pieces)
     return {
@@ -121,6 +127,8 @@ def _told(found: Found) -> dict[str, Any]:
         "linesOfNoPatient": dict(sorted(foreign.items())),
         "linesNotRead": {kind or "unknown": count for kind, count in sorted(unread.items())},
         "incompleteTypes": sorted(found.incomplete),
+        "typesWithoutFile": list(export.without_file),
+        "typesOpen": [kind for kind in export.without_file if kind not in export.complete],
         "recordsInVersions": found.versions.records,
         "recordsInDoubt": found.versions.unresolved,
         "wayOfReading": found.way_of_reading,

@@ -205,7 +205,10 @@ def _read(
         listed=judged.listed,
         shows_day=shows_day,
         conditions_read=conditions_read,
-        person=judged.person,
+        person=judged.person.state,
+        born_from=judged.person.born_from,
+        born_to=judged.person.born_to,
+        sex=judged.person.sex,
     )
 
 
@@ -255,6 +258,16 @@ _UNREADABLE = _bundle([b"0"])  # something that the builder counts as unreadable
 
 
 @dataclass(frozen=True)
+class _Person:
+    """What lists say of the patient: see Reading."""
+
+    state: str
+    born_from: str | None
+    born_to: str | None
+    sex: str | None
+
+
+@dataclass(frozen=True)
 class _Judged:
     """The rows of one chart as JSON, and of which trials there are some."""
 
@@ -263,7 +276,7 @@ class _Judged:
     approachable: bool
     indicated: tuple[str, ...]
     listed: tuple[str, ...]
-    person: str  # see Reading
+    person: _Person
 
     @property
     def text(self) -> str:
@@ -332,8 +345,14 @@ def _judged(chart: Chart, at: Clock, trials: Sequence[Trial], question: Question
         found.approachable,
         tuple(trial.id for trial in indicated),
         tuple(match.trial.id for match in found.trials),
-        _state_of_person(chart, judged.facts),
+        _person(chart, judged.facts),
     )
+
+
+def _person(chart: Chart, facts: PatientFacts) -> _Person:
+    born = facts.person.born
+    first, last = (born[0].isoformat(), born[1].isoformat()) if born else (None, None)
+    return _Person(_state_of_person(chart, facts), first, last, facts.person.sex)
 
 
 def _state_of_person(chart: Chart, facts: PatientFacts) -> str:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.screen import changes
+from app.screen.funnel import funnel_of
+from app.screen.lists import Words, write_candidates
 from app.screen.reading import Reading
 from app.screen.sql import CANDIDATE, literal
 from app.web.spreadsheets import cell
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MATCHES, CRITERIA, CANDIDATES, CHANGES = "matches.parquet", "criteria.parquet", "candidates.csv", "changes.csv"
-PATIENTS = "patients.parquet"
+PATIENTS, SHEET = "patients.parquet", "candidates.xlsx"
 MEMORY = "384MB"
 _MATCH = {
     "patient": "VARCHAR",
@@ -75,14 +77,12 @@ _PATIENT = {
     "listed": "VARCHAR[]",
     "shows_day": "BOOLEAN",
     "conditions_read": "BOOLEAN",
+    "born_from": "VARCHAR",
+    "born_to": "VARCHAR",
+    "sex": "VARCHAR",
     "person": "VARCHAR",
 }
 _STANDING = {"patient": "VARCHAR", "trial": "VARCHAR", "shows_day": "BOOLEAN"}
-# Best first: verdict, those that recruit before those that do not yet, least in the way, least unknown.
-_RANKING = "rank, recruiting <> 'recruiting', not_met, unknown, needs_human, patient, trial, cohort"
-_LIST = (
-    """verdict, patient, trial, cohort, recruiting, met, not_met, unknown, needs_human, recheck_on, in_the_way, open"""
-)
 
 
 class DuckDbMissing(Exception):
@@ -121,7 +121,7 @@ class Comparison:
     stands: bool
 
 
-def assemble(parts: Path, out: Path, threads: int, since: Comparison | None = None) -> dict[str, Any]:
+def assemble(parts: Path, out: Path, threads: int, words: Words, since: Comparison | None = None) -> dict[str, Any]:
     """Sort the parts into the tables of `out`, each there as a whole or not at all; what they hold, in figures."""
     with connect(parts / "sorting", threads) as db:
         _read_parts(db, "patients", _PATIENT, parts)
@@ -132,9 +132,7 @@ def assemble(parts: Path, out: Path, threads: int, since: Comparison | None = No
         _copy(db, "SELECT * FROM patients ORDER BY patient", out / PATIENTS)
         _copy(db, "SELECT * FROM matches ORDER BY patient, trial, cohort", out / MATCHES)
         _copy(db, "SELECT * FROM criteria ORDER BY patient, trial, cohort, place", out / CRITERIA)
-        _write_csv(
-            db, f"SELECT {_LIST} FROM matches WHERE verdict IN {CANDIDATE} ORDER BY {_RANKING}", out / CANDIDATES
-        )
+        write_candidates(db, words, out / CANDIDATES, out / SHEET)
         figures = _figures(db)
         if since is not None:
             figures["changes"] = changes.summarize(db, since.folder)
@@ -205,4 +203,5 @@ def _figures(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     for trial, cohort, verdict, count in rows:
         verdicts.setdefault(trial, {}).setdefault(cohort, {})[verdict] = count
     candidates = db.execute(f"SELECT count(DISTINCT patient) FROM matches WHERE verdict IN {CANDIDATE}").fetchone()
-    return {"candidates": candidates[0] if candidates else 0, "verdicts": verdicts}
+    found = {"candidates": candidates[0] if candidates else 0, "verdicts": verdicts}
+    return found | {"funnel": funnel_of(db)}

@@ -29,5 +29,10 @@ def page(
 ) -> HTMLResponse:
     """A page made of a template. `section` among the values marks where in the site it stands."""
     given = {"Content-Security-Policy": policy(), "Referrer-Policy": "no-referrer"} | dict(headers or {})
-    content = _TEMPLATES.get_template(template).render({"section": "", "is_demo": False, "person": None} | values)
+    content = render(template, **{"section": "", "is_demo": False, "person": None} | values)
     return HTMLResponse(content, status, given)
+
+
+def render(template: str, **values: object) -> str:
+    """The text that a template and these values make; what is not markup is escaped."""
+    return _TEMPLATES.get_template(template).render(values)

@@ -546,7 +546,8 @@ def test_the_command_writes_its_files_and_says_where(cohort: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     files = {path.name for path in (tmp_path / "out").iterdir()}
     tables = {"patients.parquet", "matches.parquet", "criteria.parquet"}
-    assert files == tables | {"candidates.csv", "report.json", "unread.csv"}
+    lists = {"candidates.csv", "candidates.xlsx"}
+    assert files == tables | lists | {"report.html", "report.json", "unread.csv"}
     assert "candidates.csv" in result.output
 
 
