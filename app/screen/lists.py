@@ -12,7 +12,6 @@ import xlsxwriter
 
 from app.screen.sql import CANDIDATE
 from app.web.spreadsheets import cell, shortened
-from cds_hooks.words.wording import VERDICTS
 from mappings.facts import Reason
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.findings import Verdict
@@ -106,7 +105,7 @@ def _readable(row: dict[str, Any], words: Words) -> dict[str, Any]:
         row["sex"] or "not known",
         words.trials.get(trial, trial),
         words.cohorts.get((trial, row["cohort"]), row["cohort"]),
-        VERDICTS[Verdict(row["verdict"])],
+        Verdict(row["verdict"]).label,
         shortened(row["not_met_items"] or (), _MOST_ITEMS),
         shortened(missing, _MOST_ITEMS),
         shortened([_question(each) for each in sorted(row["to_ask"] or (), key=_is_step)], _MOST_ITEMS),
