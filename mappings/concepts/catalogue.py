@@ -39,6 +39,19 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
         "http://id.who.int/icd/release/10",
         "urn:oid:2.16.840.1.113883.6.90",
         "urn:oid:2.16.840.1.113883.6.3",
+        "urn:oid:2.16.840.1.113883.6.3.2",  # Netherlands
+        "urn:oid:2.16.840.1.113883.6.135",  # Australia, ICD-10-AM
+        "urn:oid:1.2.246.537.6.1",  # Finland
+        "urn:oid:1.2.208.176.2.4.12",  # Denmark, SKS diagnoses: ICD-10 with a D before the code
+        "urn:oid:1.2.208.176.2.4",
+        "urn:oid:1.2.752.116.1.1.1",  # Sweden, ICD-10-SE
+        "urn:oid:1.2.752.116.1.1.1.1.1",
+        "urn:oid:1.2.752.116.1.1.1.1.3",
+        "urn:oid:1.2.752.116.1.1.1.1.8",
+        "urn:oid:2.16.578.1.12.4.1.1.7110",  # Norway
+        "urn:oid:1.2.203.24341.11.2.1",  # Czechia, MKN-10
+        "urn:oid:2.16.724.4.21.5.29",  # Spain, CIE-10
+        "urn:oid:1.2.276.0.76.5.409",  # Germany, ICD-10-GM
     ),
     "icd10pcs": (
         "http://www.cms.gov/Medicare/Coding/ICD10",
@@ -61,7 +74,8 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _NAME_OF = {address: name for name, addresses in SYSTEMS.items() for address in addresses}
-_ICD10_OF_A_COUNTRY = "http://hl7.org/fhir/sid/icd-10-"
+# National addresses: ".../icd-10-nl", ".../CodeSystem/ICD10-2013-full", ".../terminologie-cim-10", ".../mkn-10".
+_ICD10_OF_A_COUNTRY = re.compile(r"\b(?:icd|cim|cie|mkn|kcd)[-_]?10(?!\w*[-_]?(?:pcs|procedure|cats))", re.I)
 # In these a code may end in `*` and then stands for everything that begins like it.
 PREFIX_SYSTEMS = frozenset({"icd10", "icd10pcs", "atc"})
 SystemName = Literal["loinc", "snomed", "icd10", "icd10pcs", "rxnorm", "atc", "cvx", "hcpcs", "local"]
@@ -193,7 +207,7 @@ class Catalogue:
             if name == "cvx":
                 code = code.strip().zfill(2)  # numbers lose their zero on the way
             return self.by_code.get((name, code)) or self.by_code.get((name, code.strip()), ())
-        plain = _plain(code)
+        plain = plain_code(code)
         if found := self.by_code.get((name, plain)):
             return found
         for length in range(len(plain), 0, -1):
@@ -247,6 +261,19 @@ class Catalogue:
         return _ancestors(concept, _parents(self.concepts))
 
 
+class CatalogueKey:
+    """A catalogue as a key of a cache: equal where the files are."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    def __hash__(self) -> int:
+        return hash(self.catalogue.hash)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CatalogueKey) and other.catalogue.hash == self.catalogue.hash
+
+
 def id_in_words(concept: str) -> str:
     words = concept.replace("-", " ")
     return words[:1].upper() + words[1:]
@@ -261,12 +288,16 @@ def system_name(system: str) -> str:
         return known
     if plain.startswith("http://snomed.info/sct/"):  # with edition and version
         return "snomed"
-    return "icd10" if plain.startswith(_ICD10_OF_A_COUNTRY) else address
+    return "icd10" if _ICD10_OF_A_COUNTRY.search(plain) and "pcs" not in plain.lower() else address
 
 
-def _plain(code: str) -> str:
-    """An ICD or ATC code without dot, the dagger and asterisk of double coding, and the marks of ICD-10-GM."""
-    return code.strip().replace(".", "").rstrip("*+!†‡#").upper()
+_SKS = re.compile(r"D[A-Z]\d")  # in no other form of ICD-10 is the second sign a letter
+
+
+def plain_code(code: str) -> str:
+    """An ICD or ATC code without dot, the marks of double coding and of ICD-10-GM, and the D of Denmark's SKS."""
+    plain = code.strip().replace(".", "").rstrip("*+!†‡#").upper()
+    return plain[1:] if _SKS.match(plain) else plain
 
 
 def load_catalogue(folders: Iterable[Path]) -> Catalogue:
@@ -411,7 +442,7 @@ def _claims(concepts: Mapping[str, Concept]) -> dict[tuple[str, str], list[str]]
     for name, concept in concepts.items():
         for system, codes in concept.codes.items():
             for code in codes:
-                key = (_plain(code) + "*" * code.endswith("*")) if system in PREFIX_SYSTEMS else code
+                key = (plain_code(code) + "*" * code.endswith("*")) if system in PREFIX_SYSTEMS else code
                 claims.setdefault((system, key), []).append(name)
         for local in concept.local_codes:
             claims.setdefault((system_name(local.system), local.code), []).append(name)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mappings.chart import fhir
 from mappings.clean_text import clean
-from mappings.concepts.catalogue import Catalogue, ConceptKind, system_name
+from mappings.concepts.catalogue import Catalogue, CatalogueKey, ConceptKind, system_name
 from mappings.values.denials import denied_at
 from mappings.values.phrases import Tokens, tokens_of
 
@@ -46,7 +46,7 @@ def named_in(
     concepts: Iterable[fhir.CodeableConcept], kinds: frozenset[ConceptKind], catalogue: Catalogue
 ) -> list[str]:
     """The concepts of these kinds whose names occur in texts and displays as whole words, in the order of the text."""
-    names = _names(_Key(catalogue), kinds)
+    names = _names(CatalogueKey(catalogue), kinds)
     return list(dict.fromkeys(m.concept for tokens in _texts_of(concepts) for m in _mentions(tokens, names)))
 
 
@@ -74,9 +74,26 @@ def named_by_any(
     ]
 
 
+def denied_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> frozenset[str]:
+    """The concepts that the words of a diagnosis or procedure name and deny, with all that they include."""
+    denied = _affirmed_and_denied([code], catalogue)[1] if code else ()
+    found = list(denied)
+    for name in found:
+        found += [child for child in catalogue.concepts[name].includes if child not in found]
+    return frozenset(found)
+
+
 def _affirmed(codes: Sequence[fhir.CodeableConcept], catalogue: Catalogue) -> list[str]:
     """The concepts that its texts name, without those that one of the texts only denies."""
-    names = _names(_Key(catalogue), NAMED_EVENTS)
+    found, denied = _affirmed_and_denied(codes, catalogue)
+    return [name for name in found if name not in denied]
+
+
+def _affirmed_and_denied(
+    codes: Sequence[fhir.CodeableConcept], catalogue: Catalogue
+) -> tuple[list[str], frozenset[str]]:
+    """The concepts that its texts name in earnest, and those that one of the texts only denies."""
+    names = _names(CatalogueKey(catalogue), NAMED_EVENTS)
     found: dict[str, None] = {}
     denied: set[str] = set()
     for tokens in _texts_of(codes):
@@ -85,7 +102,7 @@ def _affirmed(codes: Sequence[fhir.CodeableConcept], catalogue: Catalogue) -> li
         held = {m.concept for m in mentions if not _is_denied(tokens, starts, m, catalogue)}
         denied.update(m.concept for m in mentions if m.concept not in held)
         found.update(dict.fromkeys(m.concept for m in mentions if m.concept in held))
-    return [name for name in found if name not in denied]
+    return list(found), frozenset(denied)
 
 
 def _is_denied(tokens: Tokens, starts: frozenset[int], mention: _Mention, catalogue: Catalogue) -> bool:
@@ -97,7 +114,7 @@ def result_named_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> 
     """The result that an Observation without a code of LOINC is called by: its whole name, not a part."""
     if code is None or _says_it_by_code(fhir.Observation, code):
         return None
-    names = _names(_Key(catalogue), _RESULTS)
+    names = _names(CatalogueKey(catalogue), _RESULTS)
     for tokens in _texts_of([code]):
         for name, concept in names.get(tokens[0], ()):
             if name == tokens and not _is_look_alike(code, concept, catalogue):
@@ -159,24 +176,11 @@ def is_taken_back(concept: str, codes: Iterable[fhir.CodeableConcept], catalogue
     return any(token.startswith(entry.unless_named) for tokens in _texts_of(codes) for token in tokens)
 
 
-class _Key:
-    """A catalogue as a key: equal where its files are."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
-
-    def __hash__(self) -> int:
-        return hash(self.catalogue.hash)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.catalogue.hash == self.catalogue.hash
-
-
 _Names = Mapping[str, tuple[tuple[Tokens, str], ...]]  # by first word: (name, concept), the longest name first
 
 
 @lru_cache(maxsize=32)
-def _names(key: _Key, kinds: Kinds) -> _Names:
+def _names(key: CatalogueKey, kinds: Kinds) -> _Names:
     found: dict[str, dict[Tokens, str]] = {}
     for concept, entry in key.catalogue.concepts.items():
         if entry.kind in kinds:

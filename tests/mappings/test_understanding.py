@@ -1,0 +1,153 @@
+"""Records that no code and no name explains: what they leave open, and when they certainly are something else."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from mappings.chart import fhir
+from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.understanding.classes import RecordKind, Understanding
+from mappings.understanding.generate import lines
+from mappings.understanding.words import words_of
+
+ICD10 = "http://hl7.org/fhir/sid/icd-10"
+SNOMED = "http://snomed.info/sct"
+ATC = "http://www.whocc.no/atc"
+CVX = "http://hl7.org/fhir/sid/cvx"
+IPS = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
+ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+
+
+@cache
+def catalogue() -> Catalogue:
+    return load_catalogue([Path("mappings/concepts")])
+
+
+@cache
+def understanding() -> Understanding:
+    return Understanding(catalogue())
+
+
+def left_open(kind: RecordKind, text: str | None = None, *codings: tuple[str, ...]) -> frozenset[str]:
+    coding = tuple(fhir.Coding(*each) for each in codings)
+    return understanding().concepts_left_open(kind, [fhir.CodeableConcept(coding, text)])
+
+
+def every(kind: RecordKind) -> frozenset[str]:
+    return left_open(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "coding"),
+    [
+        ("diagnosis", (ICD10, "J45.9")),
+        ("diagnosis", ("http://hl7.org/fhir/sid/icd-10-cm", "S52.501A")),
+        ("drug", (ATC, "C09AA05")),
+        ("procedure", ("http://hl7.org/fhir/sid/icd-10-pcs", "0DTJ4ZZ")),
+        ("vaccine", (CVX, "140")),
+        ("diagnosis", (IPS, "no-known-problems")),
+        ("drug", (IPS, "no-known-medications")),
+    ],
+)
+def test_a_code_of_a_classification_that_is_held_whole_is_something_else(
+    kind: RecordKind, coding: tuple[str, str]
+) -> None:
+    assert left_open(kind, None, coding) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("diagnosis", "Full-time employment (finding)"),
+        ("diagnosis", "Acute bronchitis (disorder)"),
+        ("diagnosis", "Gastro-oesophageal reflux"),
+        ("diagnosis", "Family history of cancer of colon"),
+        ("diagnosis", "No known problems"),
+        ("procedure", "Suture open wound"),
+        ("procedure", "Plain chest X-ray (procedure)"),
+        ("drug", "Ramipril 5 mg Oral Tablet"),
+        ("drug", "Salbutamol inhaler"),
+        ("vaccine", "Hepatitis B, adult"),
+    ],
+)
+def test_words_that_are_all_understood_are_something_else(kind: RecordKind, text: str) -> None:
+    assert left_open(kind, text) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "codings"),
+    [
+        ("diagnosis", None, ()),
+        ("diagnosis", None, ((ABSENT, "masked", "Masked"),)),
+        ("diagnosis", "Unknown", ()),
+        ("diagnosis", "See note", ()),
+        ("diagnosis", None, ((ICD10, "R69"),)),
+        ("diagnosis", "Hartfalen", ((SNOMED, "195111005"),)),
+        ("diagnosis", None, (("urn:example:national-codes", "C50.9"),)),
+        ("diagnosis", "肺がん", ()),
+        ("drug", None, (("http://hl7.org/fhir/sid/ndc", "50242005121"),)),
+        ("drug", "プレドニン錠５ｍｇ", ()),
+        ("drug", "Study medication", ()),
+        ("drug", "Monoclonal antibody 500 mg", ()),
+        ("drug", None, ((IPS, "no-medication-info"),)),
+        ("procedure", None, (("urn:example:national-procedures", "8-810.w3"),)),
+        ("procedure", "Infusion of cells", ()),
+    ],
+)
+def test_a_record_that_is_not_understood_leaves_everything_of_its_kind_open(
+    kind: RecordKind, text: str | None, codings: tuple[tuple[str, ...], ...]
+) -> None:
+    found = left_open(kind, text, *codings)
+    assert found == every(kind)
+    assert len(found) > 10
+
+
+def test_a_vaccine_without_a_known_code_leaves_live_vaccines_open_and_nothing_else() -> None:
+    assert left_open("vaccine", "Vacina tríplice", ("urn:example:vaccines", "7")) == {"live-vaccine"}
+    assert left_open("vaccine", None, (CVX, "999")) == {"live-vaccine"}
+
+
+def test_a_coarse_code_leaves_open_what_lies_under_it() -> None:
+    immunosuppressants = left_open("drug", None, (ATC, "L04A"))
+    assert {"azathioprine", "belimumab"} <= immunosuppressants
+    assert "rituximab" not in immunosuppressants
+    assert left_open("drug", None, (ATC, "C09A")) == frozenset()
+    assert "cirrhosis" in left_open("diagnosis", None, (ICD10, "K74"))
+    assert "epilepsy" not in left_open("diagnosis", None, (ICD10, "K74"))
+
+
+def test_a_word_that_belongs_to_a_disease_leaves_that_disease_open() -> None:
+    found = left_open("diagnosis", "Lupus erythematosus (disorder)")
+    assert "systemic-lupus-erythematosus" in found
+    assert "epilepsy" not in found
+    assert "malignancy" in left_open("diagnosis", "Growth, possibly a tumour of the ovary")
+
+
+def test_a_brand_leaves_its_own_drug_open() -> None:
+    assert "cyclophosphamide" in left_open("drug", "Endoxan 50 mg")
+    assert "rituximab" not in left_open("drug", "Endoxan 50 mg")
+
+
+def test_a_code_that_says_something_else_outweighs_words_that_are_not_understood() -> None:
+    assert left_open("diagnosis", "Krankheit XY", (ICD10, "J45.9")) == frozenset()
+
+
+def test_words_are_read_in_american_spelling_without_accents_and_numbers() -> None:
+    assert words_of("Haemolytic anaemia, type 2 – œdème β") == ["hemolytic", "anemia", "type", "œdeme", "β"]
+
+
+def test_a_word_points_to_a_concept_from_the_share_of_its_titles_on() -> None:
+    titles = [
+        ("C50.9", "Malignant growth of breast"),
+        ("C34.9", "Malignant growth of lung"),
+        ("L57.0", "Benign growth of skin"),
+        ("J45.9", "Asthma of lung"),
+    ]
+    made = lines(catalogue(), titles, frozenset({"breast"}))
+    assert "malignant: malignancy" in made
+    assert "growth: malignancy" in made
+    assert "lung: malignancy" in made
+    assert {"asthma", "benign", "breast"} <= set(made)
