@@ -41,6 +41,7 @@ from cds_hooks.fhir import fhir_drafts
 from cds_hooks.report import VERSION
 from mappings.chart.chart import ChartBuilder
 from mappings.time.clock import Clock
+from mappings.understanding.classes import understanding_of
 from mappings.values import units
 
 READ_WITHIN = 5.0  # seconds that a start waits for the definitions
@@ -176,6 +177,7 @@ def _warm_up(services: Services) -> None:
     builder = ChartBuilder(None)
     builder.add(msgspec.json.encode(WHOLE_CHART), None)
     builder.whole_chart()
+    understanding_of(served.catalogue).prepare()
     judged = judge(builder.build(), served, Clock(services.clock(), UTC), services.site)
     cards_for(judged.found, served.catalogue, new_uuid=lambda: "warm-up")
     _spare_the_collector()

@@ -68,6 +68,9 @@ def _source(source: SourceReport) -> Json:
         "state": source.state,
         "count": source.count,
         "excluded": [{"reason": reason, "count": count} for reason, count in excluded.items()],
+        "notUnderstood": [
+            {"system": system and plain(system, 200), "count": count} for system, count in source.not_understood
+        ],
     }
 
 

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     CONFLICTING = "conflicting"
     NOT_FINAL = "not-final"
     NOT_READABLE = "not-readable"
+    NOT_UNDERSTOOD = "not-understood"
     IMPRECISE = "imprecise"
     REASON_UNRECORDED = "reason-unrecorded"
 
@@ -164,3 +165,4 @@ class SourceReport:
     count: int
     excluded: tuple[tuple[str, int], ...] = ()
     unreadable: tuple[str, ...] = ()  # where: "Observation/abc", or "entry 12" where it has no id; never content
+    not_understood: tuple[tuple[str | None, int], ...] = ()  # code system and number of records; None: no code

@@ -17,7 +17,7 @@ from mappings.chart import decoding, fhir
 from mappings.chart.chart import Chart
 from mappings.chart.consent import declines_research
 from mappings.chart.dates import date_text
-from mappings.concepts.catalogue import OXYGEN_THERAPIES, Catalogue, Concept
+from mappings.concepts.catalogue import ON_ROOM_AIR, OXYGEN_THERAPIES, Catalogue, Concept
 from mappings.derived import estimates, glucocorticoids
 from mappings.facts import Certainty, Episode, Polarity, Reason, Result, SourceReport, SourceState
 from mappings.lazily import Lazily
@@ -27,6 +27,7 @@ from mappings.readers.patient import person_of
 from mappings.resource_types import RESOURCE_TYPES
 from mappings.time.clock import Clock
 from mappings.time.times import Moment, parse_period
+from mappings.understanding.classes import NotUnderstood
 
 
 def facts_of(chart: Chart, catalogue: Catalogue, as_of: datetime, zone: tzinfo) -> PatientFacts:
@@ -48,6 +49,8 @@ class PatientFacts:
         self._reader = observations.ResultReader(self.person, clock, _Oxygen(self._index))
         self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
         self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
+        self._left_open = _left_open(self._index)
+        self.left_open = frozenset(self._left_open)
         self.read_completely = frozenset(name for name, state in self._states.items() if state == "complete")
         self._whole_after = self._last_day_in_doubt(chart)
         found = (self._index.results, self._index.episodes, self._index.named, estimates.CONCEPTS)
@@ -79,12 +82,17 @@ class PatientFacts:
         return self._states.get(resource_type, "not-requested")
 
     def readable(self, concept: str) -> bool:
-        """Whether every place where the concept would stand was read completely, so that silence says something."""
-        return self.read_completely.issuperset(self.catalogue.where(concept))
+        """Whether silence about the concept says something: its sources were read whole, and all was understood."""
+        return concept not in self._left_open and self.read_completely.issuperset(self.catalogue.where(concept))
+
+    def has_arrived(self, concept: str) -> bool:
+        """Whether every resource type in which a value of the concept is recorded was read completely."""
+        return self.read_completely.issuperset(self.catalogue.where_of_value(concept))
 
     def unread(self, concept: str) -> frozenset[str]:
-        """The resource types, of those in which a value of the concept stands, that were not read completely."""
-        return self.catalogue.where_of_value(concept) - self.read_completely
+        """The resource types with a record that is missing or not understood and may be a value of the concept."""
+        missing = self.catalogue.where_of_value(concept) - self.read_completely
+        return missing | self._left_open[concept] if concept in self._left_open else missing
 
     def is_whole_from(self, concept: str, day: date | None) -> bool:
         """Whether every value of the concept of that day and later was read; with None, of any day."""
@@ -202,15 +210,38 @@ class PatientFacts:
         state = chart.states[name]
         if state == "complete" and name in index.unsure:
             state = "incomplete"
-        return SourceReport(name, state, chart.counts.get(name, 0), tuple(sorted(excluded.items())), unreadable)
+        count = chart.counts.get(name, 0)
+        return SourceReport(name, state, count, tuple(sorted(excluded.items())), unreadable, self._unheard(name))
+
+    def _unheard(self, name: str) -> tuple[tuple[str | None, int], ...]:
+        """The records of a type that were not understood, counted by their code system."""
+        systems = Counter(record.system for record in self._index.not_understood if record.resource_type == name)
+        return tuple(sorted(systems.items(), key=lambda item: item[0] or ""))
+
+    @property
+    def not_understood(self) -> Sequence[NotUnderstood]:
+        """The records that arrived and in which nothing is known. Their words are patient data."""
+        return self._index.not_understood
 
 
 _RESULTS = frozenset({"Observation"})
-
-
 _NEWEST = 3  # records of a concept that are shown beside a question for a person
 _NOT_USED = (Reason.NOT_FINAL, Reason.MISSING)
 _NO_RESULTS: Lazily[Result] = Lazily(())
+
+
+def _left_open(index: Index) -> Mapping[str, frozenset[str]]:
+    """The concepts that a record which was not understood may be, and what is worked out from them: by its type."""
+    found: dict[str, frozenset[str]] = {}
+    for record in index.not_understood:
+        names = set(record.left_open)
+        if glucocorticoids.CLASS in names:
+            names.add(estimates.DAILY_DOSE)
+        if not names.isdisjoint(OXYGEN_THERAPIES):
+            names.add(ON_ROOM_AIR)
+        for name in names:
+            found[name] = found.get(name, frozenset()) | {record.resource_type}
+    return found
 
 
 def _recorded(concept: str, index: Index, reader: observations.ResultReader) -> Iterator[Result]:

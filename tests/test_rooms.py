@@ -19,7 +19,7 @@ ROOMS = ("mappings", "trial_defs", "cds_hooks", "app")
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "mappings": (
         "lazily", "yaml_files", "clean_text", "resource_types", "time", "facts", "concepts", "chart", "values",
-        "readers", "derived", "patient_facts", "draft_orders",
+        "understanding", "readers", "derived", "patient_facts", "draft_orders",
     ),
     "trial_defs": ("definition", "engine", "planning", "export", "registry"),
     "cds_hooks": ("protocol", "words", "report", "fhir", "cards", "explanation"),

@@ -15,7 +15,7 @@ from mappings.facts import Reason
 from trial_defs.engine.findings import CohortMatch, Finding, Outcome, TrialMatch, Verdict
 from trial_defs.planning.order_effect import OrderEffect
 
-_NO_NEWS = frozenset({Reason.NOT_READABLE, Reason.STALE})
+_NO_NEWS = frozenset({Reason.NOT_READABLE, Reason.NOT_UNDERSTOOD, Reason.STALE})
 _UNSURE = "unsure"
 
 Points = Mapping[str, str]  # criterion id -> "not-met", "unknown" or "unsure"

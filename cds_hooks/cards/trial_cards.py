@@ -93,12 +93,16 @@ def cards_for(
 
 
 def has_unevaluated(match: Match) -> bool:
-    """Whether some cohort could not be evaluated; then an answer without cards would be a lie.
+    """Whether some cohort could not be evaluated because something could not be read: no cards would then be a lie.
 
-    Not so for a patient who is not to be approached: that there is no card is then the whole answer.
+    Not so for a patient who is not to be approached: that there is no card is then the whole answer. A Condition that
+    arrived and was not understood is counted elsewhere (`sources`, `trialcards gaps`).
     """
-    return match.approachable and any(
-        c.verdict is Verdict.COULD_NOT_EVALUATE for trial in match.trials for c in trial.cohorts
+    unread = any(s.resource_type in ("Patient", "Condition") and s.state != "complete" for s in match.sources)
+    return (
+        match.approachable
+        and unread
+        and any(c.verdict is Verdict.COULD_NOT_EVALUATE for trial in match.trials for c in trial.cohorts)
     )
 
 

@@ -538,6 +538,7 @@ _REASONS: Mapping[Reason, str] = {
     Reason.CONFLICTING: "the records disagree",
     Reason.NOT_FINAL: "the result is not final yet",
     Reason.NOT_READABLE: "could not be read from the EHR",
+    Reason.NOT_UNDERSTOOD: "a record that may be it was not understood",
     Reason.IMPRECISE: "the record is not exact enough to decide",
     Reason.REASON_UNRECORDED: "the reason is not recorded",
 }
@@ -550,6 +551,7 @@ _WHO: Mapping[Reason, str] = {
     Reason.CONFLICTING: "check both entries, or repeat the test",
     Reason.NOT_FINAL: "wait for the laboratory",
     Reason.NOT_READABLE: "look in the chart; if it persists, tell the EHR team",
+    Reason.NOT_UNDERSTOOD: "look at the record in the chart; its code can be mapped",
     Reason.IMPRECISE: "ask for the exact value or date",
     Reason.REASON_UNRECORDED: "ask whoever treated the patient",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -17,9 +17,10 @@ from mappings.chart.dates import date_text
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Certainty, Episode, Person
 from mappings.readers import conditions, events, medications, observations
-from mappings.readers.uncoded import is_taken_back, named_by, result_named_by, says_it_is_over
+from mappings.readers.uncoded import denied_by, is_taken_back, named_by, result_named_by, says_it_is_over
 from mappings.resource_types import RESOURCE_TYPES
 from mappings.time.clock import Clock
+from mappings.understanding.classes import NotUnderstood, RecordKind, understanding_of
 from mappings.values.dosage import Doses
 
 R = TypeVar("R", bound=Struct)
@@ -54,6 +55,7 @@ class Index:
     unasked: set[str] = field(default_factory=set)  # sources of Observations that are of no concept
     unreadable: list[str] = field(default_factory=list)  # sources of Observations with parts that do not fit their form
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
+    not_understood: list[NotUnderstood] = field(default_factory=list)  # records that may be of a concept
     _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
     _read: dict[tuple[int, str], Episode] = field(default_factory=dict)  # by the identity of the reader, and member
     _written: dict[bytes, tuple[Chains | None, str | None]] = field(default_factory=dict)  # by an Observation's code
@@ -67,15 +69,17 @@ class Index:
         for source, observation in chart.of(fhir.Observation):
             self._add_observation(source, observation)
         for source, condition in self._counting(chart, fhir.Condition, conditions.exclusion_of):
-            self._sight(condition, partial(conditions.episode_of, source, condition, self.person, clock))
+            self._sight(source, condition, partial(conditions.episode_of, source, condition, self.person, clock))
         for source, procedure in self._counting(chart, fhir.Procedure, events.procedure_exclusion):
-            self._sight(procedure, partial(events.procedure_episode, source, procedure, clock))
+            self._sight(source, procedure, partial(events.procedure_episode, source, procedure, clock))
         for source, vaccine in self._counting(chart, fhir.Immunization, events.immunization_exclusion):
-            self._sight(vaccine, partial(events.immunization_episode, source, vaccine, clock))
+            self._sight(source, vaccine, partial(events.immunization_episode, source, vaccine, clock))
         for source, allergy in self._counting(chart, fhir.AllergyIntolerance, events.allergy_exclusion):
             chains = self._chains_of(allergy.code)
             reader: Reader = partial(events.allergy_episode, source, allergy, clock)
             self._note(self.allergies, chains, reader)
+            if not chains:
+                self._hear("allergy", allergy, source, (allergy.code,))
         for source, subject in self._counting(chart, fhir.ResearchSubject, events.participation_exclusion):
             reader = partial(events.participation_episode, source, subject, clock)
             self.episodes.setdefault(events.PARTICIPATION, []).append((reader, events.PARTICIPATION))
@@ -195,6 +199,8 @@ class Index:
         if any(_GLUCOCORTICOID in chain for chain in chains) and medications.is_put_where_it_acts(use, drug):
             self.excluded[name]["local-use"] += 1
             return
+        if not chains:
+            self._hear("drug", use, source, drug.concepts)
         reader: Reader = partial(medications.episode_of, source, use, drug, certainty, self._doses, self.clock)
         self._note(self.episodes, chains, reader)
 
@@ -225,14 +231,31 @@ class Index:
         system, code = fhir.clean(coding.system or ""), fhir.clean(coding.code or "")
         return self.catalogue.find(system, code) if system and code else ()
 
-    def _sight(self, record: fhir.Condition | fhir.Procedure | fhir.Immunization, reader: Reader) -> None:
-        chains = self._chains_of(record.vaccine_code if isinstance(record, fhir.Immunization) else record.code)
+    def _sight(self, source: str, record: fhir.Condition | fhir.Procedure | fhir.Immunization, reader: Reader) -> None:
+        code = record.vaccine_code if isinstance(record, fhir.Immunization) else record.code
+        chains = self._chains_of(code)
         if not chains:
-            named = (self.catalogue.ancestors(name) for name in named_by(record, self.catalogue))
+            names = named_by(record, self.catalogue)
+            if not names:
+                self._hear(_KIND_OF[type(record)], record, source, (code,), denied_by(code, self.catalogue))
+            named = (self.catalogue.ancestors(name) for name in names)
             # A joint that was injected, a disease that a steroid brought on: neither is a course of one.
             chains = tuple(chain for chain in named if _GLUCOCORTICOID not in chain)
             reader = partial(_only_named, reader)
         self._note(self.episodes, chains, reader)
+
+    def _hear(
+        self,
+        kind: RecordKind,
+        record: Struct,
+        source: str,
+        codes: tuple[fhir.CodeableConcept | None, ...],
+        denied: frozenset[str] = frozenset(),
+    ) -> None:
+        """Note what a record without a known code or name leaves open."""
+        left_open = understanding_of(self.catalogue).concepts_left_open(kind, codes) - denied
+        if left_open:
+            self.not_understood.append(NotUnderstood.of(type(record).__name__, source, codes, left_open))
 
     def _note(self, index: dict[str, list[tuple[T, str]]], chains: Chains, found: T) -> None:
         """Under every concept of the chains once, with the most specific concept that led there."""
@@ -241,6 +264,13 @@ class Index:
             members = self._members[chains] = _members(chains)
         for concept, member in members:
             index.setdefault(concept, []).append((found, member))
+
+
+_KIND_OF: Mapping[type, RecordKind] = {
+    fhir.Condition: "diagnosis",
+    fhir.Procedure: "procedure",
+    fhir.Immunization: "vaccine",
+}
 
 
 def _only_named(reader: Reader, concept: str, member: str) -> Episode:

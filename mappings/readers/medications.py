@@ -48,12 +48,12 @@ def _drug(use: fhir.MedicationUse, medication: fhir.Medication | fhir.Contained 
     own = use.medication_codeable_concept or (use.medication.concept if use.medication else None)
     if medication is None:
         if own is None or not (own.coding or own.text):
-            return _by_display(use)
+            return replace(_by_display(use), known=medication_reference(use) is None)
         return Drug((own,), fhir.words_of(own))
     parts = [i.item_codeable_concept or (i.item.concept if i.item else None) for i in medication.ingredient]
     concepts = tuple(concept for concept in (own, medication.code, *parts) if concept)
     if not concepts:
-        return replace(_by_display(use), ingredients=medication.ingredient)
+        return replace(_by_display(use), ingredients=medication.ingredient, known=True)
     words = fhir.words_of(own) or fhir.words_of(medication.code)
     words = words or " / ".join(filter(None, map(fhir.words_of, parts)))
     return Drug(concepts, words, medication.ingredient)

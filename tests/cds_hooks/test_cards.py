@@ -23,7 +23,7 @@ from cds_hooks.cards.trial_cards import (
     topic_code,
 )
 from mappings.concepts.catalogue import Catalogue
-from mappings.facts import Reason
+from mappings.facts import Reason, SourceState
 from tests.cds_hooks.matches import (
     PATIENT,
     a_cohort,
@@ -154,9 +154,12 @@ def test_fewer_open_items_come_first_and_a_scan_weighs_more_than_a_blood_test(
 def test_a_cohort_that_could_not_be_evaluated_is_noticed_but_not_for_somebody_not_to_be_approached(
     lupus: x.Trial, catalogue: Catalogue
 ) -> None:
-    match = a_match(a_lupus_match(lupus, catalogue, Verdict.COULD_NOT_EVALUATE))
+    unread: dict[str, SourceState] = {"Condition": "incomplete"}
+    match = a_match(a_lupus_match(lupus, catalogue, Verdict.COULD_NOT_EVALUATE), unread=unread)
     assert has_unevaluated(match)
     assert not has_unevaluated(replace(match, approachable=False))
+    # Everything arrived, and a diagnosis was not understood: that is no failure of the EHR.
+    assert not has_unevaluated(a_match(a_lupus_match(lupus, catalogue, Verdict.COULD_NOT_EVALUATE)))
     assert not has_unevaluated(a_match(a_lupus_match(lupus, catalogue, Verdict.NOT_ELIGIBLE)))
 
 

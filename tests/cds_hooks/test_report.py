@@ -180,11 +180,14 @@ def test_a_cohort_that_is_not_indicated_has_no_criteria(trials: Trials, catalogu
 
 
 def test_what_was_left_out_or_could_not_be_decoded_is_counted(match: Match) -> None:
-    source = SourceReport("Observation", "incomplete", 5, (("future", 1),), unreadable=("Observation/x", "entry 3"))
+    source = SourceReport(
+        "Observation", "incomplete", 5, (("future", 1),), ("Observation/x", "entry 3"), ((None, 2), ("urn:oid:1.2", 1))
+    )
     (told,) = report_of(replace(match, sources=(source,)), "r")["sources"]
     assert told == {
         "resourceType": "Observation", "state": "incomplete", "count": 5,
         "excluded": [{"reason": "future", "count": 1}, {"reason": "unreadable", "count": 2}],
+        "notUnderstood": [{"system": None, "count": 2}, {"system": "urn:oid:1.2", "count": 1}],
     }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def displayed(system: str, name: str, display: str) -> dict[str, Any]:
         (called("", code=displayed(SNOMED, "1", "Epilepsy of a kind that nobody has listed")), "needs-human"),
         (called("Family history of epilepsy"), "met"),
         (called("No epilepsy"), "met"),
-        (called("Epileptiform dreams"), "met"),
+        (called("Strange dreams"), "met"),
         (called("Epilepsy", verificationStatus=code("x", "refuted")), "met"),
         # ICD-10 is mapped whole: what its code does not say, the words beside it do not say either.
         (a_condition("Z82.0", id="c2") | {"code": a_condition("Z82.0")["code"] | {"text": "Epilepsy"}}, "met"),

@@ -13,6 +13,8 @@ from decimal import Decimal
 from functools import partial
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from mappings.chart.chart import Chart
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity, Reason, Result
@@ -228,7 +230,7 @@ def _cohort(trial: x.Trial, cohort: x.Cohort, reading: _Reading) -> CohortMatch:
     facts = reading.facts
     indicated = reading.is_on_record(cohort.gate)
     complete = facts.state("Condition") == "complete"
-    if complete and not indicated and not facts.person.deceased:
+    if complete and not indicated and not facts.person.deceased and not _may_be_on_record(cohort.gate, facts):
         return CohortMatch(cohort, Verdict.NOT_INDICATED)
     asked = cohort.criteria if indicated or not facts.person.deceased else ()
     found = reading.findings(trial, asked)
@@ -257,7 +259,20 @@ def _on_record(gate: x.Expression, facts: PatientFacts) -> bool:
 
 
 def _condition_unread(piece: Open) -> bool:
-    return piece.reason is Reason.NOT_READABLE and isinstance(piece.leaf, x.Condition)
+    return piece.reason in (Reason.NOT_READABLE, Reason.NOT_UNDERSTOOD) and isinstance(piece.leaf, x.Condition)
+
+
+def _may_be_on_record(gate: x.Expression, facts: PatientFacts) -> bool:
+    """Whether a Condition that was not understood could be what the gate lacks."""
+    match gate:
+        case x.All():
+            return all(_may_be_on_record(part, facts) for part in gate.parts)
+        case x.AnyOf():
+            return any(_may_be_on_record(part, facts) for part in gate.parts)
+        case x.Condition():
+            return gate.concept in facts.left_open or _on_record(gate, facts)
+        case _:
+            return _on_record(gate, facts)
 
 
 def _verdict(
@@ -377,7 +392,7 @@ def _would_help(leaf: x.Value | x.Change | x.Age, part: Answer) -> bool:
 
 
 def _is_unread(answer: Answer) -> bool:
-    return any(piece.reason is Reason.NOT_READABLE for piece in answer.still_open)
+    return any(piece.reason in (Reason.NOT_READABLE, Reason.NOT_UNDERSTOOD) for piece in answer.still_open)
 
 
 def _each_once(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
@@ -388,15 +403,17 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
     """What the chart says about an expression."""
     match expression:  # the most frequent first
         case x.Condition():
-            return with_what_rules_it_out(expression, facts, answer_condition(expression, facts))
+            return _with_cause(
+                with_what_rules_it_out(expression, facts, answer_condition(expression, facts)), facts
+            )
         case x.Value():
-            return with_what_rules_it_out(expression, facts, answer_value(expression, facts))
+            return _with_cause(with_what_rules_it_out(expression, facts, answer_value(expression, facts)), facts)
         case x.All():
             return all_of([answer(part, facts) for part in expression.parts])
         case x.AnyOf():
             return any_of([answer(part, facts) for part in expression.parts])
         case x.Treatment():
-            return answer_treatment(expression, facts)
+            return _with_cause(answer_treatment(expression, facts), facts)
         case x.Not():
             return negate(answer(expression.part, facts))
         case x.AtLeast():
@@ -406,7 +423,7 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
         case x.SexIs():
             return _answer_sex(expression, facts)
         case x.Change():
-            return answer_change(expression, facts)
+            return _with_cause(answer_change(expression, facts), facts)
         case x.Judgement():
             evidence = _shown(expression.evidence, facts)
             return Answer(None, evidence, still_open=(Open(expression, None, expression.question, evidence),))
@@ -414,6 +431,19 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
             return Answer(None, still_open=(Open(expression, None, expression.step),))
         case _:
             assert_never(expression)
+
+
+def _with_cause(found: Answer, facts: PatientFacts) -> Answer:
+    """The answer of a leaf; where everything arrived, but a record was not understood, its open pieces say so."""
+    if not facts.left_open or found.truth is not None:
+        return found
+    pieces = tuple(
+        replace(piece, reason=Reason.NOT_UNDERSTOOD)
+        if piece.reason is Reason.NOT_READABLE and all(map(facts.has_arrived, x.concepts_of(piece.leaf)))
+        else piece
+        for piece in found.still_open
+    )
+    return found if pieces == found.still_open else replace(found, still_open=pieces)
 
 
 def _shown(concepts: Iterable[str], facts: PatientFacts) -> tuple[Evidence, ...]:

@@ -93,7 +93,7 @@ class Gates:
         """The trials of which a gate may be on record, in their order; the gate of no other is."""
         places = set(self._always)
         for concept, ours in self._by_concept.items():
-            if facts.says_something_of(concept):
+            if concept in facts.left_open or facts.says_something_of(concept):
                 places |= ours
         for concept, ours in self._by_source.items():
             if not facts.readable(concept):

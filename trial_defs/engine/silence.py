@@ -17,7 +17,7 @@ _MOST_KINDS = 16  # of reading that are kept for one criterion; sources fail in 
 _MOST_CRITERIA = 20_000  # about 60 MB; of more trials than that, each patient needs few
 
 
-Unread = frozenset[str]  # of the resource types in which it would stand, those that were not read completely
+Unread = frozenset[str]  # the resource types that were not read completely, and the concepts that are left open
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Silences:
             asked = self._asked[id(criterion)] = _asked(criterion, facts.catalogue)
         if asked.depends_on_more or not facts.is_silent_on(asked.concepts):
             return None, None
-        unread = asked.sources - facts.read_completely
+        unread = (asked.sources - facts.read_completely) | (asked.concepts & facts.left_open)
         return asked.found.get(unread), unread
 
     def remember(self, criterion: x.Criterion, unread: Unread, finding: Finding) -> None:
