@@ -88,15 +88,16 @@ def _irrelevant(today: date) -> list[Json]:
     """What charts are full of and no trial asks about."""
     subject = {"reference": f"Patient/{PATIENT}"}
     unknown = {"coding": [{"system": "urn:example:local", "code": "X1"}], "text": "Something else"}
+    cold, removed, flu = ({"coding": unknown["coding"], "text": text} for text in ("Cold", "Wound dressing", "Influenza"))
     return [
         {"resourceType": "Observation", "id": "i1", "status": "final", "code": unknown, "subject": subject,
          "effectiveDateTime": today.isoformat(), "valueQuantity": {"value": 7, "unit": "mg/dL"}},
         {"resourceType": "Observation", "id": "i2", "status": "final", "subject": subject,
          "code": {"coding": [{"system": "http://loinc.org", "code": "785-6"}]},
          "effectiveDateTime": today.isoformat(), "valueQuantity": {"value": 30, "unit": "pg"}},
-        {"resourceType": "Condition", "id": "i3", "subject": subject, "code": unknown},
-        {"resourceType": "Procedure", "id": "i4", "status": "completed", "subject": subject, "code": unknown},
-        {"resourceType": "Immunization", "id": "i5", "status": "completed", "patient": subject, "vaccineCode": unknown,
+        {"resourceType": "Condition", "id": "i3", "subject": subject, "code": cold},
+        {"resourceType": "Procedure", "id": "i4", "status": "completed", "subject": subject, "code": removed},
+        {"resourceType": "Immunization", "id": "i5", "status": "completed", "patient": subject, "vaccineCode": flu,
          "occurrenceDateTime": today.isoformat()},
         {"resourceType": "Appointment", "id": "i6", "status": "booked"},
         {"resourceType": "CarePlan", "id": "i7", "status": "active", "intent": "plan", "subject": subject},

@@ -1,0 +1,64 @@
+"""Forgetting never helps: a record that says less turns no criterion to met."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.laws.charts import Json, Situation, bounded, examples, matched, outcomes, situations
+from trial_defs.engine.findings import Outcome
+
+_CODED = {
+    "Condition": "code",
+    "Procedure": "code",
+    "Immunization": "vaccineCode",
+    "MedicationRequest": "medicationCodeableConcept",
+    "MedicationStatement": "medicationCodeableConcept",
+    "MedicationAdministration": "medicationCodeableConcept",
+}
+FORGOTTEN: tuple[Json, ...] = (
+    {"coding": [{"system": "urn:example:unmapped", "code": "X1"}]},
+    {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": "masked"}]},
+    {"text": "Záznam v cizím jazyce"},
+    {"text": "Unknown"},
+    {},
+)
+
+
+def _forgettable(chart: Situation) -> list[int]:
+    return [place for place, record in enumerate(chart.records) if _CODED.get(record["resourceType"], "") in record]
+
+
+def _with_code(chart: Situation, place: int, code: Json) -> Situation:
+    records = [copy.deepcopy(record) for record in chart.records]
+    records[place][_CODED[records[place]["resourceType"]]] = code
+    return chart.with_records(records)
+
+
+def _helped(before: Situation, after: Situation) -> Iterator[object]:
+    """The criteria that are met after, and were not before."""
+    known = outcomes(matched(before))
+    for key, (outcome, _) in outcomes(matched(after)).items():
+        if outcome == Outcome.MET and known.get(key, (outcome, ""))[0] != Outcome.MET:
+            yield key
+
+
+@bounded
+@given(situations(), st.data())
+def test_a_record_that_is_no_longer_understood_turns_no_criterion_to_met(chart: Situation, data: st.DataObject) -> None:
+    places = _forgettable(chart)
+    if places:
+        place = data.draw(st.sampled_from(places))
+        code = data.draw(st.sampled_from(FORGOTTEN))
+        assert list(_helped(chart, _with_code(chart, place, code))) == []
+
+
+@pytest.mark.parametrize("code", FORGOTTEN, ids=lambda code: str(code)[:40])
+def test_no_record_of_the_cases_helps_by_being_forgotten(code: Json) -> None:
+    for chart in list(examples())[::60]:
+        for place in _forgettable(chart):
+            assert list(_helped(chart, _with_code(chart, place, code))) == [], chart.records[place]
