@@ -17,8 +17,7 @@ from typing import Any, TypeVar, cast, get_args
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from mappings.chart import decoding, fhir
-from mappings.chart.chart import reports
+from mappings.chart import decoding, fhir, reports
 from mappings.chart.addresses import Servers
 from mappings.chart.assignment import CERTAIN, SUBJECTS, Assignment
 from mappings.chart.dates import date_text, oldest_arrived

@@ -199,7 +199,7 @@ class Index:
         if any(_GLUCOCORTICOID in chain for chain in chains) and medications.is_put_where_it_acts(use, drug):
             self.excluded[name]["local-use"] += 1
             return
-        if not chains:
+        if not chains and drug.known:
             self._hear("drug", use, source, drug.concepts)
         reader: Reader = partial(medications.episode_of, source, use, drug, certainty, self._doses, self.clock)
         self._note(self.episodes, chains, reader)

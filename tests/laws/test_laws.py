@@ -88,7 +88,7 @@ def _irrelevant(today: date) -> list[Json]:
     """What charts are full of and no trial asks about."""
     subject = {"reference": f"Patient/{PATIENT}"}
     unknown = {"coding": [{"system": "urn:example:local", "code": "X1"}], "text": "Something else"}
-    cold, removed, flu = ({"coding": unknown["coding"], "text": text} for text in ("Cold", "Wound dressing", "Influenza"))
+    cold, dressing, flu = (unknown | {"text": text} for text in ("Cold", "Wound dressing", "Influenza"))
     return [
         {"resourceType": "Observation", "id": "i1", "status": "final", "code": unknown, "subject": subject,
          "effectiveDateTime": today.isoformat(), "valueQuantity": {"value": 7, "unit": "mg/dL"}},
@@ -96,7 +96,7 @@ def _irrelevant(today: date) -> list[Json]:
          "code": {"coding": [{"system": "http://loinc.org", "code": "785-6"}]},
          "effectiveDateTime": today.isoformat(), "valueQuantity": {"value": 30, "unit": "pg"}},
         {"resourceType": "Condition", "id": "i3", "subject": subject, "code": cold},
-        {"resourceType": "Procedure", "id": "i4", "status": "completed", "subject": subject, "code": removed},
+        {"resourceType": "Procedure", "id": "i4", "status": "completed", "subject": subject, "code": dressing},
         {"resourceType": "Immunization", "id": "i5", "status": "completed", "patient": subject, "vaccineCode": flu,
          "occurrenceDateTime": today.isoformat()},
         {"resourceType": "Appointment", "id": "i6", "status": "booked"},

@@ -403,9 +403,7 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
     """What the chart says about an expression."""
     match expression:  # the most frequent first
         case x.Condition():
-            return _with_cause(
-                with_what_rules_it_out(expression, facts, answer_condition(expression, facts)), facts
-            )
+            return _with_cause(with_what_rules_it_out(expression, facts, answer_condition(expression, facts)), facts)
         case x.Value():
             return _with_cause(with_what_rules_it_out(expression, facts, answer_value(expression, facts)), facts)
         case x.All():
