@@ -10,8 +10,10 @@ import pytest
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Polarity
 from mappings.time.times import Period
-from mappings.yaml_files import DefinitionError
+from mappings.yaml_files import DefinitionError, read_yaml
 from trial_defs.definition import expressions as x
+from trial_defs.definition.compiler import Compiler
+from trial_defs.definition.language import CriterionWords
 from trial_defs.definition.loader import load_trials, read_trial
 
 WHOLE = """
@@ -142,6 +144,41 @@ def test_every_problem_of_a_file_is_reported_at_once(tmp_path: Path, catalogue: 
     both = '{all: [{value: {of: nonsense, is: ">= 1 g/L"}}, {value: {of: platelets, is: ">= 1 s"}}]}'
     complaints = _complaints(tmp_path, both, catalogue).splitlines()
     assert len(complaints) == 2
+
+
+_WRONG_PART = '{value: {of: plateletz, is: ">= 1 g/L"}}'
+
+
+@pytest.mark.parametrize(
+    "include",
+    [
+        _WRONG_PART,
+        f"{{all: [{{sex: female}}, {_WRONG_PART}]}}",
+        f"{{any: [{{sex: female}}, {_WRONG_PART}]}}",
+        f"{{not: {_WRONG_PART}}}",
+        f"{{at_least: {{n: 1, of: [{{sex: female}}, {_WRONG_PART}]}}}}",
+        '{change: {of: plateletz, is: ">= 10 %", over: 6 mo}}',
+        '{change: {of: mrss, is: "10..20 %", over: 6 mo}}',
+        "{condition: {is: plateletz}}",
+        "{treatment: {of: [rituximab, plateletz], when: ever}}",
+        "{age: {is: positive}}",
+    ],
+)
+def test_what_has_no_meaning_becomes_no_expression(catalogue: Catalogue, include: str) -> None:
+    """An error is a value of its own: it is never read as another kind of question, at any depth."""
+    source = f"{{id: I1, source: first point, text: Platelets, include: {include}}}"
+    words = CriterionWords.model_validate(read_yaml(source.encode(), Path()))
+    compiler = Compiler(catalogue, Path())
+    assert compiler.criterion(words, "") is None
+    assert compiler.problems
+
+
+def test_a_broken_criterion_hides_no_problem_of_its_cohort(tmp_path: Path, catalogue: Catalogue) -> None:
+    again = f"\n    criteria: [{{id: I1, source: again, text: again, include: {VALUE}}}]\n    without: [I9]"
+    complaints = _complaints(tmp_path, _WRONG_PART, catalogue, WHOLE.rstrip() + again)
+    assert '"plateletz" is not a concept' in complaints
+    assert 'the criterion id "I1" stands here twice' in complaints
+    assert '"I9" is not a common criterion' in complaints
 
 
 def test_a_criterion_id_stands_once_in_a_cohort(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -5,7 +5,8 @@ Every objection is collected with file, path and what would be accepted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -44,9 +45,17 @@ from trial_defs.definition.language import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A part without a meaning, such as one that asks for a concept that there is not. The problem has been noted."""
+
+
+BROKEN = Broken()
+
+
 def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: str) -> x.Trial:
     """The trial as it is evaluated. Raises DefinitionError with everything the catalogue or the units object to."""
-    compiler = _Compiler(catalogue, path)
+    compiler = Compiler(catalogue, path)
     before = [compiler.criterion(c, f"before.{i}") for i, c in enumerate(words.before)]
     after = [compiler.criterion(c, f"after.{i}") for i, c in enumerate(words.after)]
     cohorts = []
@@ -55,14 +64,17 @@ def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: s
         own = [compiler.criterion(c, f"{where}.criteria.{i}") for i, c in enumerate(cohort.criteria)]
         closing = [compiler.criterion(c, f"{where}.closing.{i}") for i, c in enumerate(cohort.closing)]
         gate = compiler.expression(cohort.gate, f"{where}.gate", None)
-        common = {c.id for c in (*before, *after)}
+        common = {c.id for c in (*words.before, *words.after)}
         for missing in set(cohort.without) - common:
             compiler.object(f"{where}.without", f'"{missing}" is not a common criterion')
-        criteria = [c for c in (*before, *own, *after, *closing) if c.id not in cohort.without]
-        for i, criterion in enumerate(criteria):
-            if criterion.id in {c.id for c in criteria[:i]}:
-                compiler.object(where, f'the criterion id "{criterion.id}" stands here twice')
-        cohorts.append(x.Cohort(name, cohort.title, gate, tuple(criteria), cohort.open))
+        written = (*words.before, *cohort.criteria, *words.after, *cohort.closing)
+        ids = [c.id for c in written if c.id not in cohort.without]
+        for i, criterion_id in enumerate(ids):
+            if criterion_id in ids[:i]:
+                compiler.object(where, f'the criterion id "{criterion_id}" stands here twice')
+        criteria = [c for c in (*before, *own, *after, *closing) if c and c.id not in cohort.without]
+        if not isinstance(gate, Broken):
+            cohorts.append(x.Cohort(name, cohort.title, gate, tuple(criteria), cohort.open))
     if compiler.problems:
         raise DefinitionError(compiler.problems)
     recruiting = words.recruiting
@@ -88,9 +100,9 @@ def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: s
 
 def compile_criterion(words: CriterionWords, catalogue: Catalogue) -> x.Criterion:
     """One criterion by itself. Raises DefinitionError with everything that is objected to."""
-    compiler = _Compiler(catalogue, Path())
+    compiler = Compiler(catalogue, Path())
     criterion = compiler.criterion(words, "")
-    if compiler.problems:
+    if criterion is None or compiler.problems:
         raise DefinitionError(compiler.problems)
     return criterion
 
@@ -99,7 +111,7 @@ def _period_or_none(text: str | None) -> Period | None:
     return parse_period(text) if text else None
 
 
-class _Compiler:
+class Compiler:
     """Resolves names and units against the catalogue, and collects every objection."""
 
     def __init__(self, catalogue: Catalogue, path: Path) -> None:
@@ -110,7 +122,8 @@ class _Compiler:
     def object(self, where: str, message: str) -> None:
         self.problems.append(Problem(self.path, where, message))
 
-    def criterion(self, words: CriterionWords, where: str) -> x.Criterion:
+    def criterion(self, words: CriterionWords, where: str) -> x.Criterion | None:
+        """The criterion; None where a part of it is broken."""
         side = "include" if words.include is not None else "exclude"
         asked = words.include if words.include is not None else words.exclude
         assert asked is not None
@@ -118,6 +131,8 @@ class _Compiler:
         only_if = self.expression(words.only_if, f"{where}.only_if", None) if words.only_if else None
         for name in words.evidence:
             self.concept(name, f"{where}.evidence", None)
+        if isinstance(asks, Broken) or isinstance(only_if, Broken):
+            return None
         named = (*x.concepts_of(asks), *(x.concepts_of(only_if) if only_if else ()), *words.evidence)
         return x.Criterion(
             id=words.id,
@@ -141,21 +156,24 @@ class _Compiler:
             return None
         return concept
 
-    def expression(self, words: Words, where: str, near: str | None) -> x.Expression:
-        many: Callable[[Sequence[Words], str], tuple[x.Expression, ...]] = lambda parts, verb: tuple(  # noqa: E731
-            self.expression(part, f"{where}.{verb}.{i}", near) for i, part in enumerate(parts)
-        )
+    def expression(self, words: Words, where: str, near: str | None) -> x.Expression | Broken:
+        """What the words ask. A combination with a broken part is broken; each of its parts is looked at."""
         match words:
             case AllVerb():
-                return x.All(many(words.all, "all"))
+                parts = self._parts(words.all, f"{where}.all", near)
+                return BROKEN if isinstance(parts, Broken) else x.All(parts)
             case AnyVerb():
-                return x.AnyOf(many(words.any, "any"))
+                parts = self._parts(words.any, f"{where}.any", near)
+                return BROKEN if isinstance(parts, Broken) else x.AnyOf(parts)
             case NotVerb():
-                return x.Not(self.expression(words.not_, f"{where}.not", near))
+                part = self.expression(words.not_, f"{where}.not", near)
+                return BROKEN if isinstance(part, Broken) else x.Not(part)
             case AtLeastVerb():
-                return x.AtLeast(words.at_least.n, many(words.at_least.of, "at_least.of"))
+                parts = self._parts(words.at_least.of, f"{where}.at_least.of", near)
+                return BROKEN if isinstance(parts, Broken) else x.AtLeast(words.at_least.n, parts)
             case AgeVerb():
-                return x.Age(self._age(words.age, f"{where}.age.is"))
+                test = self._age(words.age, f"{where}.age.is")
+                return BROKEN if isinstance(test, Broken) else x.Age(test)
             case SexVerb():
                 return x.SexIs(words.sex)
             case ValueVerb():
@@ -173,17 +191,22 @@ class _Compiler:
             case ConsentVerb():
                 return x.Consent(words.consent)
 
-    def _age(self, words: AgeWords, where: str) -> x.Bound | x.Between:
+    def _parts(self, words: Sequence[Words], where: str, near: str | None) -> tuple[x.Expression, ...] | Broken:
+        found = [self.expression(part, f"{where}.{i}", near) for i, part in enumerate(words)]
+        whole = tuple(part for part in found if not isinstance(part, Broken))
+        return whole if len(whole) == len(found) else BROKEN
+
+    def _age(self, words: AgeWords, where: str) -> x.Bound | x.Between | Broken:
         test = self._test(words.is_, "a", where)
         if isinstance(test, Polarity):
             self.object(where, 'age has a limit in years: "18..70 a"')
-            return x.Bound(">=", Decimal(0), "a", Decimal(0))
+            return BROKEN
         return test
 
-    def _value(self, words: ValueWords, where: str, near: str | None) -> x.Expression:
+    def _value(self, words: ValueWords, where: str, near: str | None) -> x.Expression | Broken:
         concept = self.concept(words.of, f"{where}.of", ("result",))
         if concept is None:
-            return x.Consent(words.of)
+            return BROKEN
         self._silence(words.absent, words.of, concept, where)
         test = self._test(words.is_, concept.unit, f"{where}.is", concept)
         amount, percent = self._tolerance(near or concept.tolerance, concept, f"{where}")
@@ -201,10 +224,10 @@ class _Compiler:
             tolerance_percent=percent,
         )
 
-    def _change(self, words: ChangeWords, where: str) -> x.Expression:
+    def _change(self, words: ChangeWords, where: str) -> x.Expression | Broken:
         concept = self.concept(words.of, f"{where}.of", ("result",))
         if concept is None:
-            return x.Consent(words.of)
+            return BROKEN
         current = _period_or_none(concept.current_for)
         match = BOUND.match(words.is_)
         if match and match[3] == "%":
@@ -216,13 +239,13 @@ class _Compiler:
         test = self._test(words.is_.replace("%-points", "%"), concept.unit, f"{where}.is", difference)
         if not isinstance(test, x.Bound):
             self.object(f"{where}.is", 'a change has one limit: ">= 10 %" (of the earlier value) or ">= 5 %-points"')
-            return x.Consent(words.of)
+            return BROKEN
         return x.Change(words.of, test, parse_period(words.over), relative=False, current_for=current)
 
-    def _condition(self, words: ConditionWords, where: str) -> x.Expression:
+    def _condition(self, words: ConditionWords, where: str) -> x.Expression | Broken:
         concept = self.concept(words.is_, f"{where}.is", ("diagnosis", "treatment"))
         if concept is None:
-            return x.Consent(words.is_)
+            return BROKEN
         self._silence(words.absent, words.is_, concept, where)
         for name in words.excepting:
             self.concept(name, f"{where}.excepting", ("diagnosis",))
@@ -240,13 +263,17 @@ class _Compiler:
             absent=words.absent,
         )
 
-    def _treatment(self, words: TreatmentWords, where: str) -> x.Expression:
+    def _treatment(self, words: TreatmentWords, where: str) -> x.Expression | Broken:
         names = (words.of,) if isinstance(words.of, str) else words.of
+        known = 0
         for name in names:
             if concept := self.concept(name, f"{where}.of", ("treatment",)):
                 self._silence(words.absent, name, concept, where)
+                known += 1
         if words.when == "active":
             self.object(f"{where}.when", 'a treatment is "current", not "active"')
+        if known < len(names):
+            return BROKEN
         within = WHEN.match(words.when)
         return x.Treatment(
             concepts=names,
