@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from app.calls.call import Assessment, Call, assess, write_down
 from app.calls.complete_chart import access_for, complete_chart
+from app.calls.dismissed import Dismissed, silent_trials
 from app.ehrs import Caller
 from app.errors import ChartUnavailable, Unavailable, Unusable
 from app.judge import effects_of_orders
 from app.storage.records import NewCard, Shown
 from app.wiring import Services
-from cds_hooks.cards.dismissals import says_the_same, warns_of_the_same, what_it_said, what_the_order_would_do
+from cds_hooks.cards.dismissals import warns_of_the_same, what_it_said, what_the_order_would_do
 from cds_hooks.cards.order_cards import order_cards_for
 from cds_hooks.cards.trial_cards import Card, cards_for, has_unevaluated, ranked, response
 from cds_hooks.protocol.models import NEEDS_SELECTIONS, HookRequest
@@ -74,7 +75,7 @@ async def _cards(call: Call, chart: Chart, drafts: Drafts | None) -> tuple[list[
     with services.metrics.phase("cards"):
         if drafts is None:
             _count(found, services)
-            cards = _cards_of_matches(call, found, catalogue, assessment.dismissed)
+            cards = await _cards_of_matches(call, found, catalogue, assessment.dismissed)
         else:
             cards = await _cards_of_orders(call, assessment, catalogue, chart, drafts)
     if not cards and has_unevaluated(found):
@@ -82,11 +83,8 @@ async def _cards(call: Call, chart: Chart, drafts: Drafts | None) -> tuple[list[
     return cards, assessment
 
 
-Dismissed = Mapping[str, Sequence[str]]  # trial -> what its cards had said
-
-
-def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue, dismissed: Dismissed) -> list[Said]:
-    silent = _silent(found, dismissed)
+async def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue, dismissed: Dismissed) -> list[Said]:
+    silent = await silent_trials(call, found, dismissed)
     cards = cards_for(
         found,
         catalogue,
@@ -97,7 +95,7 @@ def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue, dismissed:
         match_extension=call.ehr.match_extension,
     )
     call.services.metrics.snoozed.inc(len(silent))
-    return [(card, what_it_said(card.trial) if card.trial else "") for card in cards]
+    return [(card, what_it_said(card.trial, found.concepts_hash) if card.trial else "") for card in cards]
 
 
 async def _cards_of_orders(
@@ -110,9 +108,12 @@ async def _cards_of_orders(
     if not effects:
         return []
     for_everyone = await call.services.records.dismissed(call.shown, call.now, for_everyone=True)
-    everyone = _silent(found, for_everyone)
+    everyone = await silent_trials(call, found, for_everyone)
+    concepts = found.concepts_hash
     warned = {
-        e.now.trial.id for e in effects for said in dismissed.get(e.now.trial.id, ()) if warns_of_the_same(said, e)
+        effect.now.trial.id
+        for effect in effects
+        if any(warns_of_the_same(said, effect, concepts) for said in dismissed.get(effect.now.trial.id, ()))
     }
     cards = order_cards_for(
         effects,
@@ -125,7 +126,7 @@ async def _cards_of_orders(
         match_extension=call.ehr.match_extension,
     )
     call.services.metrics.snoozed.inc(len(warned))
-    return [(card, what_the_order_would_do(effect) if effect else "") for card, effect in cards]
+    return [(card, what_the_order_would_do(effect, found.concepts_hash) if effect else "") for card, effect in cards]
 
 
 def _new_uuid() -> str:
@@ -179,15 +180,6 @@ _SERVERS_HINT = (
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _silent(found: Match, dismissed: Dismissed) -> frozenset[str]:
-    """The trials that were set aside and would say nothing new."""
-    return frozenset(
-        trial.trial.id
-        for trial in found.trials
-        if any(says_the_same(said, trial) for said in dismissed.get(trial.trial.id, ()))
-    )
 
 
 def _to_keep(cards: Sequence[Said], services: Services) -> list[NewCard]:

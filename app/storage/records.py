@@ -142,6 +142,27 @@ class Records(Database):
         await self.write(doing(new_text, rows))
         self._remembered |= new
 
+    async def report_behind_dismissal(self, shown: Shown, trial: str, said: str, now: datetime) -> bytes | None:
+        """What was kept behind the card that said this and was set aside; None where it is not kept any more."""
+        query = (
+            sa.select(col(KeptReport.sealed))
+            .join(IssuedCard, col(IssuedCard.report) == col(KeptReport.id))
+            .join(KeptFeedback, col(KeptFeedback.card) == col(IssuedCard.id))
+            .join(Dismissal, col(Dismissal.id) == col(KeptFeedback.id))
+            .where(
+                col(Dismissal.ehr) == shown.ehr,
+                col(Dismissal.tenant) == shown.tenant,
+                col(Dismissal.patient).in_(self.patient_hashes(shown)),
+                col(Dismissal.trial) == trial,
+                col(Dismissal.said) == said,
+                col(KeptReport.expires_at) > now,
+            )
+            .order_by(col(IssuedCard.shown_at).desc())
+            .limit(1)
+        )
+        sealed = await self.read(lambda connection: connection.execute(query).scalar_one_or_none())
+        return self._keys.unseal(sealed) if sealed is not None else None
+
     async def definition_texts(self, hashes: Sequence[str]) -> dict[str, bytes]:
         """Those of these texts that are kept, by hash."""
         query = sa.select(col(DefinitionText.hash), col(DefinitionText.content)).where(

@@ -103,7 +103,7 @@ def reading_of(found: Match, withheld: Iterable[str], titles: Titles, *, knows_r
     worth.sort(key=lambda trial: (trial.verdict.rank, trial.trial.id))
     kept, more = worth[:MOST_TRIALS], worth[MOST_TRIALS:]
     return Reading(
-        [_candidate(trial, titles) for trial in kept],
+        [_candidate(trial, titles, found.concepts_hash) for trial in kept],
         gone,
         [*unclear, *(trial.trial.id for trial in more)],
         # With conditions that were not read, nothing is known of the trials that are not named.
@@ -112,7 +112,7 @@ def reading_of(found: Match, withheld: Iterable[str], titles: Titles, *, knows_r
     )
 
 
-def _candidate(found: TrialMatch, titles: Titles) -> Candidate:
+def _candidate(found: TrialMatch, titles: Titles, concepts_hash: str) -> Candidate:
     best = min((cohort for cohort in found.cohorts if cohort.verdict is found.verdict), key=_left)
     not_met, unknown, needs_human = _left(best)
     return Candidate(
@@ -125,7 +125,7 @@ def _candidate(found: TrialMatch, titles: Titles) -> Candidate:
         recheck_on=best.recheck_on,
         definition_version=found.trial.version,
         definition_hash=found.trial.hash,
-        said=what_it_said(found),
+        said=what_it_said(found, concepts_hash),
         findings=msgspec.json.encode(_not_settled(trial_entry(found, titles, indicated_only=True)["cohorts"])),
     )
 

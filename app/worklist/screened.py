@@ -16,7 +16,7 @@ from app.screen.order import REPORT
 from app.screen.sql import CANDIDATE
 from app.screen.tables import CRITERIA, MATCHES, connect, require_duckdb
 from app.worklist.candidates import Candidate, Left, Reading
-from cds_hooks.cards.dismissals import what_entry_said
+from cds_hooks.cards.dismissals import version_of, what_entry_said
 from mappings.time.times import parse_moment
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.findings import Verdict, best_of
@@ -50,6 +50,7 @@ class Screened:
     folder: Path
     as_of: datetime
     trials: Sequence[str]
+    concepts: str  # hash of the concepts that it was made with
     labels: str  # digest of the restricted labels that it was told
 
     def readings(self, texts: Mapping[str, Trial]) -> Iterator[tuple[str, Reading]]:
@@ -64,7 +65,7 @@ class Screened:
             open_ones = _Groups(_named(criteria, _CRITERION))
             for patient, cohorts in itertools.groupby(_named(rows, _MATCH), key=lambda row: str(row["patient"])):
                 found = [cohort | {"criteria": open_ones.of(cohort)} for cohort in cohorts]
-                yield patient.removeprefix("Patient/"), _reading(found, texts)
+                yield patient.removeprefix("Patient/"), _reading(found, texts, self.concepts)
 
 
 def finished_screen(folder: Path) -> Screened:
@@ -73,12 +74,12 @@ def finished_screen(folder: Path) -> Screened:
     try:
         plan = msgspec.json.decode((folder / REPORT).read_bytes())["plan"]
         moment = parse_moment(plan["asOf"], UTC)
-        trials, labels = list(plan["trials"]), str(plan["labels"])
+        trials, concepts, labels = list(plan["trials"]), str(plan["concepts"]), str(plan["labels"])
     except (OSError, msgspec.DecodeError, KeyError, TypeError):
         raise NotAScreen from None
     if moment is None or not (folder / MATCHES).is_file() or not (folder / CRITERIA).is_file():
         raise NotAScreen
-    return Screened(folder, moment.earliest, trials, labels)
+    return Screened(folder, moment.earliest, trials, concepts, labels)
 
 
 def _named(cursor: Any, names: Sequence[str]) -> Iterator[Json]:
@@ -111,7 +112,7 @@ def _place(row: Json) -> Place:
     return row["patient"], row["trial"], row["cohort"]
 
 
-def _reading(rows: Sequence[Json], texts: Mapping[str, Trial]) -> Reading:
+def _reading(rows: Sequence[Json], texts: Mapping[str, Trial], concepts: str) -> Reading:
     candidates: list[Candidate] = []
     gone: dict[str, Left] = {}
     unclear: list[str] = []
@@ -119,7 +120,7 @@ def _reading(rows: Sequence[Json], texts: Mapping[str, Trial]) -> Reading:
         found = list(cohorts)
         verdict = best_of(Verdict(cohort["verdict"]) for cohort in found)
         if verdict.is_candidate:
-            candidates.append(_candidate(trial, verdict, found, texts.get(trial)))
+            candidates.append(_candidate(trial, verdict, found, texts.get(trial), concepts))
         elif verdict is Verdict.COULD_NOT_EVALUATE:
             unclear.append(trial)
         else:
@@ -128,7 +129,7 @@ def _reading(rows: Sequence[Json], texts: Mapping[str, Trial]) -> Reading:
     return Reading(candidates, gone, unclear, knows_refusals=False)
 
 
-def _candidate(trial: str, verdict: Verdict, cohorts: Sequence[Json], served: Trial | None) -> Candidate:
+def _candidate(trial: str, verdict: Verdict, cohorts: Sequence[Json], served: Trial | None, concepts: str) -> Candidate:
     best = min((c for c in cohorts if c["verdict"] == verdict.value), key=_least_left)
     texts = {each.id: each.text for cohort in served.cohorts for each in cohort.criteria} if served else {}
     return Candidate(
@@ -141,7 +142,7 @@ def _candidate(trial: str, verdict: Verdict, cohorts: Sequence[Json], served: Tr
         recheck_on=best["recheck_on"],
         definition_version=best["definition_version"],
         definition_hash=best["definition_hash"],
-        said=what_entry_said(cohorts),
+        said=what_entry_said(cohorts, version_of(best["definition_hash"], concepts)),
         findings=msgspec.json.encode([_not_settled(cohort, texts) for cohort in cohorts]),
     )
 
