@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import tracemalloc
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,12 +18,12 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
-from app.calls.replay import Unrepeatable, replay
 from app.commands.audit import audit_command, purge_command
 from app.commands.bulk import export_command
 from app.commands.definitions import read_definitions
 from app.commands.ending import stop
 from app.commands.registry import add_commands
+from app.commands.replay import replay_command
 from app.commands.screen import screen_command
 from app.commands.worklist import worklist_cli
 from app.definitions.histories import Histories, Versions
@@ -36,10 +35,6 @@ from app.metrics import shared_counters
 from app.profile import part, profiled, table_of
 from app.restricted import LABELS_HELP, LABELS_VARIABLE, labels_of
 from app.settings import Settings, SettingsError, read_settings
-from app.storage.audit import Audit
-from app.storage.database import RecordsUnavailable
-from app.storage.records import Records
-from app.storage.signing import Keys
 from cds_hooks.report import report_of
 from cds_hooks.words.change_words import KINDS
 from cds_hooks.words.wording import counted
@@ -155,6 +150,7 @@ cli.command(name="screen")(screen_command)
 cli.command(name="export-bulk")(export_command)
 cli.command(name="audit")(audit_command)
 cli.command(name="purge")(purge_command)
+cli.command(name="replay")(replay_command)
 
 
 @cli.command()
@@ -281,40 +277,6 @@ def _print_next(needs: Sequence[Need]) -> None:
         table.add_row(need.order.title, need.order.how.replace("-", " "), counted(len(need.settles), "criterion"))
     out.print()
     out.print(table)
-
-
-@cli.command(name="replay")
-def replay_answer(
-    report_id: Annotated[str, typer.Argument(help="Id of the report, as it stands in the answer and in the audit.")],
-    demo: Annotated[bool, typer.Option("--demo", help="Look into the demo's records under var/.")] = False,
-) -> None:
-    """Repeat a kept answer with the chart, definitions and concepts of its day.
-
-    Prints the report, byte for byte as it was shown, and ends with 0. Ends with 1 where that is not possible, and says
-    what is lost or has changed: facts expired or never kept, a definition that was not kept, another engine version.
-    The audit trail says that the report was read.
-    """
-    settings = _settings("demo" if demo else "production")
-    try:
-        report = asyncio.run(_replayed(report_id, settings))
-    except Unrepeatable as error:
-        stop(*error.causes, code=1)
-    except RecordsUnavailable:
-        stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
-    sys.stdout.buffer.write(report + b"\n")
-
-
-async def _replayed(report_id: str, settings: Settings) -> bytes:
-    keys = Keys(settings.secret_key)
-    records = Records(settings.database_url, keys, timedelta(settings.retention_days), timedelta(settings.snooze_days))
-    try:
-        await records.prepare()
-        now = datetime.now(UTC)
-        report = await replay(report_id, records, now)
-        await Audit(records).note_reading(report_id, str(uuid.uuid4()), now)
-        return report
-    finally:
-        await records.close()
 
 
 # -- definitions

@@ -142,6 +142,12 @@ class Records(Database):
         await self.write(doing(new_text, rows))
         self._remembered |= new
 
+    async def kept_reports(self, now: datetime) -> list[str]:
+        """The ids of all reports that are still kept, in a fixed order."""
+        query = sa.select(col(KeptReport.id)).where(col(KeptReport.expires_at) > now)
+        query = query.order_by(col(KeptReport.expires_at), col(KeptReport.id))
+        return list(await self.read(lambda connection: connection.execute(query).scalars().all()))
+
     async def report_behind_dismissal(self, shown: Shown, trial: str, said: str, now: datetime) -> bytes | None:
         """What was kept behind the card that said this and was set aside; None where it is not kept any more."""
         query = (
