@@ -309,6 +309,18 @@ def _why_not(criterion: x.Criterion) -> str:
             return "Several questions joined by and, or, not, or a count."
 
 
+def _began(leaf: x.Condition) -> str:
+    if leaf.anchor:
+        return f"Began within {leaf.began_within} {leaf.anchor.side} another event of the chart."
+    return f"Began within the last {leaf.began_within}."
+
+
+def _when(leaf: x.Treatment) -> str:
+    if leaf.anchor:
+        return f"Within {leaf.within} {leaf.anchor.side} another event of the chart."
+    return f"At some time within the last {leaf.within}."
+
+
 def _qualifiers(leaf: x.Expression) -> Iterator[str]:
     """What of a leaf its characteristic leaves unsaid."""
     match leaf:
@@ -317,15 +329,17 @@ def _qualifiers(leaf: x.Expression) -> Iterator[str]:
             yield from _said("Any result in that time, not only the newest.", leaf.pick == "any")
             yield from _said(f"{leaf.runs} consecutive results.", leaf.runs > 1)
             yield from _said(f"Unchanged for {leaf.stable_for}.", leaf.stable_for)
+            yield from _said(f"Not taken within {leaf.clear_for} after a treatment that raises it.", leaf.clear_of)
+            yield from _said(f"Taken at least {leaf.distance} after a treatment began.", leaf.distance)
         case x.Condition():
             yield from _said("At any time, also in the past.", leaf.when == "ever")
             yield from _said(f"At some time within the last {leaf.within}.", leaf.within)
-            yield from _said(f"Began within the last {leaf.began_within}.", leaf.began_within)
+            yield from _said(_began(leaf), leaf.began_within)
             yield from _said(f"For at least {leaf.lasting}.", leaf.lasting)
             yield from _said("Some narrower diagnoses are excepted.", leaf.excepting)
         case x.Treatment():
             yield from _said("At any time, also in the past.", leaf.when == "ever")
-            yield from _said(f"At some time within the last {leaf.within}.", leaf.within)
+            yield from _said(_when(leaf), leaf.within)
             yield from _said(f"For at least {leaf.lasting}.", leaf.lasting)
         case _:
             return

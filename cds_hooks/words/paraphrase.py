@@ -50,7 +50,9 @@ def paraphrase(expression: x.Expression, titles: Titles) -> Phrase:
         case x.SexIs():
             return Phrase(f"Sex recorded as {expression.sex}")
         case x.Value():
-            return Phrase(_joined([_value_head(expression, titles), *_which_result(expression), *_silence(expression)]))
+            return Phrase(
+                _joined([_value_head(expression, titles), *_which_result(expression, titles), *_silence(expression)])
+            )
         case x.Change():
             return Phrase(_change(expression, titles))
         case x.Condition():
@@ -133,7 +135,19 @@ def _times_words(bound: x.Bound) -> str:
     return f"{times} + {quantity_words(bound.plus, bound.plus_unit)}" if bound.plus else times
 
 
-def _which_result(value: x.Value) -> list[str]:
+def _event(anchor: x.Anchor, titles: Titles) -> str:
+    """ "before the result in use (Hemoglobin)", "before or after the onset of Dermatomyositis"."""
+    side = "before or after" if anchor.side == "around" else anchor.side
+    names = _listed(map(titles, anchor.concepts), "or")
+    what = {
+        "result": f"the result in use ({names})",
+        "onset": f"the onset of {names}",
+        "start": f"the start of {names}",
+    }
+    return f"{side} {what[anchor.kind]}"
+
+
+def _which_result(value: x.Value, titles: Titles) -> list[str]:
     """Which results speak, and how old they may be."""
     old = value.within or value.current_for
     age = f"at most {period_words(old)} old" if old else "however old"
@@ -146,6 +160,11 @@ def _which_result(value: x.Value) -> list[str]:
         words = ["newest result", age]
     if value.stable_for:
         words.append(f"unchanged for at least {period_words(value.stable_for)}")
+    if value.anchor and value.distance:
+        words.append(f"taken at least {period_words(value.distance)} {_event(value.anchor, titles)}, which went on")
+    if value.clear_of and value.clear_for:
+        names = _listed(map(titles, value.clear_of), "or")
+        words.append(f"not taken within {period_words(value.clear_for)} after {names}")
     return words
 
 
@@ -188,7 +207,9 @@ def _condition_terms(condition: x.Condition, titles: Titles) -> list[str]:
     words = []
     if condition.lasting:
         words.append(f"known for at least {period_words(condition.lasting)}")
-    if condition.began_within:
+    if condition.began_within and condition.anchor:
+        words.append(f"begun within {period_words(condition.began_within)} {_event(condition.anchor, titles)}")
+    elif condition.began_within:
         words.append(f"begun in {_last(condition.began_within)}")
     if condition.excepting:
         words.append(f"not counting {_listed(map(titles, condition.excepting), 'and')}")
@@ -202,6 +223,8 @@ def _treatment_head(treatment: x.Treatment, titles: Titles) -> str:
             return f"{names} current today"
         case "ever":
             return f"{names} at any time"
+        case "within" if treatment.anchor and treatment.within:
+            return f"{names} within {period_words(treatment.within)} {_event(treatment.anchor, titles)}"
         case "within":
             return f"{names} in {_last(treatment.within)}"
 

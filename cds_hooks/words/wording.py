@@ -281,7 +281,9 @@ def settled_words(finding: Finding, titles: Titles) -> str:
         return text
     if finding.turns_on:
         return f"{text}; {'passes' if _is_dated(finding) else 'may pass'} with time on {finding.turns_on.isoformat()}"
-    return text + _tolerance(finding) if finding.near else text
+    if not finding.near:
+        return text
+    return text + (_new_result(finding) or _tolerance(finding))
 
 
 def _is_dated(finding: Finding) -> bool:
@@ -289,6 +291,14 @@ def _is_dated(finding: Finding) -> bool:
     moments = [m for each in finding.evidence if isinstance(each, Episode) for m in (each.start, each.end) if m]
     ages = [each for each in finding.evidence if isinstance(each, PersonFact)]
     return all(moment.is_one_day for moment in moments) and all(age.value is not None for age in ages)
+
+
+def _new_result(finding: Finding) -> str:
+    """Said of a result that stands in a window after a treatment: a later one settles it."""
+    leaf = next((leaf for leaf in finding.decided_by if isinstance(leaf, x.Treatment) and leaf.anchor), None)
+    if leaf is None or leaf.within is None:
+        return ""
+    return f"; repeat the test, more than {period_words(leaf.within)} after it"
 
 
 def _tolerance(finding: Finding) -> str:
@@ -584,6 +594,11 @@ def open_words(piece: Open, titles: Titles) -> str:
 def _cause(piece: Open, titles: Titles) -> str:
     assert piece.reason
     first = next((each for each in piece.evidence if isinstance(each, Result)), None)
+    clear_of = piece.leaf.clear_of if isinstance(piece.leaf, x.Value) else ()
+    treatment = next((each for each in piece.evidence if isinstance(each, Episode)), None)
+    if piece.reason is Reason.MISSING and clear_of and first and treatment:
+        said = f"{_bare(first)} on {day_words(first.taken)}" if first.taken else _bare(first)
+        return f"{said} does not count, {episode_words(treatment, titles)}"
     if piece.reason is Reason.MISSING:
         return "no result on record" if isinstance(piece.leaf, x.Value | x.Change) else "not recorded"
     if piece.reason is Reason.STALE and first and first.taken:
@@ -623,9 +638,10 @@ def _asks_for_a_titer(leaf: x.Expression) -> bool:
 
 def subject_words(leaf: x.Expression, titles: Titles) -> str:
     """What a leaf is about: its concept, or the first two of several."""
-    if isinstance(leaf, x.Condition):
+    if isinstance(leaf, x.Condition | x.Value):
         return titles(leaf.concept)
-    names = [titles(concept) for concept in x.concepts_of(leaf)]
+    concepts = leaf.concepts if isinstance(leaf, x.Treatment) else x.concepts_of(leaf)
+    names = [titles(concept) for concept in concepts]
     if isinstance(leaf, x.Treatment) and len(names) > 2:
         return f"{', '.join(names[:2])} or similar"
     return " or ".join(names[:2]) or "This criterion"

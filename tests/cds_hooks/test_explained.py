@@ -76,7 +76,10 @@ def test_what_stands_in_the_way_comes_first_with_distance_trend_and_rule(near_mi
     assert row.distance == "1 × 10⁹/L beyond the limit (4 %)"
     assert row.gauge == -4
     assert row.how
-    assert row.how.flat() == "Platelets at least 25 × 10⁹/L, newest result, at most 90 days old"
+    assert row.how.flat() == (
+        "Platelets at least 25 × 10⁹/L, newest result, at most 90 days old, "
+        "not taken within 7 days after Transfusion or Hematopoietic growth factor"
+    )
     assert row.near == "up to 10 % beside the limit"
     assert row.trend
     assert [point.label.split(" ×")[0] for point in row.trend.points] == ["72", "58", "46", "31", "24"]

@@ -86,7 +86,7 @@ def test_a_criterion_stands_as_in_the_contract(match: Match, catalogue: Catalogu
         None,
     )
     assert found["margin"] == {"value": -1, "unit": "10*9/L", "percent": -4}
-    assert found["concepts"] == ["platelets"]
+    assert found["concepts"] == ["platelets", "transfusion", "growth-factor"]
     assert found["evidence"] == [
         {
             "resource": "Observation/platelets", "concept": "platelets", "value": 24, "unit": "10*9/L",

@@ -204,7 +204,41 @@ def _chosen(words: w.ValueWords) -> Iterator[tuple[str, w.ValueWords]]:
     for runs in (words.runs - 1, words.runs + 1):
         if runs >= 1 and words.pick == "latest":
             yield f"runs {words.runs} -> {runs}", _with(words, runs=runs)
+    if words.clear_of:
+        yield "clear_of dropped", _with(words, clear_of=None)
+        for what, clear in _clears(words.clear_of):
+            yield f"clear_of: {what}", _with(words, clear_of=clear)
+    if words.at_least:
+        yield "at_least and after dropped", _with(words, at_least=None, after=None)
+        for what, text in lengths(words.at_least):
+            yield f"at_least {what}", _with(words, at_least=text)
+    yield from _events(words)
     yield from _absent(words)
+
+
+def _clears(words: w.ClearWords) -> Iterator[tuple[str, w.ClearWords]]:
+    yield from ((f"for {what}", _with(words, for_=text)) for what, text in lengths(words.for_))
+    yield from ((f"{name} left out", _with(words, of=others)) for name, others in _one_less(words.of))
+
+
+def _one_less(names: w.Names) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if not isinstance(names, str) and len(names) > 1:
+        yield from ((name, tuple(n for n in names if n != name)) for name in names)
+
+
+def _events(words: _Model) -> Iterator[tuple[str, _Model]]:
+    """The window on another side of its event, from today, and with one event less."""
+    sides = ("before", "after", "around")
+    for side in sides:
+        event: w.AnchorWords | None = getattr(words, side)
+        if event is None:
+            continue
+        for other in sides:
+            changed_to = {side: None, other: event} if other != side else {side: None}
+            yield f"{side} -> {other if other != side else 'today'}", _with(words, **changed_to)
+        for kind in ("result", "onset", "start"):
+            for name, others in _one_less(getattr(event, kind) or ""):
+                yield f"{side}: {name} left out", _with(words, **{side: _with(event, **{kind: others})})
 
 
 def _changes(words: w.ChangeWords) -> Iterator[tuple[str, w.ChangeWords]]:
@@ -217,6 +251,7 @@ def _conditions(words: w.ConditionWords) -> Iterator[tuple[str, w.ConditionWords
     yield from _periods(words, "began_within", "lasting")
     for name in words.excepting:
         yield f"excepting {name} dropped", _with(words, excepting=tuple(n for n in words.excepting if n != name))
+    yield from _events(words)
     yield from _absent(words)
 
 
@@ -229,6 +264,7 @@ def _treatments(words: w.TreatmentWords) -> Iterator[tuple[str, w.TreatmentWords
     if not isinstance(words.of, str) and len(words.of) > 1:
         for name in words.of:
             yield f"{name} left out", _with(words, of=tuple(n for n in words.of if n != name))
+    yield from _events(words)
     yield from _absent(words)
 
 

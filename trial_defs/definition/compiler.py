@@ -5,7 +5,7 @@ Every objection is collected with file, path and what would be accepted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +36,7 @@ from trial_defs.definition.language import (
     JudgementVerb,
     NotVerb,
     SexVerb,
+    StepWords,
     TreatmentVerb,
     TreatmentWords,
     TrialWords,
@@ -107,8 +108,28 @@ def compile_criterion(words: CriterionWords, catalogue: Catalogue) -> x.Criterio
     return criterion
 
 
+def _planned(words: StepWords) -> x.Planned:
+    return x.Planned(
+        "before" if words.before else "after",
+        words.before or words.after or "",
+        within=_period_or_none(words.within),
+        at_least=_period_or_none(words.at_least),
+    )
+
+
+def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names
+
+
 def _period_or_none(text: str | None) -> Period | None:
     return parse_period(text) if text else None
+
+
+_KINDS_OF_EVENT: Mapping[str, Sequence[ConceptKind]] = {
+    "result": ("result",),
+    "onset": ("diagnosis",),
+    "start": ("treatment",),
+}
 
 
 class Compiler:
@@ -142,7 +163,8 @@ class Compiler:
             asks=asks,
             only_if=only_if,
             reading=words.reading,
-            step=words.step,
+            step=words.step.text if isinstance(words.step, StepWords) else words.step,
+            planned=_planned(words.step) if isinstance(words.step, StepWords) else None,
             concepts=tuple(dict.fromkeys(named)),
             shows=words.evidence,
         )
@@ -222,7 +244,51 @@ class Compiler:
             absent=words.absent,
             tolerance=amount,
             tolerance_percent=percent,
+            anchor=self._anchor_of_value(words, where),
+            distance=_period_or_none(words.at_least),
+            clear_of=self._clear_of(words, test, where),
+            clear_for=_period_or_none(words.clear_of.for_) if words.clear_of else None,
         )
+
+    def _clear_of(self, words: ValueWords, test: x.Test, where: str) -> tuple[str, ...]:
+        if words.clear_of is None:
+            return ()
+        names = _names(words.clear_of.of)
+        for name in names:
+            self.concept(name, f"{where}.clear_of.of", ("treatment",))
+        if not isinstance(test, x.Bound) or test.comparator not in (">", ">="):
+            self.object(
+                f"{where}.clear_of", 'stands beside a least value, ">= 70 g/L": what raises it does not show it'
+            )
+        if words.pick == "any" or words.runs > 1:
+            self.object(f"{where}.clear_of", "is asked of the newest result, not of any or of several")
+        return names
+
+    def _anchor_of_value(self, words: ValueWords, where: str) -> x.Anchor | None:
+        anchor = self._anchor(words, where, ("start", "onset"))
+        if (anchor is None) != (words.at_least is None):
+            self.object(where, "at_least and after go together: {at_least: 3 mo, after: {start: methotrexate}}")
+        elif anchor and anchor.side != "after":
+            self.object(where, f"a result is taken after a treatment began, not {anchor.side} it")
+        elif anchor and (words.pick == "any" or words.runs > 1):
+            self.object(where, "after is asked of the newest result, not of any or of several")
+        return anchor
+
+    def _anchor(
+        self, words: ValueWords | ConditionWords | TreatmentWords, where: str, kinds: Sequence[str]
+    ) -> x.Anchor | None:
+        """The event from which the window is counted; kinds: those that this verb takes."""
+        if words.anchor is None:
+            return None
+        side, event = words.anchor
+        given = {"result": event.result, "onset": event.onset, "start": event.start}
+        kind = next(name for name, names in given.items() if names is not None)
+        if kind not in kinds:
+            self.object(f"{where}.{side}", f"counts from {' or '.join(kinds)} here, not from {kind}")
+        names = _names(given[kind] or ())
+        for name in names:
+            self.concept(name, f"{where}.{side}.{kind}", _KINDS_OF_EVENT[kind])
+        return x.Anchor(side, kind, names)  # type: ignore[arg-type]
 
     def _change(self, words: ChangeWords, where: str) -> x.Expression | Broken:
         concept = self.concept(words.of, f"{where}.of", ("result",))
@@ -252,6 +318,11 @@ class Compiler:
         if words.when == "current":
             self.object(f"{where}.when", 'a condition is "active", not "current"')
         within = WHEN.match(words.when)
+        anchor = self._anchor(words, where, ("result", "onset"))
+        if anchor and not words.began_within:
+            self.object(
+                where, f"{anchor.side} counts `began_within` from an event; give it, or leave {anchor.side} out"
+            )
         return x.Condition(
             concept=words.is_,
             when="within" if within else "ever" if words.when == "ever" else "active",
@@ -261,10 +332,11 @@ class Compiler:
             excepting=words.excepting,
             current_for=_period_or_none(concept.current_for),
             absent=words.absent,
+            anchor=anchor,
         )
 
     def _treatment(self, words: TreatmentWords, where: str) -> x.Expression | Broken:
-        names = (words.of,) if isinstance(words.of, str) else words.of
+        names = _names(words.of)
         known = 0
         for name in names:
             if concept := self.concept(name, f"{where}.of", ("treatment",)):
@@ -275,6 +347,11 @@ class Compiler:
         if known < len(names):
             return BROKEN
         within = WHEN.match(words.when)
+        anchor = self._anchor(words, where, ("result", "onset"))
+        if anchor and not within:
+            self.object(where, f'{anchor.side} counts `when: within …` from an event; "{words.when}" has no window')
+        if anchor and (words.lasting or words.different > 1):
+            self.object(where, f"{anchor.side} stands with a window only, not with lasting or different")
         return x.Treatment(
             concepts=names,
             when="within" if within else "ever" if words.when == "ever" else "current",
@@ -282,6 +359,7 @@ class Compiler:
             lasting=_period_or_none(words.lasting),
             different=words.different,
             absent=words.absent,
+            anchor=anchor,
         )
 
     def _silence(self, absent: str, name: str, concept: Concept, where: str) -> None:

@@ -80,13 +80,31 @@ class SexIs:
     sex: Sex
 
 
+Side = Literal["before", "after", "around"]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The event from which a window is counted, in place of today.
+
+    `kind`: the result of these concepts that is in use, the onset of one of these diagnoses, or the start of a course
+    of one of these treatments. `side`: where the window lies. Acts that the trial plans are no anchors: they are steps.
+    """
+
+    side: Side
+    kind: Literal["result", "onset", "start"]
+    concepts: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """A result of the concept passes the test.
 
     `within` is the text's own look-back; `current_for` how long a result speaks for today where the text gives none.
     `pick`: the newest result; or any result in the window. `runs` consecutive newest results must all pass, each at
-    least `apart` from the next. `stable_for`: the value has not changed for that long.
+    least `apart` from the next. `stable_for`: the value has not changed for that long. `anchor`: the result was taken
+    at least `distance` after that, under a course that went on. `clear_of`: a result that was taken within `clear_for`
+    after one of these treatments does not show that the limit is reached.
     """
 
     concept: str
@@ -100,6 +118,10 @@ class Value:
     absent: Literal["ask", "presume"] = "ask"
     tolerance: Decimal | None = None  # canonical unit, absolute
     tolerance_percent: Decimal | None = None
+    anchor: Anchor | None = None
+    distance: Period | None = None
+    clear_of: tuple[str, ...] = ()
+    clear_for: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +140,8 @@ class Condition:
     """A diagnosis is on record.
 
     `when`: active today; ever; or present at some time within `within`. `began_within`: its onset lies inside that
-    period. `lasting`: its onset lies at least that long back. Records of the `excepting` concepts do not count.
+    period, of today or of the `anchor`. `lasting`: its onset lies at least that long back. Records of the `excepting`
+    concepts do not count.
     """
 
     concept: str
@@ -129,14 +152,15 @@ class Condition:
     excepting: tuple[str, ...] = ()
     current_for: Period | None = None  # how long an observation that states presence or absence speaks for today
     absent: Literal["ask", "presume"] = "ask"
+    anchor: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
     """Exposure to a drug or drug class (to any of several), a procedure, a vaccination, a trial.
 
-    `when`: current today; ever; or at some time within `within`. `lasting`: total exposure of at least that length.
-    `different`: to at least that many different ingredients, each lasting that long.
+    `when`: current today; ever; or at some time within `within`, of today or of the `anchor`. `lasting`: total
+    exposure of at least that length. `different`: to at least that many different ingredients, each lasting that long.
     """
 
     concepts: tuple[str, ...]
@@ -145,6 +169,7 @@ class Treatment:
     lasting: Period | None = None
     different: int = 1
     absent: Literal["ask", "presume"] = "ask"
+    anchor: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +214,16 @@ def leaves_of(expression: Expression) -> Iterator[Expression]:
 def concepts_of(expression: Expression) -> tuple[str, ...]:
     """Every concept that the expression names, once, in the order of the text."""
     match expression:
-        case Value() | Change():
+        case Value(anchor=None, clear_of=()) | Change():
             return (expression.concept,)
-        case Condition(excepting=()):
+        case Condition(excepting=(), anchor=None):
             return (expression.concept,)
+        case Value():
+            found: Iterable[str] = (expression.concept, *expression.clear_of, *_anchored(expression))
         case Condition():
-            found: Iterable[str] = (expression.concept, *expression.excepting)
+            found = (expression.concept, *expression.excepting, *_anchored(expression))
         case Treatment():
-            found = expression.concepts
+            found = (*expression.concepts, *_anchored(expression))
         case Age():
             return ("age",)
         case SexIs():
@@ -206,6 +233,20 @@ def concepts_of(expression: Expression) -> tuple[str, ...]:
         case _:
             found = (concept for part in parts_of(expression) for concept in concepts_of(part))
     return tuple(dict.fromkeys(found))
+
+
+def _anchored(leaf: Value | Condition | Treatment) -> tuple[str, ...]:
+    return leaf.anchor.concepts if leaf.anchor else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A time counted from an act that the trial plans: at most `within`, or at least `at_least`, before or after it."""
+
+    side: Literal["before", "after"]
+    act: str  # "apheresis", "infusion", "enrolment"
+    within: Period | None = None
+    at_least: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +263,7 @@ class Criterion:
     step: str | None = None  # the text's own timing of an act still to come
     concepts: tuple[str, ...] = ()  # every concept that is named, guards included
     shows: tuple[str, ...] = ()  # concepts shown beside the criterion to help a person judge
+    planned: Planned | None = None  # the same timing as data, where the text gives a distance
 
 
 Recruiting = Literal["recruiting", "not-yet-recruiting", "unknown", "closed"]

@@ -7,7 +7,7 @@ reported with file, path and what would be accepted. `README.md` beside this fil
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -39,7 +39,49 @@ class AgeWords(_Words):
     _check = field_validator("is_")(_limit)
 
 
-class ValueWords(_Words):
+ANCHOR_FORMS = '"{result: hemoglobin}", "{onset: dermatomyositis}" or "{start: [methotrexate, leflunomide]}"'
+Names = str | tuple[str, ...]
+
+
+class AnchorWords(_Words):
+    """The event from which a window is counted: exactly one of the three."""
+
+    result: Names | None = None  # the result that is in use: the newest, while it is current
+    onset: Names | None = None
+    start: Names | None = None
+
+    @model_validator(mode="after")
+    def _one_event(self) -> AnchorWords:
+        if sum(each is not None for each in (self.result, self.onset, self.start)) != 1:
+            raise ValueError(f"names exactly one event: {ANCHOR_FORMS}")
+        return self
+
+
+class _Anchored(_Words):
+    before: AnchorWords | None = None
+    after: AnchorWords | None = None
+    around: AnchorWords | None = None
+
+    @property
+    def anchor(self) -> tuple[x.Side, AnchorWords] | None:
+        """The side on which the window lies, and the event."""
+        sides: tuple[tuple[x.Side, AnchorWords | None], ...]
+        sides = (("before", self.before), ("after", self.after), ("around", self.around))
+        return next(((side, words) for side, words in sides if words), None)
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if sum(each is not None for each in (self.before, self.after, self.around)) > 1:
+            raise ValueError("has one of before, after and around")
+        return self
+
+
+class ClearWords(_Words):
+    of: Names
+    for_: PeriodText = Field(alias="for")
+
+
+class ValueWords(_Anchored):
     of: str
     is_: str = Field(alias="is")
     within: PeriodText | None = None
@@ -48,6 +90,8 @@ class ValueWords(_Words):
     apart: PeriodText | None = None
     stable_for: PeriodText | None = None
     absent: Literal["ask", "presume"] = "ask"
+    at_least: PeriodText | None = None  # how long after the anchor the result was taken
+    clear_of: ClearWords | None = None
     _check = field_validator("is_")(_limit)
 
 
@@ -69,7 +113,7 @@ def _when(text: str) -> str:
     return text
 
 
-class ConditionWords(_Words):
+class ConditionWords(_Anchored):
     is_: str = Field(alias="is")
     when: str = "active"
     began_within: PeriodText | None = None
@@ -79,7 +123,7 @@ class ConditionWords(_Words):
     _check = field_validator("when")(_when)
 
 
-class TreatmentWords(_Words):
+class TreatmentWords(_Anchored):
     of: str | tuple[str, ...]
     when: str
     lasting: PeriodText | None = None
@@ -213,6 +257,24 @@ class DraftedWords(_Words):
     under: tuple[str, ...] = ()  # the lines of the document under which it stands
 
 
+class StepWords(_Words):
+    """A timing that counts from an act the trial plans: in words, and as data."""
+
+    text: str = Field(min_length=1)
+    within: PeriodText | None = None
+    at_least: PeriodText | None = None
+    before: str | None = Field(default=None, min_length=1)  # the act: apheresis, infusion, enrolment
+    after: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_distance(self) -> StepWords:
+        if (self.within is None) == (self.at_least is None):
+            raise ValueError("has exactly one distance, within or at_least")
+        if (self.before is None) == (self.after is None):
+            raise ValueError("has exactly one act, before or after which it is counted")
+        return self
+
+
 class CriterionWords(_Words):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$")
     source: str = Field(min_length=1)
@@ -221,7 +283,7 @@ class CriterionWords(_Words):
     exclude: Words | None = None
     only_if: Words | None = None
     reading: str | None = None
-    step: str | None = None
+    step: str | StepWords | None = None
     near: str | None = None
     evidence: tuple[str, ...] = ()
     drafted: DraftedWords | None = None

@@ -40,6 +40,7 @@ def lint_trial(trial: x.Trial, catalogue: Catalogue) -> list[tuple[str, str]]:
         found += candidate_rules(cohort, catalogue)
         for criterion in cohort.criteria:
             found += _leaves(f"{cohort.id}.{criterion.id}", criterion, catalogue)
+            found += _event_not_asked(cohort, criterion, catalogue)
     return list(dict.fromkeys(found))
 
 
@@ -81,6 +82,29 @@ def _leaves(where: str, criterion: x.Criterion, catalogue: Catalogue) -> Found:
             yield from _presumed_member(where, leaf, catalogue)
         if isinstance(leaf, x.Judgement) and not leaf.question.rstrip().endswith("?"):
             yield where, "the judgement asks nothing; write it as a question that ends with a question mark"
+
+
+def _event_not_asked(cohort: x.Cohort, criterion: x.Criterion, catalogue: Catalogue) -> Found:
+    """A window counts from a result that the cohort uses, or from the onset of a disease that it asks about."""
+    where = f"{cohort.id}.{criterion.id}"
+    for leaf in x.leaves_of(criterion.asks):
+        anchor = getattr(leaf, "anchor", None)
+        if not isinstance(anchor, x.Anchor):
+            continue
+        own = getattr(leaf, "concepts", None) or (getattr(leaf, "concept", ""),)
+        for name in anchor.concepts:
+            if name in own:
+                yield where, f"{name} is counted from itself; name the event that the text means"
+            if anchor.kind == "result" and not _uses(cohort, name):
+                yield where, f"counts from the result of {name}, which no criterion of this cohort asks for"
+            entry = catalogue.concepts[name]
+            if anchor.kind == "result" and entry.current_for is None:
+                yield where, f"{name} has no `current_for`, so no result of it is in use; give one in the catalogue"
+
+
+def _uses(cohort: x.Cohort, concept: str) -> bool:
+    leaves = (leaf for criterion in cohort.criteria for leaf in x.leaves_of(criterion.asks))
+    return any(isinstance(leaf, x.Value) and leaf.concept == concept for leaf in leaves)
 
 
 def _no_window(where: str, leaf: x.Value, catalogue: Catalogue) -> Found:

@@ -22,11 +22,23 @@ def criterion_words(criterion: x.Criterion, catalogue: Catalogue) -> Words:
     guard = criterion.only_if
     return {"id": criterion.id, "source": criterion.source, "text": criterion.text} | _given(
         reading=criterion.reading,
-        step=criterion.step,
+        step=_step(criterion),
         only_if=words_of(guard, catalogue) if guard else None,
         **{side: words_of(criterion.asks, catalogue)},
         near=_near(criterion.asks, catalogue),
         evidence=list(criterion.shows),
+    )
+
+
+def _step(criterion: x.Criterion) -> str | Words | None:
+    planned = criterion.planned
+    if planned is None:
+        return criterion.step
+    return _given(
+        text=criterion.step,
+        within=_period(planned.within),
+        at_least=_period(planned.at_least),
+        **{planned.side: planned.act},
     )
 
 
@@ -103,7 +115,18 @@ def _value(leaf: x.Value, catalogue: Catalogue) -> Words:
         apart=_period(leaf.apart),
         stable_for=_period(leaf.stable_for),
         absent=leaf.absent,
+        at_least=_period(leaf.distance),
+        clear_of={"of": _named(leaf.clear_of), "for": str(leaf.clear_for)} if leaf.clear_of else None,
+        **_anchor(leaf.anchor),
     )
+
+
+def _named(concepts: tuple[str, ...]) -> str | list[str]:
+    return concepts[0] if len(concepts) == 1 else list(concepts)
+
+
+def _anchor(anchor: x.Anchor | None) -> Words:
+    return {anchor.side: {anchor.kind: _named(anchor.concepts)}} if anchor else {}
 
 
 def _change(leaf: x.Change) -> Words:
@@ -121,15 +144,16 @@ def _condition(leaf: x.Condition) -> Words:
         lasting=_period(leaf.lasting),
         excepting=list(leaf.excepting),
         absent=leaf.absent,
+        **_anchor(leaf.anchor),
     )
 
 
 def _treatment(leaf: x.Treatment) -> Words:
-    named = leaf.concepts[0] if len(leaf.concepts) == 1 else list(leaf.concepts)
-    return {"of": named, "when": f"within {leaf.within}" if leaf.within else leaf.when} | _given(
+    return {"of": _named(leaf.concepts), "when": f"within {leaf.within}" if leaf.within else leaf.when} | _given(
         lasting=_period(leaf.lasting),
         different=leaf.different if leaf.different > 1 else None,
         absent=leaf.absent,
+        **_anchor(leaf.anchor),
     )
 
 

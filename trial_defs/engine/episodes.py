@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mappings.facts import Certainty, Episode, Polarity, Reason
 from mappings.patient_facts import PatientFacts
 from mappings.time.times import Moment, Period, first_day_when
 from mappings.time.watched_day import asked_of
-from trial_defs.definition.expressions import Condition, Treatment
+from trial_defs.definition.expressions import Anchor, Condition, Treatment
+from trial_defs.engine.anchors import Event, Events, began_in, events_of, lies_in
 from trial_defs.engine.findings import Basis, Evidence, Open
 from trial_defs.engine.logic import Answer
 from trial_defs.engine.values import day_after_window, in_window, newest
@@ -96,7 +98,7 @@ def _both(one: _Seen, other: _Seen) -> _Seen:
     return _Seen(True, min((p.turns_on for p in parts if p.turns_on), default=None))
 
 
-def _fits(leaf: Condition, episode: Episode, today: date) -> _Seen:
+def _fits(leaf: Condition, episode: Episode, today: date, events: Sequence[Event] = ()) -> _Seen:
     seen = _YES
     if leaf.when == "active" and episode.ongoing is False:
         return _NO
@@ -104,7 +106,11 @@ def _fits(leaf: Condition, episode: Episode, today: date) -> _Seen:
         seen = _Seen(None, None, "whether it goes on is not recorded")
     if leaf.within:
         seen = _both(seen, present_within(episode, leaf.within, today))
-    if leaf.began_within:
+    if leaf.began_within and leaf.anchor:
+        near = [began_in(episode, leaf.began_within, leaf.anchor.side, event, today) for event in events]
+        truth = True if True in near else None if None in near else False
+        seen = _both(seen, _Seen(truth, None, "one of the two dates is not exact enough"))
+    elif leaf.began_within:
         seen = _both(seen, _began_within(episode, leaf.began_within, today))
     if leaf.lasting:
         seen = _both(seen, _lasting(episode, leaf.lasting, today))
@@ -115,7 +121,10 @@ def answer_condition(leaf: Condition, facts: PatientFacts) -> Answer:
     """The meaning of `condition`."""
     excepted = {e.source for name in leaf.excepting for e in facts.episodes(name)}
     episodes = [e for e in facts.episodes(leaf.concept) if e.source not in excepted]
-    seen = [(episode, _fits(leaf, episode, facts.today)) for episode in episodes]
+    events: Events = events_of(leaf.anchor, facts) if leaf.anchor and episodes else ()
+    if isinstance(events, Reason):
+        return _open(leaf, events, episodes, "the onset that it is counted from is not on record")
+    seen = [(episode, _fits(leaf, episode, facts.today, events)) for episode in episodes]
     fitting = [(e, s) for e, s in seen if s.truth is True and e.certainty is Certainty.CONFIRMED]
     if fitting:
         turns = [s.turns_on for _, s in fitting]
@@ -218,6 +227,8 @@ def _silence(
 def answer_treatment(leaf: Treatment, facts: PatientFacts) -> Answer:
     """The meaning of `treatment`. Records too short or too few never say no: earlier treatment may be elsewhere."""
     episodes = list(dict.fromkeys(e for concept in leaf.concepts for e in facts.episodes(concept)))
+    if leaf.anchor and episodes:
+        return _answer_anchored(leaf, leaf.anchor, facts, episodes)
     confirmed = [e for e in episodes if e.certainty is Certainty.CONFIRMED]
     by_member: dict[str, list[Episode]] = {}
     for episode in confirmed:
@@ -237,6 +248,43 @@ def answer_treatment(leaf: Treatment, facts: PatientFacts) -> Answer:
         return _to_confirm(leaf, uncertain)
     note = f"{len(true)} of {leaf.different} on record" if leaf.different > 1 else None
     return _silence(leaf, facts, leaf.concepts, leaf.absent, episodes, note)
+
+
+def _answer_anchored(leaf: Treatment, anchor: Anchor, facts: PatientFacts, episodes: Sequence[Episode]) -> Answer:
+    """Whether any of them lies in the window of an event: of each result in use, where there are several.
+
+    A result that was taken too soon after a treatment is no fault of the patient: a new one settles it, so what is
+    found counts as a near miss. Where none is in use, one would be taken today, and time alone turns the answer.
+    """
+    events = events_of(anchor, facts)
+    if isinstance(events, Reason):
+        note = None if events is Reason.NOT_READABLE else "the date that it is counted from is not on record"
+        return _open(leaf, events, episodes, note)
+    seen = [(e, event, _seen_from(leaf, anchor, e, event, facts.today)) for e in episodes for event in events]
+    sure = [(e, event, s) for e, event, s in seen if s.truth is True and e.certainty is Certainty.CONFIRMED]
+    if sure:
+        found = tuple(dict.fromkeys(e for e, _, _ in sure))
+        results = tuple(dict.fromkeys(event.result for _, event, _ in sure if event.result))
+        days = [s.turns_on for _, _, s in sure]
+        turns_on = None if None in days or _goes_on(found, facts.today) else max(d for d in days if d)
+        soft = turns_on is not None or (bool(results) and not _goes_on(found, facts.today))
+        return replace(_recorded(leaf, True, (*found, *results), turns_on), soft=soft)
+    unclear = [(e, event, s) for e, event, s in seen if s.truth is None and e.certainty is Certainty.CONFIRMED]
+    if unclear:
+        results = tuple(event.result for _, event, _ in unclear[:1] if event.result)
+        return _open(leaf, Reason.IMPRECISE, (unclear[0][0], *results), unclear[0][2].note)
+    uncertain = [e for e, _, s in seen if s.truth is not False and e.certainty is not Certainty.CONFIRMED]
+    if uncertain:
+        return _to_confirm(leaf, uncertain)
+    return _silence(leaf, facts, leaf.concepts, leaf.absent, episodes)
+
+
+def _seen_from(leaf: Treatment, anchor: Anchor, episode: Episode, event: Event, today: date) -> _Seen:
+    assert leaf.within
+    if event.is_today:
+        return present_within(episode, leaf.within, today)
+    truth = lies_in(episode, leaf.within, anchor.side, event, today)
+    return _Seen(truth, None, "which of the two came first is not recorded to the hour" if truth is None else None)
 
 
 _SESSIONS = 3  # from which something that was done again and again has a rhythm

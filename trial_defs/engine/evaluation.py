@@ -23,6 +23,7 @@ from mappings.patient_facts import PatientFacts, facts_of
 from mappings.time.times import add_months, start_of_day, whole_years
 from mappings.time.watched_day import asked_of
 from trial_defs.definition import expressions as x
+from trial_defs.engine.anchors import in_its_circumstances
 from trial_defs.engine.attestation import NO_ATTESTATIONS, Attestation, Attestations
 from trial_defs.engine.episodes import answer_condition, answer_treatment
 from trial_defs.engine.findings import (
@@ -405,7 +406,7 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
         case x.Condition():
             return _with_cause(with_what_rules_it_out(expression, facts, answer_condition(expression, facts)), facts)
         case x.Value():
-            return _with_cause(with_what_rules_it_out(expression, facts, answer_value(expression, facts)), facts)
+            return _with_cause(with_what_rules_it_out(expression, facts, _answer_value(expression, facts)), facts)
         case x.All():
             return all_of([answer(part, facts) for part in expression.parts])
         case x.AnyOf():
@@ -442,6 +443,10 @@ def _with_cause(found: Answer, facts: PatientFacts) -> Answer:
         for piece in found.still_open
     )
     return found if pieces == found.still_open else replace(found, still_open=pieces)
+
+
+def _answer_value(leaf: x.Value, facts: PatientFacts) -> Answer:
+    return in_its_circumstances(leaf, facts, answer_value(leaf, facts))
 
 
 def _shown(concepts: Iterable[str], facts: PatientFacts) -> tuple[Evidence, ...]:

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from mappings.concepts.catalogue import ON_ROOM_AIR, OUR_SYSTEM, OXYGEN_THERAPIES, PREFIX_SYSTEMS, SYSTEMS, Catalogue
+from mappings.concepts.catalogue import (
+    ON_ROOM_AIR,
+    OUR_SYSTEM,
+    OXYGEN_THERAPIES,
+    PREFIX_SYSTEMS,
+    SYSTEMS,
+    Catalogue,
+    current_for,
+)
 from mappings.derived.formulas import DERIVATIONS
 from mappings.facts import Polarity
 from mappings.readers.events import REPEATED
@@ -205,6 +213,10 @@ class _Writer:
         test = self._test(leaf.test, leaf.concept)
         if leaf.concept == ON_ROOM_AIR:
             test = f"if {self._on_oxygen()}(R) then null else {test}"
+        if leaf.clear_of and leaf.clear_for:
+            test = f"(case when {test} then (if {self._supported(leaf)} then null else true) else {test} end)"
+        if leaf.anchor and leaf.distance:
+            test = f"(case when {test} then {self._taken_under(leaf)} else {test} end)"
         decide = "Agreed" if leaf.pick == "latest" else "Any"
         counts = f"Count(G), Count((G) R where {test}), Count((G) R where not ({test}))"
         # One element, so that what is inside the window is looked for once.
@@ -215,6 +227,32 @@ class _Writer:
             silence = f"(if {pending} then null else {silent})"
             answer = f"(if not exists {self._results(leaf.concept)} then {silence} else {answer})"
         return self._with_diagnosis(leaf, answer) if isinstance(leaf.test, Polarity) else answer
+
+    def _supported(self, leaf: x.Value) -> str:
+        """Whether the result R stands, or may stand, under a treatment that raises it."""
+        assert leaf.clear_for
+        edge = f'("Day of"(R) - {_length(leaf.clear_for)})'
+        before = '(T.first is null or T.first on or before "Day of"(R))'
+        near = f'{before} and Coalesce(T.last, "Today") on or after {edge}'
+        return "(" + " or ".join(f"exists ({self._courses(c)} T where {near})" for c in leaf.clear_of) + ")"
+
+    def _taken_under(self, leaf: x.Value) -> str:
+        """Whether the result R was taken so long after a course began that went on."""
+        assert leaf.anchor
+        assert leaf.distance
+        if leaf.anchor.kind != "start":
+            raise NotSaid("a result counted from the onset of a disease")
+        long_enough = f'T.first + {_length(leaf.distance)} on or before "Day of"(R)'
+        went_on = 'case when T.last is not null then T.last on or after "Day of"(R) else T.goesOn end'
+        sure = " or ".join(
+            f"exists ({self._courses(c)} T where T.sure and {long_enough} and {went_on})" for c in leaf.anchor.concepts
+        )
+        maybe = " or ".join(
+            f"exists ({self._courses(c)} T where T.sure and (T.first is null or {long_enough})"
+            f' and not (T.last before "Day of"(R)))'
+            for c in leaf.anchor.concepts
+        )
+        return f"(case when {sure} then true when {maybe} then null else {_silence(leaf.absent)} end)"
 
     def _on_oxygen(self) -> str:
         """The function that says whether oxygen was given at the time of a saturation, which then decides nothing."""
@@ -315,7 +353,7 @@ class _Writer:
         found, limit, sure = self._diagnoses(leaf.concept, leaf.excepting), self._limit(leaf), self._sure(leaf)
         tests = [f'"Goes on"(D, {limit})'] if leaf.when == "active" else []
         tests += [f'"Present since"(D, {_ago(leaf.within)}, {limit})'] if leaf.within else []
-        tests += [f'"Began since"(D, {_ago(leaf.began_within)})'] if leaf.began_within else []
+        tests += [self._began(leaf, leaf.began_within)] if leaf.began_within else []
         lasts = f'"Lasts"(D, {_length(leaf.lasting)})' if leaf.lasting else ""
         test = " and ".join([*tests, lasts] if lasts else tests) or "true"
         fitting = f"Count({found} D where {sure} and ({test}))"
@@ -328,6 +366,23 @@ class _Writer:
         if leaf.when == "ever" or leaf.began_within or leaf.lasting:
             return f'"Recorded"({fitting}, {doubtful}, {silence})'
         return f'"Recorded or stated"({fitting}, {doubtful}, {silence}, {self._stated(leaf)})'
+
+    def _began(self, leaf: x.Condition, within: Period) -> str:
+        anchor = leaf.anchor
+        if anchor is None:
+            return f'"Began since"(D, {_ago(within)})'
+        if anchor.kind != "onset" or anchor.side != "around":
+            raise NotSaid("an onset counted from one side of another event")
+        onsets = ", ".join(
+            f'(({self._diagnoses(name)}) A where "Is confirmed"(A) return all "Onset"(A))' for name in anchor.concepts
+        )
+        # An entry without an onset may be of an earlier one.
+        unknown = " or ".join(
+            f'exists (({self._diagnoses(name)}) A where "Is confirmed"(A) and "Onset"(A) is null)'
+            for name in anchor.concepts
+        )
+        first, length = f"(if {unknown} then null else Min(flatten {{ {onsets} }}))", _length(within)
+        return f'("Onset"(D) on or after ({first} - {length}) and "Onset"(D) on or before ({first} + {length}))'
 
     def _stated(self, leaf: x.Condition) -> str:
         """What the newest results that state presence or absence say, while they are current, each as a number."""
@@ -347,8 +402,31 @@ class _Writer:
         infused = next((name for name in family if self.catalogue.concepts[name].orders_stand_for), None)
         if leaf.when != "ever" and infused:
             raise NotSaid(f"an open order of {infused} may say nothing of today")
+        if leaf.anchor:
+            return self._from_results(leaf, leaf.anchor)
+        return self._counted(leaf, _in_time(leaf))
+
+    def _from_results(self, leaf: x.Treatment, anchor: x.Anchor) -> str:
+        """Counted from the result in use, its day D; from today, when a new one is taken, where there is none."""
+        if anchor.kind != "result" or anchor.side != "before" or leaf.within is None:
+            raise NotSaid("a treatment counted from another event than a result after it")
+        edge = f"(D - {_length(leaf.within)})"
+        tied = (
+            f"case when T.first after D or T.last before {edge} then false "
+            "when T.first is null or T.first = D then null when T.last is not null or T.goesOn then true "
+            f"when T.first on or after {edge} then true else null end"
+        )
+        test = f"(if D is null then ({_in_time(leaf)}) else ({tied}))"
+        said = []
+        for name in anchor.concepts:
+            limit = current_for(self.catalogue.concepts[name])
+            current = f' where "Day of"(R) on or after {_ago(limit)}' if limit else ""
+            day = f'First(("Newest"({self._results(name)})) R{current} return all "Day of"(R))'
+            said.append(f"First(({{ 1 }}) N let D: {day} return all {self._counted(leaf, test)})")
+        return f"({' or '.join(said)})"
+
+    def _counted(self, leaf: x.Treatment, test: str) -> str:
         courses = [self._courses(concept) for concept in leaf.concepts]
-        test = _in_time(leaf)
         fitting = " + ".join(f"Count({found} T where T.sure and ({test}))" for found in courses)
         doubtful = " + ".join(
             f"Count({found} T where (not T.sure and not (({test}) is false)) or ({test}) is null)" for found in courses
