@@ -43,6 +43,7 @@ from mappings.chart.chart import ChartBuilder
 from mappings.time.clock import Clock
 from mappings.understanding.classes import understanding_of
 from mappings.values import units
+from trial_defs.engine.version import engine_digest
 
 READ_WITHIN = 5.0  # seconds that a start waits for the definitions
 LOOK_EVERY = 3.0  # seconds between looks at the definition files
@@ -173,6 +174,7 @@ def _warm_up(services: Services) -> None:
     """Read the definitions, load the libraries, match an example, so that the first call waits for nothing."""
     units.warm(())
     fhir_drafts.lay_out()
+    engine_digest()
     served = services.definitions.read()
     builder = ChartBuilder(None)
     builder.add(msgspec.json.encode(WHOLE_CHART), None)
