@@ -56,6 +56,7 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
     "icd10pcs": (
         "http://www.cms.gov/Medicare/Coding/ICD10",
         "http://hl7.org/fhir/sid/icd-10-pcs",
+        "http://www.icd10data.com/icd10pcs",
         "urn:oid:2.16.840.1.113883.6.4",
     ),
     "rxnorm": ("http://www.nlm.nih.gov/research/umls/rxnorm", "urn:oid:2.16.840.1.113883.6.88"),

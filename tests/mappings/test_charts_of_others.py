@@ -45,3 +45,19 @@ def test_every_fact_of_every_chart_can_be_read_and_has_a_source(catalogue: Catal
 def test_no_chart_of_others_has_a_record_that_cannot_be_decoded(catalogue: Catalogue) -> None:
     for path, facts in charts_of_others(catalogue):
         assert not [place for source in facts.sources for place in source.unreadable], path
+
+
+_EVENTS = frozenset(
+    {"Condition", "Procedure", "Immunization", "MedicationRequest", "MedicationStatement", "MedicationAdministration"}
+)
+
+
+def test_nearly_every_record_of_a_diagnosis_drug_or_procedure_is_understood(catalogue: Catalogue) -> None:
+    read = unknown = 0
+    for _, facts in charts_of_others(catalogue):
+        for source in facts.sources:
+            if source.resource_type in _EVENTS:
+                read += source.count
+                unknown += sum(count for _, count in source.not_understood)
+    assert read > 1000
+    assert unknown <= 0.03 * read, f"{unknown} of {read} records are not understood"
