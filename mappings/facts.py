@@ -140,6 +140,7 @@ class Episode(Struct, frozen=True, gc=False):
     has_status: bool = True  # a diagnosis without a clinical status is read as going on
     is_old_order: bool = False  # of an infusion, still open after so long that it does not say when the last was given
     was_over: bool = False  # it was over when it was written down: "history of"
+    resource_type: str = ""  # of a drug: whether it was ordered, stated or given. A source need not name its type
 
 
 @dataclass(frozen=True, slots=True)

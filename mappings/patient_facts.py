@@ -284,7 +284,7 @@ def _as_such(episode: Episode, entry: Concept | None, clock: Clock) -> Episode:
     if episode.ongoing and episode.end is None:
         if (goes_on := _goes_on(episode, entry, clock)) is not True:
             return replace(episode, ongoing=goes_on)
-        if episode.source.startswith("MedicationRequest") and _is_older(episode, entry.orders_stand_for, clock):
+        if episode.resource_type == "MedicationRequest" and _is_older(episode, entry.orders_stand_for, clock):
             return replace(episode, is_old_order=True)
     quiet = episode.remission or entry.in_remission
     if quiet and entry.remission_asks and episode.certainty is Certainty.CONFIRMED:

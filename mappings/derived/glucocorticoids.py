@@ -45,7 +45,7 @@ def current_dose(
 
 
 def _is_administration(episode: Episode) -> bool:
-    return episode.source.startswith("MedicationAdministration")
+    return episode.resource_type == "MedicationAdministration"
 
 
 def _sum(episodes: Sequence[Episode], catalogue: Catalogue, unread: frozenset[str] = frozenset()) -> DailyDose:
@@ -57,7 +57,7 @@ def _sum(episodes: Sequence[Episode], catalogue: Catalogue, unread: frozenset[st
     """
     tellings: dict[str, dict[str, list[DailyDose]]] = {}
     for episode in _told_once(episodes):
-        kind = episode.source.partition("/")[0]
+        kind = episode.resource_type
         tellings.setdefault(episode.member or episode.concept, {}).setdefault(kind, []).append(_one(episode, catalogue))
     low, high = Decimal(0), Decimal(0)
     unknown, notes = False, []
@@ -89,7 +89,7 @@ def _told_once(episodes: Iterable[Episode]) -> list[Episode]:
     once: dict[object, Episode] = {}
     for episode in episodes:
         alike = (episode.member, episode.dose, episode.start, episode.end, episode.ongoing, episode.certainty)
-        again = episode.source.startswith("MedicationStatement") or (_is_administration(episode) and _has_time(episode))
+        again = episode.resource_type == "MedicationStatement" or (_is_administration(episode) and _has_time(episode))
         once.setdefault(alike if again else episode.source, episode)
     return list(once.values())
 

@@ -57,7 +57,7 @@ class Index:
     unsure: set[str] = field(default_factory=set)  # types of which something that was given could not be used
     not_understood: list[NotUnderstood] = field(default_factory=list)  # records that may be of a concept
     _codes: dict[str | None, _Codes] = field(default_factory=dict)  # by system, as written
-    _read: dict[tuple[int, str], Episode] = field(default_factory=dict)  # by the identity of the reader, and member
+    _read: dict[tuple[Reader, str], Episode] = field(default_factory=dict)  # by reader and member
     _written: dict[bytes, tuple[Chains | None, str | None]] = field(default_factory=dict)  # by an Observation's code
     _fitting: dict[object, Chains] = field(default_factory=dict)
     _doses: Doses = field(default_factory=Doses)
@@ -93,10 +93,10 @@ class Index:
 
     def episode(self, reader: Reader, concept: str, member: str) -> Episode:
         """The record as an Episode of the concept; read once, though a drug's class and all above it ask for it too."""
-        known = self._read.get((id(reader), member))
+        known = self._read.get((reader, member))
         if known is not None:
             return replace(known, concept=concept)
-        found = self._read[id(reader), member] = reader(concept, member)
+        found = self._read[reader, member] = reader(concept, member)
         return found
 
     def _counting(

@@ -281,6 +281,7 @@ def episode_of(
         dose=dose_of(_dosages(use), drug.words, drug.ingredients),
         recorded=clock.moment(_written_down(use)),
         ended_because=_ended_because(use) if ongoing is False else None,
+        resource_type=type(use).__name__,
     )
 
 
