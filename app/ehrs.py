@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from app.addresses import is_loopback_address, parse_address, place_of
 from app.client_key import KeyUnusable, read_key
 from mappings.chart.addresses import Servers
+from mappings.near_words import suggestion
 
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 
@@ -177,26 +178,46 @@ def load_ehrs(path: Path) -> tuple[Ehr, ...]:
     try:
         ehrs = _File.model_validate(content).ehr
     except ValidationError as error:
-        raise EhrsError(_lines(path, error)) from None
+        raise EhrsError(_lines(path, content, error)) from None
     ehrs = tuple(_with_files_beside(ehr, path.parent) for ehr in ehrs)
     if problems := _problems_of_the_set(path, ehrs):
         raise EhrsError(problems)
     return ehrs
 
 
-def _lines(path: Path, error: ValidationError) -> list[str]:
+def _lines(path: Path, content: Mapping[str, Any], error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         where = ".".join(str(part) for part in item["loc"])
         match item["type"]:
             case "extra_forbidden":
-                message = "is not a known key"
+                message = "is not a known key" + suggestion(str(item["loc"][-1]), _keys_beside(item["loc"]))
             case "missing":
                 message = "is required"
+            case "too_short" if where == "ehr":
+                if content.get("ehr"):
+                    continue  # each entry has its own problem, and is left out of the count for it
+                message = "has no entry; write [[ehr]]"
             case _:
                 message = item["msg"].removeprefix("Value error, ")
-        lines.append(f"{path}: {where}: {message}")
+        lines.append(f"{path}: {where}{_name_of(content, item['loc'])}: {message}")
     return lines
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> frozenset[str]:
+    """The keys that there are where this one was written."""
+    if len(place) < 3:
+        return frozenset(_File.model_fields)
+    return frozenset((Smart if "smart" in place[2:-1] else Ehr).model_fields)
+
+
+def _name_of(content: Mapping[str, Any], place: tuple[int | str, ...]) -> str:
+    """` ("st-example")` for a place in the entry of this name."""
+    try:
+        name = content["ehr"][place[1]]["name"]
+    except (LookupError, TypeError):
+        return ""
+    return f' ("{name}")' if isinstance(name, str) and re.fullmatch(r"[\w .-]{1,40}", name) else ""
 
 
 def _with_files_beside(ehr: Ehr, folder: Path) -> Ehr:

@@ -10,13 +10,17 @@ import ipaddress
 import os
 import re
 import secrets
+from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.addresses import is_loopback_address, place_of
@@ -249,17 +253,61 @@ def read_settings(profile: Literal["demo", "production"], **given: object) -> Se
     """The settings of this process, from the environment and `.env`. SettingsError names each that is wrong."""
     if profile == "demo" and not os.environ.get(PREFIX + "SECRET_KEY"):
         given.setdefault("secret_key", (_demo_secret(Path("var")),))
+    misspelled = _misspelled({**os.environ, **dotenv_values(".env")})
     try:
-        return Settings(_profile=profile, **given)  # type: ignore[arg-type]
+        settings = Settings(_profile=profile, **given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise SettingsError(_lines(error)) from None
+        raise SettingsError([*_lines(error), *misspelled]) from None
+    if misspelled:
+        raise SettingsError(misspelled)
+    return settings
+
+
+def _misspelled(environment: Mapping[str, str | None]) -> list[str]:
+    """A line for each variable that is close to a setting, and is none: it would have no effect, in silence.
+
+    A setting that is not close to any may be one of another version, after an upgrade was rolled back.
+    """
+    known = {name.upper() for name in Settings.model_fields if name not in ("profile", "host", "port")}
+    given = {name.upper().removeprefix(PREFIX) for name in environment if name.upper().startswith(PREFIX)}
+    near = {name: get_close_matches(name, known - given, 1, 0.75) for name in sorted(given - known)}
+    return [
+        f"{PREFIX}{name}: is not a setting; did you mean {PREFIX}{meant[0]}?" for name, meant in near.items() if meant
+    ]
+
+
+def _bounds(name: str) -> str:
+    """`, from 1 to 64` for a setting with limits."""
+    limits: dict[str, float] = {}
+    for part in Settings.model_fields[name.lower()].metadata:
+        limits |= {each: getattr(part, each) for each in ("gt", "ge", "le") if hasattr(part, each)}
+    words = [
+        f"{word} {limits[each]:g}"
+        for each, word in (("gt", "above"), ("ge", "from"), ("le", "up to"))
+        if each in limits
+    ]
+    return ", " + " and ".join(words) if words else ""
+
+
+def _words_of(name: str, item: ErrorDetails) -> str:
+    """What is wrong with a value, without the value."""
+    match item["type"]:
+        case "int_parsing" | "int_from_float":
+            return f"is not a whole number{_bounds(name)}"
+        case "float_parsing":
+            return f"is not a number{_bounds(name)}"
+        case "greater_than" | "greater_than_equal" | "less_than_equal":
+            return f"is a number{_bounds(name)}"
+        case "bool_parsing":
+            return "is true or false"
+    return str(item["msg"]).removeprefix("Value error, ")
 
 
 def _lines(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         name = str(item["loc"][0]) if item["loc"] else ""
-        message = item["msg"].removeprefix("Value error, ")
+        message = _words_of(name, item)
         label = name.upper() if name.upper() in ("HOST", "PORT") else PREFIX + name.upper()
         lines += [f"{label}: {line}" if name else line for line in message.split("\n")]
     return lines

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
+
+from mappings.near_words import suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,14 @@ def read_yaml(raw: bytes, path: Path) -> dict[str, object]:
     return content
 
 
-def problems_of(error: ValidationError, path: Path, prefix: str = "") -> list[Problem]:
-    """Each finding of pydantic as a problem in our words."""
+def problems_of(error: ValidationError, path: Path, prefix: str = "", *, known: Collection[str] = ()) -> list[Problem]:
+    """Each finding of pydantic as a problem in our words. `known`: the keys that an unknown one may have meant."""
     found = []
     for item in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in (*((prefix,) if prefix else ()), *item["loc"]))
         match item["type"]:
             case "extra_forbidden":
-                message = "is not a word of this language"
+                message = "is not a word of this language" + suggestion(str(item["loc"][-1]), known)
             case "missing":
                 message = "is required"
             case _:

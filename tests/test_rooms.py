@@ -18,8 +18,8 @@ ROOMS = ("mappings", "trial_defs", "cds_hooks", "app")
 # A floor is a folder, or a file beside the folders.
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "mappings": (
-        "lazily", "yaml_files", "clean_text", "resource_types", "time", "facts", "concepts", "chart", "values",
-        "understanding", "readers", "derived", "patient_facts", "draft_orders",
+        "lazily", "near_words", "yaml_files", "clean_text", "resource_types", "time", "facts", "concepts", "chart",
+        "values", "understanding", "readers", "derived", "patient_facts", "draft_orders",
     ),
     "trial_defs": ("definition", "engine", "planning", "export", "registry"),
     "cds_hooks": ("protocol", "words", "report", "fhir", "cards", "explanation"),

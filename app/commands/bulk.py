@@ -53,7 +53,7 @@ def export_command(
     try:
         _check(base, token_url, allow_http)
         if unknown := set(wanted.types) - set(TYPES):
-            raise BulkError(f"--type: {len(unknown)} of the types given are not read; these are: {', '.join(TYPES)}")
+            raise BulkError(f"--type: {', '.join(sorted(unknown))} is not read here; there are {', '.join(TYPES)}")
         with httpx.Client(timeout=httpx.Timeout(60, connect=10), trust_env=False, verify=_trusted(ca_file)) as client:
             token = _token(client, base, client_id, key, kid, token_url, scope, allow_http)
             BulkExport(client, wanted, to, _Lines(), token, frozenset(file_host or ())).run()

@@ -13,11 +13,13 @@ import msgspec
 import typer
 from pydantic import ValidationError
 
+from app.commands.arguments import Mappings, Trials, cause_of, check_trials
 from app.commands.definitions import read_definitions
 from app.commands.ending import stop
 from cds_hooks.fhir.fhir_study import group_of, study_of
 from cds_hooks.fhir.fhir_terms import value_set_of
 from mappings.concepts.catalogue import Catalogue
+from mappings.near_words import key_names
 from mappings.yaml_files import DefinitionError, problems_of, read_yaml
 from trial_defs.definition.expressions import Trial
 from trial_defs.definition.language import TrialWords
@@ -31,7 +33,6 @@ REGISTRY = "https://clinicaltrials.gov/api/v2"
 _NUMBER = re.compile(r"^NCT\d{8}$", re.A)
 _MOST = 16 * 1024 * 1024  # bytes of one entry
 
-Mappings = Annotated[Path | None, typer.Option("--mappings", help="A folder with the site's own concepts and codes.")]
 Registry = Annotated[str, typer.Option("--registry", help="Address of the registry's API, version 2.")]
 
 
@@ -57,6 +58,8 @@ def import_trial(
     drafted with its place and confidence; everything else is a question for a person. The draft is not served before
     a named person has signed it. Nothing is overwritten.
     """
+    if not out.is_dir():
+        stop(f"--out: {out}: there is no such folder")
     raw = _entry(source, registry)
     record = _record(raw, "SOURCE")
     name = trial_id or record.id
@@ -145,7 +148,7 @@ def export_trial(
     form: Annotated[Form, typer.Option("--as", help="A FHIR Bundle, or the computed criteria as a CQL library.")] = (
         Form.FHIR
     ),
-    trials: Annotated[Path | None, typer.Option("--trials", help="A folder with the site's own definitions.")] = None,
+    trials: Trials = None,
     mappings: Mappings = None,
 ) -> None:
     """Print a trial as a FHIR R4 Bundle: its ResearchStudy, a Group per cohort, the ValueSets of its concepts.
@@ -153,9 +156,8 @@ def export_trial(
     With `--as cql` its computed criteria as a library of the Clinical Quality Language, one define a criterion.
     """
     served = read_definitions(mappings, trials, tells=False)
-    trial = served.trials.get(trial_id)
-    if trial is None:
-        stop("TRIAL_ID: no trial of this id is served; `trialcards trials list` shows those that are.")
+    check_trials("TRIAL_ID", [trial_id], served)
+    trial = served.trials[trial_id]
     if form is Form.CQL:
         typer.echo(library_of(trial, served.catalogue).text, nl=False)
         return
@@ -183,7 +185,7 @@ def _entry(source: str, registry: str) -> bytes:
     try:
         return Path(source).read_bytes()
     except OSError as error:
-        stop(f"SOURCE: is neither an NCT number nor a file that can be read ({error.strerror})")
+        stop(f"SOURCE: {source}: is not an NCT number (NCT and 8 digits), and as a file: {cause_of(error)}")
 
 
 def _fetched(address: str) -> bytes:
@@ -230,11 +232,11 @@ def _definition(path: Path) -> tuple[str, TrialWords]:
         raw = path.read_bytes()
         return raw.decode("utf-8"), TrialWords.model_validate(read_yaml(raw, path))
     except OSError as error:
-        stop(f"{path}: cannot be read ({error.strerror})")
+        stop(f"{path}: {cause_of(error)}")
     except DefinitionError as error:
         stop("\n".join(map(str, error.problems)))
     except ValidationError as error:
-        stop("\n".join(map(str, problems_of(error, path))))
+        stop("\n".join(map(str, problems_of(error, path, known=key_names(TrialWords)))))
 
 
 def _number_of(words: TrialWords) -> str | None:
@@ -251,4 +253,4 @@ def _eligibility_before(definition: Path, words: TrialWords, before: Path | None
     try:
         return _record(path.read_bytes(), str(path)).eligibility
     except OSError as error:
-        stop(f"{path}: cannot be read ({error.strerror})")
+        stop(f"{path}: {cause_of(error)}")

@@ -15,17 +15,24 @@ import typer
 
 from app.calls.replay import Unrepeatable, replay
 from app.calls.replay_diff import Comparison, compare
+from app.commands.arguments import Demo, existing_folder, settings_of
 from app.commands.definitions import read_definitions
 from app.commands.ending import stop
 from app.definitions.served import Served
-from app.settings import Settings, SettingsError, read_settings
+from app.settings import Settings
 from app.storage.audit import Audit
 from app.storage.database import RecordsUnavailable
 from app.storage.records import Records
 from app.storage.signing import Keys
 
-Folder = Annotated[Path | None, typer.Option("--trials", help="With --diff: trial definitions in place of the site's.")]
-Concepts = Annotated[Path | None, typer.Option("--mappings", help="With --diff: concepts in place of the site's.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--trials", help="With --diff: trial definitions in place of the site's.", callback=existing_folder),
+]
+Concepts = Annotated[
+    Path | None,
+    typer.Option("--mappings", help="With --diff: concepts in place of the site's.", callback=existing_folder),
+]
 
 
 def replay_command(
@@ -38,7 +45,7 @@ def replay_command(
     as_json: Annotated[bool, typer.Option("--json", help="With --diff: print JSON.")] = False,
     trials: Folder = None,
     mappings: Concepts = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Look into the demo's records under var/.")] = False,
+    demo: Demo = False,
 ) -> None:
     """Repeat a kept answer with the chart, definitions and concepts of its day.
 
@@ -51,7 +58,7 @@ def replay_command(
     a patient. Reports that cannot be compared are named. Run it with a new version, on the database or a copy, before
     the upgrade.
     """
-    settings = _settings(demo)
+    settings = settings_of("demo" if demo else "production")
     if not diff and report_id is None:
         stop("REPORT_ID: is needed without --diff")
     if not diff and (as_json or trials or mappings):
@@ -110,10 +117,3 @@ async def _replayed(report_id: str, settings: Settings) -> bytes:
 def _records(settings: Settings) -> Records:
     keys = Keys(settings.secret_key)
     return Records(settings.database_url, keys, timedelta(settings.retention_days), timedelta(settings.snooze_days))
-
-
-def _settings(demo: bool) -> Settings:
-    try:
-        return read_settings("demo" if demo else "production")
-    except SettingsError as error:
-        stop(*error.problems)

@@ -7,20 +7,28 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from app.commands.arguments import (
+    SiteMappings,
+    SiteTrials,
+    check_trials,
+    end_with_definitions,
+    moment_of,
+    restricted,
+    zone_of,
+)
 from app.commands.definitions import read_definitions
 from app.commands.ending import stop
-from app.restricted import LABELS_HELP, LABELS_VARIABLE, labels_of
+from app.restricted import LABELS_HELP, LABELS_VARIABLE
 from app.screen.engines import LocalEngine, SparkEngine, SparkMissing
 from app.screen.export import FORBIDDING, ExportError, open_export
 from app.screen.order import UNFINISHED, UNREAD, Order, ScreenError, moment_of_same, planned_as_of
@@ -29,7 +37,6 @@ from app.screen.run import screen
 from app.screen.shard import Question
 from app.screen.tables import CANDIDATES, CHANGES, SHEET, DuckDbMissing
 from cds_hooks.words.wording import counted
-from mappings.time.times import can_be_now, parse_moment
 
 out = Console(highlight=False)
 
@@ -87,14 +94,8 @@ def screen_command(
         str,
         typer.Option(help=LABELS_HELP, envvar=LABELS_VARIABLE),
     ] = "",
-    trials: Annotated[
-        Path | None,
-        typer.Option("--trials", help="A folder with the site's own trial definitions.", envvar="TRIALCARDS_TRIALS"),
-    ] = None,
-    mappings: Annotated[
-        Path | None,
-        typer.Option("--mappings", help="A folder with the site's own concepts.", envvar="TRIALCARDS_MAPPINGS"),
-    ] = None,
+    trials: SiteTrials = None,
+    mappings: SiteMappings = None,
 ) -> None:
     """Hold every trial against every patient of a FHIR Bulk Data export.
 
@@ -103,11 +104,13 @@ def screen_command(
     criteria.parquet (a row for each criterion of these), patients.parquet, report.json and unread.csv. A screen
     that was stopped goes on when the same command is given again.
 
-    Exit status 0 when the screen is done, 2 when something about the call or the export is not usable.
+    Exit status 0 when the screen is done, 1 when it is but definition files could not be used, 2 when something about
+    the call or the export is not usable.
     """
     served = read_definitions(mappings, trials, code=2)
-    if unknown := [name for name in trial or () if name not in served.trials]:
-        stop(f"--trial: {len(unknown)} of the ids given are not served; `trialcards trials list` shows those that are.")
+    check_trials("--trial", trial or (), served)
+    if since is not None and not since.is_dir():
+        stop(f"--since: {since}: there is no such folder")
     if restart:
         shutil.rmtree(to / UNFINISHED, ignore_errors=True)
     try:
@@ -119,9 +122,13 @@ def screen_command(
             timezone=timezone,
             base_url=files.base_url,
             complete=files.complete,
-            labels=_labels(restricted_labels),
+            labels=restricted(restricted_labels),
         )
-        chosen = _moment(as_of, _zone(timezone)) or planned_as_of(to) or moment_of_same(since, files, question)
+        chosen = (
+            (moment_of(as_of, zone_of(timezone)) if as_of else None)
+            or planned_as_of(to)
+            or moment_of_same(since, files, question)
+        )
         question = replace(question, as_of=chosen or question.as_of)
         runs_on = SparkEngine(spark_master) if engine is EngineName.SPARK else LocalEngine(workers)
         with closing(runs_on), _Bars() as bars:
@@ -129,6 +136,8 @@ def screen_command(
     except (ExportError, ScreenError, DuckDbMissing, SparkMissing) as error:
         stop(str(error))
     _print(report, to)
+    if not trial:
+        end_with_definitions(served)
 
 
 class _Bars:
@@ -185,26 +194,3 @@ def warnings_of(report: Mapping[str, Any], unread: Path) -> Iterator[str]:
     if forbidding := [kind for kind in FORBIDDING if kind in report["typesOpen"]]:
         were = "was" if len(forbidding) == 1 else "were"
         yield f"{' and '.join(forbidding)} {were} not seen: check who must not be approached before you contact anyone."
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        stop("--timezone: is not a time zone; write it like Europe/Berlin")
-
-
-def _moment(text: str | None, zone: tzinfo) -> datetime | None:
-    if text is None:
-        return None
-    moment = parse_moment(text, zone)
-    if moment is None or not moment.is_one_day or not can_be_now(moment.earliest):
-        stop("--as-of: is a date (2026-11-01) or an instant with its offset (2026-11-01T08:00:00Z)")
-    return moment.earliest
-
-
-def _labels(text: str) -> frozenset[tuple[str, str]]:
-    try:
-        return labels_of(text)
-    except ValueError as error:
-        stop(f"--restricted-labels: {error}")

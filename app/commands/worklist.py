@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -12,20 +11,20 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from app.commands.arguments import check_known, entries_of, run, settings_of
 from app.commands.audit import answers_of, opened, worklist_of
 from app.commands.ending import stop
 from app.definitions.served import Definitions, Served
-from app.ehrs import EhrsError, load_ehrs
 from app.restricted import digest_of_labels
 from app.screen.tables import DuckDbMissing
-from app.settings import Settings, SettingsError, read_settings
+from app.settings import Settings
 from app.storage.attestations import Answers
-from app.storage.database import RecordsUnavailable
 from app.storage.records import Records, Shown
 from app.worklist.candidates import Left, Reading
 from app.worklist.records import Worklist
 from app.worklist.recounting import settled_by_people, with_answers
 from app.worklist.screened import NotAScreen, Screened, finished_screen
+from cds_hooks.words.wording import counted
 from mappings.yaml_files import DefinitionError
 
 worklist_cli = typer.Typer(help="The coordinator's worklist.", no_args_is_help=True)
@@ -61,8 +60,10 @@ def add_command(
 
     Exit status 0 when the list is up to date, 2 when the call, the folder or the database is not usable.
     """
-    settings = _settings(demo)
+    settings = settings_of("demo" if demo else "production")
     _check_ehr(settings, ehr, tenant)
+    if not screen.is_dir():
+        stop(f"SCREEN: {screen}: there is no such folder")
     try:
         found = finished_screen(screen)
         if found.labels != digest_of_labels(settings.labels):
@@ -71,43 +72,30 @@ def add_command(
                 "not; screen again with the same labels"
             )
         served = Definitions(settings.mappings, settings.trials).now
-        taken, gone = asyncio.run(_add(settings, found, served, (ehr, tenant), partial=partial))
+        taken, gone = run(_add(settings, found, served, (ehr, tenant), partial=partial))
     except NotAScreen:
-        stop("SCREEN: is not the folder of a finished screen; it holds report.json, matches.parquet, criteria.parquet")
+        stop(
+            f"SCREEN: {screen}: is not the folder of a finished screen; that holds report.json, matches.parquet and "
+            "criteria.parquet"
+        )
     except DuckDbMissing as error:
         stop(str(error))
     except DefinitionError as error:
         stop(*map(str, error.problems))
-    except RecordsUnavailable:
-        stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")
-    typer.echo(f"{taken} patients on the list, {gone} no longer in the screen")
-
-
-def _settings(demo: bool) -> Settings:
-    try:
-        return read_settings("demo" if demo else "production")
-    except SettingsError as error:
-        stop(*error.problems)
+    typer.echo(f"{counted(taken, 'patient')} on the list, {counted(gone, 'row')} no longer in the screen")
 
 
 def _check_ehr(settings: Settings, name: str, tenant: str) -> None:
     """A row under a name that no EHR has would never be seen again by a hook."""
-    known: dict[str, tuple[str, ...]] = {"demo": ()}
-    if settings.ehrs is not None:
-        try:
-            known = {each.name: each.tenants for each in load_ehrs(settings.ehrs)}
-        except EhrsError as error:
-            stop(*error.problems)
-    if name not in known:
-        stop("--ehr: is the name of an entry in the file of trusted EHRs")
-    if tenant and known[name] and tenant not in known[name]:
-        stop("--tenant: is one of this entry's tenants")
+    known = {each.name: each.tenants for each in entries_of(settings)}
+    check_known("--ehr", [name], known, "is not in the file of trusted EHRs")
+    if tenant and known[name]:
+        check_known("--tenant", [tenant], known[name], "is not a tenant of this EHR")
 
 
 def _zone_of(settings: Settings, ehr: str) -> tzinfo:
     """The zone in which the last day of an answer ends."""
-    known = load_ehrs(settings.ehrs) if settings.ehrs is not None else ()
-    name = next((each.timezone for each in known if each.name == ehr), "")
+    name = next((each.timezone for each in entries_of(settings) if each.name == ehr), "")
     return ZoneInfo(name) if name else settings.zone
 
 

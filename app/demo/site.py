@@ -75,7 +75,7 @@ def _pages(today: Callable[[], date], other_server: str | None) -> APIRouter:
         except Unreachable:
             return _page("demo_unreachable.html", 502, server=known["fhir"])
         if not found:
-            return _page("demo_unreachable.html", 404, server=known["fhir"])
+            return _page("demo_unknown.html", 404, other_server=other_server)
         content: Json = {
             "patient": found[0],
             "resources": dict(zip(_CHART, parts, strict=True)),

@@ -154,10 +154,12 @@ class Answers:
         over = sa.or_(ROWS.c.ended_at <= then, ROWS.c.until < (then - _A_DAY).date())
         await self._records.write(doing(sa.delete(ROWS).where(over)), None)
 
-    async def forget(self, whose: Shown) -> None:
-        """Delete the answers of one patient."""
+    async def forget(self, whose: Shown) -> int:
+        """Delete the answers of one patient; how many there were."""
         mine = _of(whose, self._records.patient_hashes(whose))
-        await self._records.write(doing(sa.delete(ROWS).where(*mine)), None)
+        return await self._records.write(
+            lambda connection: connection.execute(sa.delete(ROWS).where(*mine)).rowcount, None
+        )
 
     def _seal(self, content: _Sealed) -> str:
         return base64.b64encode(self._keys.seal(msgspec.json.encode(content))).decode()

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -112,6 +112,14 @@ class Entry:
         }
 
 
+class ErasedFacts(NamedTuple):
+    """How much was deleted of one patient."""
+
+    reports: int
+    dismissals: int
+    comments: int
+
+
 class Audit:
     """Writes and reads the audit trail in the tables of `records`."""
 
@@ -208,10 +216,20 @@ class Audit:
 
         return await self._records.write(work, None)
 
-    async def forget(self, whose: Shown) -> int:
+    async def lines_about(self, whose: Shown) -> int:
+        """How many lines of the trail are about this patient."""
+        mine = sa.select(sa.func.count()).where(CALLS.c.patient.in_(self._records.patient_hashes(whose)))
+        return await self._records.read(lambda connection: connection.execute(mine).scalar_one(), None)
+
+    async def ehrs(self) -> set[str]:
+        """The names of the EHRs that the trail names."""
+        named = sa.select(CALLS.c.ehr).distinct()
+        return set(await self._records.read(lambda connection: connection.execute(named).scalars().all(), None)) - {""}
+
+    async def forget(self, whose: Shown) -> ErasedFacts:
         """Delete the facts kept of one patient: reports, dismissals, comments. The trail itself stays.
 
-        How many reports. What is left holds no fact but that cards were shown, under a keyed hash.
+        What is left holds no fact but that cards were shown, under a keyed hash.
         """
         hashes = self._records.patient_hashes(whose)
         reports = sa.union(
@@ -220,11 +238,14 @@ class Audit:
         )
         cards = sa.select(col(IssuedCard.id)).where(col(IssuedCard.patient).in_(hashes))
 
-        def work(connection: sa.Connection) -> int:
-            done = connection.execute(sa.delete(KeptReport).where(col(KeptReport.id).in_(reports)))
-            connection.execute(sa.delete(Dismissal).where(col(Dismissal.patient).in_(hashes)))
-            connection.execute(sa.update(KeptFeedback).where(col(KeptFeedback.card).in_(cards)).values(comment=None))
-            return done.rowcount
+        commented = col(KeptFeedback.card).in_(cards), col(KeptFeedback.comment).is_not(None)
+
+        def work(connection: sa.Connection) -> ErasedFacts:
+            return ErasedFacts(
+                connection.execute(sa.delete(KeptReport).where(col(KeptReport.id).in_(reports))).rowcount,
+                connection.execute(sa.delete(Dismissal).where(col(Dismissal.patient).in_(hashes))).rowcount,
+                connection.execute(sa.update(KeptFeedback).where(*commented).values(comment=None)).rowcount,
+            )
 
         return await self._records.write(work, None)
 

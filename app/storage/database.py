@@ -76,6 +76,23 @@ class RecordsUnavailable(Exception):
     """The database did not answer."""
 
 
+class FolderUnusable(Exception):
+    """The folder of SQLite's file is not there and cannot be made; the message names it."""
+
+
+def make_folder(url: str) -> None:
+    """Make the folder of SQLite's file where it is missing. FolderUnusable where that fails."""
+    file = _file_of(url_of(url))
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderUnusable(f"the folder {file.parent} cannot be made ({error.strerror})") from None
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise FolderUnusable(f"this user may not write into the folder {file.parent}")
+
+
 class Database:
     """Its transactions; RecordsUnavailable when it is gone, or keeps a caller waiting.
 
@@ -99,9 +116,9 @@ class Database:
 
         `within`: seconds that the caller waits. What is under way then goes on, and the next call finds it done.
         """
-        if file := _file_of(self._url):
-            file.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if file := _file_of(self._url):
+                file.parent.mkdir(parents=True, exist_ok=True)
             async with asyncio.timeout(within):
                 await self._writing.run(self._prepare)
         except (DBAPIError, OSError) as error:

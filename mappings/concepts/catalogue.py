@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mappings.concepts.value_sets import read_value_set
+from mappings.near_words import key_names
 from mappings.resource_types import ResourceType, names_of
 from mappings.time.times import Period, parse_period
 from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
@@ -394,7 +395,7 @@ def _validated(
         try:
             concepts[name] = Concept.model_validate(entry)
         except ValidationError as error:
-            problems += problems_of(error, origin[name], name)
+            problems += problems_of(error, origin[name], name, known=key_names(Concept))
     for name, concept in concepts.items():
         for key, others in (("includes", concept.includes), ("ruled_out_by", concept.ruled_out_by)):
             for other in others:

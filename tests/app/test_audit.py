@@ -204,8 +204,8 @@ async def test_a_patient_can_be_forgotten_but_not_that_someone_asked(records: Re
     await records.keep(shown, SERVICE, "report-1", b'{"canary": "facts"}', [CARD], NOW)
     await records.add_feedback(CALLER, SERVICE, [overridden("ask-later")], NOW)
     await Audit(records).note(AuditedCall("call", "match", shown, "report", {}), NOW)
-    assert await Audit(records).forget(Shown("demo", "", "another", "")) == 0
-    assert await Audit(records).forget(shown) == 1
+    assert (await Audit(records).forget(Shown("demo", "", "another", ""))).reports == 0
+    assert (await Audit(records).forget(shown)).reports == 1
     assert await records.report("report-1", NOW) is None
     assert await records.dismissed(shown, NOW) == {}
     assert len(await Audit(records).entries(Question(shown.patient, "demo"))) == 1
@@ -238,6 +238,18 @@ async def test_the_commands_read_and_end_the_trail(tmp_path: Path, definitions: 
         2, "--ehr: is needed with --patient; a patient is known only within an EHR",
     )  # fmt: skip
     assert run("audit", "--from", "canary").stderr.startswith("--from is a date")
-    assert "1 reports of this patient deleted" in run("purge", "--patient", PATIENT, "--ehr", "st").stdout
+    unknown = run("audit", "--patient", "nobody", "--ehr", "st")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "no line about a patient of this id in st" in unknown.stderr
+    later = run("audit", "--patient", PATIENT, "--ehr", "st", "--from", "2099-01-01")
+    assert (later.returncode, later.stderr) == (0, "None of the 2 lines about this patient is of this time.\n")
+    assert "Deleted of this patient: 1 report, 0 answers, " in run("purge", "--patient", PATIENT, "--ehr", "st").stdout
+    again = run("purge", "--patient", f"Patient/{PATIENT}", "--ehr", "st")
+    assert (again.returncode, again.stdout) == (
+        0,
+        "Deleted of this patient: 0 reports, 0 answers, 0 worklist rows, 0 dismissals, 0 comments. "
+        "The audit trail keeps 2 lines, under a keyed hash.\n",
+    )
+    assert "; did you mean st?" in run("purge", "--patient", PATIENT, "--ehr", "ST").stderr
     assert "0 calls deleted" in run("purge").stdout
     assert VIEW.rsplit("/", 1)[1] in run("audit").stdout

@@ -275,7 +275,7 @@ def test_the_command_fetches_an_export(resources: dict[str, list[Json]], tmp_pat
 UNUSABLE = [
     (["http://a.example/fhir"], "--allow-http is for a test server"),
     (["canary"], "BASE: is the address of a FHIR server"),
-    (["https://a.example/fhir", "--type", "Canary"], "--type: 1 of the types given are not read"),
+    (["https://a.example/fhir", "--type", "Canary"], "--type: Canary is not read here; there are "),
     (["https://a.example/fhir", "--client-id", "x"], "--key: is needed with --client-id"),
     (["https://a.example/fhir", "--client-id", "x", "--key", "none"], "--key: cannot be read"),
     (["https://a.example/fhir", "--ca-file", "none"], "--ca-file: cannot be read"),

@@ -120,4 +120,6 @@ async def test_a_server_that_does_not_answer_is_named(client: httpx.AsyncClient,
 
 async def test_a_patient_that_is_not_there_is_404(client: httpx.AsyncClient, other: FhirServer) -> None:
     other.faults["Patient"] = page(bundle())
-    assert (await client.get("/demo/patients/p")).status_code == 404
+    answer = await client.get("/demo/patients/p")
+    assert answer.status_code == 404
+    assert "has no patient of this id" in " ".join(answer.text.split())

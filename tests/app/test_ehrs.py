@@ -69,12 +69,20 @@ client_id = "x"
 
 
 PROBLEMS = [
-    (ENTRY + "canary = 1", "ehr.0.canary: is not a known key"),
-    (ENTRY.replace("issuer", "isuer"), "ehr.0.issuer: is required"),
-    (ENTRY + 'algorithms = ["HS256"]', "ehr.0.algorithms.0: "),
-    (ENTRY + 'algorithms = ["none"]', "ehr.0.algorithms.0: "),
-    (ENTRY + 'timezone = "Canary/Land"', "ehr.0.timezone: is not a time zone"),
-    (ENTRY + 'cors_origins = ["https://a.example/x"]', "ehr.0.cors_origins: holds origins"),
+    (ENTRY + "canary = 1", 'ehr.0.canary ("st-example"): is not a known key'),
+    (ENTRY.replace("issuer", "isuer"), 'ehr.0.issuer ("st-example"): is required'),
+    (ENTRY.replace("issuer", "isuer"), 'ehr.0.isuer ("st-example"): is not a known key; did you mean issuer?'),
+    (ENTRY.replace("jwks_url", "jwks"), "is not a known key; did you mean jwks_url or jwks_file?"),
+    (
+        ENTRY + "[ehr.smart]\nclient = 'x'",
+        'ehr.0.smart.client ("st-example"): is not a known key; did you mean client_id',
+    ),
+    ("ehr = []", "ehr: has no entry; write [[ehr]]"),
+    ("[[ehrs]]", "ehrs: is not a known key; did you mean ehr?"),
+    (ENTRY + 'algorithms = ["HS256"]', 'ehr.0.algorithms.0 ("st-example"): '),
+    (ENTRY + 'algorithms = ["none"]', 'ehr.0.algorithms.0 ("st-example"): '),
+    (ENTRY + 'timezone = "Canary/Land"', 'ehr.0.timezone ("st-example"): is not a time zone'),
+    (ENTRY + 'cors_origins = ["https://a.example/x"]', 'ehr.0.cors_origins ("st-example"): holds origins'),
     (ENTRY + 'jwks_file = "keys.json"', "has exactly one of jwks_url and jwks_file"),
     (ENTRY.replace("https://fhir", "http://fhir"), "fhir_servers: an address starts with https://"),
     (ENTRY.replace("https://ehr.example/jwks", "http://ehr.example/jwks"), "jwks_url: an address starts with https://"),
@@ -166,3 +174,7 @@ def test_a_next_link_lies_under_its_base_or_is_not_followed() -> None:
         "?page=2",
     ):
         assert not is_under(other, base)
+
+
+def test_an_entry_with_a_problem_is_named_once(tmp_path: Path) -> None:
+    assert problem(tmp_path, ENTRY.replace("jwks_url", "jwks")).count("\n") == 0

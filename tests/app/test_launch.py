@@ -650,7 +650,7 @@ async def test_a_report_of_a_launch_is_repeated_and_forgotten_like_any_other(
     (report,) = {line["report"] for line in await lines(services)}
     again = json.loads(await replay(report, services.records, NOW))
     assert (again["id"], again["patient"]) == (report, f"Patient/{PATIENT}")
-    assert await services.audit.forget(Shown("st", "", PATIENT, "")) == 1
+    assert (await services.audit.forget(Shown("st", "", PATIENT, ""))).reports == 1
     with pytest.raises(Unrepeatable) as caught:
         await replay(report, services.records, NOW)
     assert caught.value.is_known
@@ -706,7 +706,7 @@ async def test_a_card_has_a_signed_address_where_the_ehr_has_no_app(
 @pytest.mark.parametrize(
     ("smart", "problem"),
     [
-        ("canary = 1", "smart.canary: is not a known key"),
+        ("canary = 1", 'smart.canary ("st"): is not a known key'),
         ('key_file = "none.pem"', "smart.key_file: cannot be read"),
         ('key_file = "keys.json"', "smart.key_file: must be a private"),
         ('client_secret_file = "none"', "smart.client_secret_file: cannot be read"),

@@ -95,7 +95,7 @@ def test_a_page_without_a_number_needs_an_id(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "said"),
-    [("NCT99999999", "no study of this number"), ("nowhere.json", "neither an NCT number nor a file")],
+    [("NCT99999999", "no study of this number"), ("nowhere.json", "is not an NCT number")],
 )
 def test_what_cannot_be_read_is_said(source: str, said: str, tmp_path: Path, registry: str) -> None:
     found = run("import", source, "--out", tmp_path, "--registry", registry)

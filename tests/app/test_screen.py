@@ -553,7 +553,7 @@ def test_the_command_writes_its_files_and_says_where(cohort: Path, tmp_path: Pat
 
 UNUSABLE = [
     (["none"], "there is no such folder"),
-    (["EXPORT", "--trial", "canary"], "--trial: 1 of the ids given are not served"),
+    (["EXPORT", "--trial", "canary"], "--trial: canary is not served; there are "),
     (["EXPORT", "--as-of", "canary"], "--as-of: is a date"),
     (["EXPORT", "--timezone", "canary"], "--timezone: is not a time zone"),
     (["EXPORT", "--since", "canary"], "--since: is not the folder of a finished screen"),

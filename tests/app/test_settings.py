@@ -61,11 +61,14 @@ WRONG = [
     ("TRIALCARDS_SECRET_KEY", "canary", "TRIALCARDS_SECRET_KEY: needs at least 32 characters"),
     ("TRIALCARDS_OPERATOR_TOKENS", "canary", "TRIALCARDS_OPERATOR_TOKENS: holds SHA-256 digests"),
     ("TRIALCARDS_RESTRICTED_LABELS", "canary", "TRIALCARDS_RESTRICTED_LABELS: holds labels"),
-    ("TRIALCARDS_WORKERS", "canary", "TRIALCARDS_WORKERS: "),
-    ("TRIALCARDS_DEADLINE", "0", "TRIALCARDS_DEADLINE: "),
+    ("TRIALCARDS_WORKERS", "canary", "TRIALCARDS_WORKERS: is not a whole number, from 1 and up to 64"),
+    ("TRIALCARDS_WORKERS", "65", "TRIALCARDS_WORKERS: is a number, from 1 and up to 64"),
+    ("TRIALCARDS_DEADLINE", "0", "TRIALCARDS_DEADLINE: is a number, above 0.1 and up to 60"),
+    ("TRIALCARDS_DEADLINE", "canary", "TRIALCARDS_DEADLINE: is not a number, above 0.1 and up to 60"),
+    ("TRIALCARDS_PROFILE_CALLS", "canary", "TRIALCARDS_PROFILE_CALLS: is true or false"),
     ("TRIALCARDS_TRIALS", "/canary/none", "TRIALCARDS_TRIALS: there is no such folder"),
     ("TRIALCARDS_MAPPINGS", "/canary/none", "TRIALCARDS_MAPPINGS: there is no such folder"),
-    ("PORT", "canary", "PORT: "),
+    ("PORT", "canary", "PORT: is not a whole number, from 0 and up to 65535"),
 ]
 
 
@@ -89,3 +92,22 @@ def test_every_setting_has_its_sentence() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+def test_a_misspelled_setting_is_named_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIALCARDS_EHR", "canary.toml")
+    with pytest.raises(SettingsError) as caught:
+        read_settings("production")
+    assert "TRIALCARDS_EHR: is not a setting; did you mean TRIALCARDS_EHRS?" in caught.value.problems
+    monkeypatch.delenv("TRIALCARDS_EHR")
+    Path(".env").write_text("TRIALCARDS_RESTRICTED_LABEL=canary|R\n")
+    with pytest.raises(SettingsError) as caught:
+        read_settings("demo")
+    assert caught.value.problems == (
+        "TRIALCARDS_RESTRICTED_LABEL: is not a setting; did you mean TRIALCARDS_RESTRICTED_LABELS?",
+    )
+
+
+def test_a_setting_of_another_version_or_tool_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIALCARDS_IMAGE", "trialcards:1")
+    assert read_settings("demo").is_demo

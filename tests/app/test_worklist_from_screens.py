@@ -117,7 +117,7 @@ def test_candidates_of_a_screen_come_onto_the_list_and_the_same_again_changes_no
     resources = a_patient("p1", catalogue, conditions=LUPUS, results={"platelets": "180 10*9/L"})
     out = screened(tmp_path, resources, trials, catalogue)
     first = add(tmp_path, out)
-    assert (first.exit_code, first.stdout) == (0, "1 patients on the list, 0 no longer in the screen\n")
+    assert (first.exit_code, first.stdout) == (0, "1 patient on the list, 0 rows no longer in the screen\n")
     rows = on_list(tmp_path)
     assert TRIAL in {row.trial for row in rows}
     assert {(row.patient_id, row.source, row.last_seen) for row in rows} == {("p1", "screen", AS_OF)}

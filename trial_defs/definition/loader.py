@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mappings.concepts.catalogue import Catalogue
+from mappings.near_words import key_names
 from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
 from trial_defs.definition.compiler import compile_trial
 from trial_defs.definition.expressions import Trial
@@ -94,4 +95,4 @@ def _read_words(raw: bytes, path: Path) -> TrialWords:
     try:
         return TrialWords.model_validate(read_yaml(raw, path))
     except ValidationError as error:
-        raise DefinitionError(problems_of(error, path)) from error
+        raise DefinitionError(problems_of(error, path, known=key_names(TrialWords))) from error
