@@ -62,7 +62,7 @@ def cluster(bin_: Path) -> Iterator[Cluster]:
         options = [text for name, value in given.items() for text in ("-c", f"{name}={value}")]
         process = subprocess.Popen(
             [bin_ / "postgres", "-D", data, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            cwd=folder, **_as(user),
+            cwd=folder, **as_user(user),
         )  # fmt: skip
         try:
             _wait_for(bin_, port)
@@ -79,12 +79,13 @@ def _unprivileged() -> pwd.struct_passwd:
     return names.get("postgres") or names["nobody"]
 
 
-def _as(user: pwd.struct_passwd | None) -> dict[str, Any]:
+def as_user(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    """The arguments of a process that runs as this user."""
     return {"user": user.pw_uid, "group": user.pw_gid} if user else {}
 
 
 def _run(command: list[str | Path], user: pwd.struct_passwd | None, folder: Path) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **_as(user))
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_user(user))
 
 
 def _wait_for(bin_: Path, port: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -35,8 +36,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 LONGEST = 8.0  # seconds that a caller waits for a transaction, its turn included
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _NOT_TEXT = (None, "22021")  # a NUL, which no text of PostgreSQL holds: as the driver tells it, and as the server does
-_STATEMENTS_KEPT = ("prepared_statement_cache_size", "statement_cache_size")
-_OF_ASYNCPG = (*_STATEMENTS_KEPT, "command_timeout", "timeout")
+_OF_ASYNCPG = ("prepared_statement_cache_size", "statement_cache_size", "command_timeout", "timeout")
 _CONNECTIONS = 10  # to PostgreSQL
 _READERS = 2  # of SQLite
 
@@ -104,7 +104,7 @@ class Database:
         self._ready = False
         self.on_wait: Callable[[float], None] = lambda seconds: None
         if self._url.get_backend_name() != "sqlite":
-            self._writing = self._reading = _Lane(_postgresql(self._url, _prepares(url)), _CONNECTIONS)
+            self._writing = self._reading = _Lane(_postgresql(self._url), _CONNECTIONS)
             return
         file = _file_of(self._url)
         self._writing = _Lane(_sqlite(self._url), 1, partial(_in_turn, file.parent) if file else nullcontext)
@@ -122,8 +122,23 @@ class Database:
             async with asyncio.timeout(within):
                 await self._writing.run(self._prepare)
         except (DBAPIError, OSError) as error:
+            log.warning("database not usable", **self._fault(error))
             raise RecordsUnavailable from error
         self._ready = True
+
+    def _fault(self, error: DBAPIError | OSError) -> dict[str, object]:
+        """What the log may hold of a failure: where, which kind, and of a refused connection why. Never a row."""
+        cause = getattr(error, "orig", None) or error
+        kind = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+        told: dict[str, object] = {"error": type(cause).__name__, "kind": kind}
+        if self._url.get_backend_name() == "sqlite":
+            return told
+        told |= {"host": self._url.host, "port": self._url.port or 5432, "user": self._url.username}
+        told |= {"database": self._url.database}
+        if kind is None and isinstance(error, sa.exc.OperationalError):
+            # The driver's words about the connection: what the server says of rows has an SQLSTATE.
+            told |= _refusal_of(str(cause), self._url.password)
+        return told
 
     def _prepare(self, connection: sa.Connection) -> None:
         """One worker migrates, the others wait and find nothing left to do. In SQLite every writer is alone.
@@ -159,12 +174,21 @@ class Database:
         self._writing.close()
 
     async def is_reachable(self) -> bool:
-        """Whether the tables answer, and not only the server."""
+        """Whether the tables answer, and not only the server, and can be written to."""
         try:
-            await self.read(_look)
+            writes = await self.read(self._look_whether_it_writes)
         except RecordsUnavailable:
             return False
-        return True
+        if not writes:
+            log.warning("database is read-only")
+        return writes
+
+    def _look_whether_it_writes(self, connection: sa.Connection) -> bool:
+        _look(connection)
+        if self.dialect == "postgresql":
+            return bool(connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "off")
+        file = _file_of(self._url)
+        return file is None or os.access(file, os.W_OK)
 
     async def read(self, work: Work[T], within: float | None = LONGEST) -> T:
         """What this transaction finds; it changes nothing. `within` as below."""
@@ -189,7 +213,7 @@ class Database:
             kind = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
             if isinstance(error, sa.exc.DataError) and kind in _NOT_TEXT:
                 raise Unusable("A character that is sent stands in no text.") from None
-            log.warning("database failed", error=type(cause).__name__, kind=kind)
+            log.warning("database failed", **self._fault(error))
             raise RecordsUnavailable from error
         self.on_wait(waited)
         return found
@@ -229,6 +253,29 @@ class _Lane:
         self.engine.dispose()
 
 
+_LONGEST_REASON = 200
+_SQLSTATES = (
+    ("password authentication failed", "28P01"),
+    ("no pg_hba.conf entry", "28000"),
+    ("role .* does not exist", "28000"),
+    ("database .* does not exist", "3D000"),
+    ("too many (clients|connections)", "53300"),
+    ("remaining connection slots", "53300"),
+    ("is starting up|is shutting down|recovery mode", "57P03"),
+    ("unsupported startup parameter", "08P01"),
+)
+
+
+def _refusal_of(message: str, password: object) -> dict[str, object]:
+    """Why no connection was made, in the server's words; and its SQLSTATE, which the driver does not pass on."""
+    fatal = re.findall(r"(?:FATAL|ERROR):\s*([^\n]*)", message)
+    reason = fatal[-1] if fatal else message.strip().splitlines()[0].rpartition("failed: ")[2]
+    if password:
+        reason = reason.replace(str(password), "***")
+    state = next((code for words, code in _SQLSTATES if re.search(words, reason)), None)
+    return {"kind": state, "reason": reason[:_LONGEST_REASON]}
+
+
 def _look(connection: sa.Connection) -> None:
     """Ask for every column that the code uses."""
     for table in SQLModel.metadata.sorted_tables:
@@ -256,15 +303,6 @@ def url_of(text: str) -> sa.URL:
     return url.difference_update_query(["ssl", *_OF_ASYNCPG] if url.get_backend_name() == "postgresql" else [])
 
 
-def _prepares(text: str) -> bool:
-    """Whether statements may be prepared on a connection of this URL.
-
-    Whoever told asyncpg to keep none has a pooler between, which gives every transaction another connection.
-    """
-    query = make_url(text).query
-    return not any(query.get(name) == "0" for name in _STATEMENTS_KEPT)
-
-
 def _file_of(url: sa.URL) -> Path | None:
     """Where SQLite keeps it; None for a server, and for what is only in memory."""
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
@@ -272,7 +310,12 @@ def _file_of(url: sa.URL) -> Path | None:
     return Path(str(url.database))
 
 
-def _postgresql(url: sa.URL, prepares: bool) -> sa.Engine:
+def _postgresql(url: sa.URL) -> sa.Engine:
+    """Connections that work behind PgBouncer too, which gives every transaction another connection of the server.
+
+    Nothing is prepared, and the time zone is set after connecting: PgBouncer refuses `options` at start-up, and
+    carries the time zone of a client along.
+    """
     given = {
         "connect_timeout": 3,
         # A host that has vanished is noticed after some seconds, and not after two hours.
@@ -280,9 +323,16 @@ def _postgresql(url: sa.URL, prepares: bool) -> sa.Engine:
         "keepalives_idle": 5,
         "keepalives_interval": 1,
         "keepalives_count": 3,
-        "options": f"{url.query.get('options', '')} -c timezone=UTC",
-    } | ({} if prepares else {"prepare_threshold": None})
-    return sa.create_engine(url, pool_pre_ping=True, pool_size=_CONNECTIONS, connect_args=given)
+        "prepare_threshold": None,
+    }
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=_CONNECTIONS, connect_args=given)
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: object) -> None:
+        connection.execute("SET TIME ZONE 'UTC'")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(url: sa.URL, *, reads: bool = False) -> sa.Engine:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from app.storage.database import RecordsUnavailable, Write, all_of, doing, if_any, url_of
 from app.storage.records import Records
@@ -73,17 +74,17 @@ def test_a_password_that_breaks_the_url_is_not_quoted() -> None:
     assert "canary" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("asked", "prepared"), [("", True), ("?statement_cache_size=0", False)])
-async def test_nothing_is_prepared_behind_a_pooler(postgres: Cluster, asked: str, prepared: bool) -> None:
-    records = records_at(postgres.new_database() + asked)
+async def test_nothing_is_prepared_and_instants_are_in_UTC(postgres: Cluster) -> None:
+    records = records_at(postgres.new_database())
     await records.prepare()
 
-    def often(connection: sa.Connection) -> bool:
+    def often(connection: sa.Connection) -> tuple[bool, str]:
         for _ in range(9):
             connection.execute(sa.select(USED)).all()
-        return bool(connection.execute(sa.text("SELECT 1 FROM pg_prepared_statements")).all())
+        prepared = connection.execute(sa.text("SELECT 1 FROM pg_prepared_statements")).all()
+        return bool(prepared), connection.exec_driver_sql("SHOW timezone").scalar_one()
 
-    assert await records.read(often) is prepared
+    assert await records.read(often) == (False, "UTC")
     await records.close()
 
 
@@ -228,3 +229,52 @@ def stopped(pid: int) -> Iterator[None]:
     finally:
         for each in family:
             os.kill(each, signal.SIGCONT)
+
+
+# -- what is logged of a database that cannot be used
+
+
+def refused_at(url: str, cluster: Cluster) -> str:
+    return url.replace("PORT", str(cluster.port))
+
+
+REFUSED = [
+    ("postgresql://nobody:canary@127.0.0.1:PORT/postgres", "28000", 'role "nobody" does not exist'),
+    ("postgresql://owner:canary@127.0.0.1:PORT/none", "3D000", 'database "none" does not exist'),
+    ("postgresql://owner:canary@127.0.0.1:1/none", None, "Connection refused"),
+    ("postgresql://owner:canary@none.invalid/none", None, "none.invalid"),
+]
+
+
+@pytest.mark.parametrize(("url", "kind", "reason"), REFUSED)
+async def test_the_log_says_why_a_database_cannot_be_used(
+    postgres: Cluster, url: str, kind: str | None, reason: str
+) -> None:
+    records = records_at(refused_at(url, postgres))
+    with capture_logs() as logs, pytest.raises(RecordsUnavailable):
+        await records.prepare()
+    [line] = logs
+    assert (line["event"], line["error"], line["kind"]) == ("database not usable", "OperationalError", kind)
+    assert reason in line["reason"]
+    assert line["host"] in url
+    assert line["user"] in url
+    assert line["port"] in (postgres.port, 1, 5432)
+    assert "canary" not in str(line)
+    await records.close()
+
+
+async def test_a_database_that_is_read_only_is_not_ready(postgres: Cluster) -> None:
+    url = postgres.new_database()
+    records = records_at(url)
+    await records.prepare()
+    assert await records.is_reachable()
+    await records.write(
+        lambda connection: connection.exec_driver_sql(
+            f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only = on"
+        )
+    )
+    await records.close()
+    with capture_logs() as logs:
+        assert not await records.is_reachable()
+    assert [line["event"] for line in logs] == ["database is read-only"]
+    await records.close()
