@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -40,7 +40,11 @@ MOST_AUDIENCES = 20
 
 
 class Refused(Exception):
-    """Why a token is refused; for the log only."""
+    """Why a token is refused; for the log only. `expected`: what would have been taken in its place."""
+
+    def __init__(self, reason: str, expected: Iterable[str] = ()) -> None:
+        super().__init__(reason)
+        self.expected = tuple(sorted(expected))
 
 
 class TokenLedger(Protocol):
@@ -71,6 +75,13 @@ class KeySets:
             return _keys_of(raw).get(kid)
         assert ehr.jwks_url is not None
         return await self.key_at(KeyAddress(ehr.name, ehr.jwks_url, ehr.private_network), kid)
+
+    async def known_ids(self, ehr: Ehr) -> Collection[str]:
+        """The ids of the EHR's keys, as they were read last."""
+        if ehr.jwks_file is not None:
+            return _keys_of(await asyncio.to_thread(ehr.jwks_file.read_bytes)).keys()
+        known = self._sets.get(ehr.jwks_url or "")
+        return known.keys.keys() if known else ()
 
     async def key_at(self, where: KeyAddress, kid: str) -> Key | None:
         """The key of this id; asks for the set again when the id is new, at most once a minute."""
@@ -160,22 +171,58 @@ class Authenticator:
         """
         if self._anyone is not None:
             return self._anyone
+        token = ""
         try:
             token = _bearer(authorization)
             ehr, claims = await self._verified(token, audiences)
         except (Refused, JoseError) as error:
-            self._refuse(str(error) if isinstance(error, Refused) else "signature")
+            self._refuse(error if isinstance(error, Refused) else Refused("signature"), token)
             raise NotAuthenticated from None
         if service is not None and not ehr.may_call(service):
             raise NotAllowed("This EHR may not call this service.")
         if ehr.replay_guard and not await self._is_first_use(ehr, claims):
-            self._refuse("used before")
+            self._refuse(Refused("used before"), token)
             raise NotAuthenticated
         return Caller(ehr, claims.get("tenant") or "")
 
-    def _refuse(self, reason: str) -> None:
-        log.info("token refused", reason=reason)
-        self.refused(reason)
+    def _refuse(self, refused: Refused, token: str) -> None:
+        """Note why, with issuer, audience and key of the token, which are no secrets, and what would be taken."""
+        expected = [_capped(each) for each in refused.expected[:_MOST_LOGGED]]
+        more = {"expected": expected} if expected else {}
+        log.info("token refused", reason=str(refused), **self._shown(token), **more)
+        self.refused(str(refused))
+
+    def _shown(self, token: str) -> dict[str, object]:
+        try:
+            header, claims = token_parts(token)
+        except Refused:
+            return {}
+        try:
+            ehr: str | None = self._entry_for(claims).name
+        except Refused:
+            ehr = None
+        audience = claims.get("aud")
+        named = audience[:_MOST_LOGGED] if isinstance(audience, list) else [audience]
+        return {
+            "ehr": ehr, "iss": _capped(claims.get("iss")), "aud": [_capped(each) for each in named],
+            "kid": _capped(header.get("kid")), "alg": _capped(header.get("alg")),
+        }  # fmt: skip
+
+    async def faults(self, token: str, audiences: Collection[str], now: float) -> list[Refused]:
+        """Everything that is wrong with a token at this time (seconds of the epoch), its use before left out."""
+        try:
+            header, claims = token_parts(token)
+            ehr = self._entry_for(claims)
+        except Refused as error:
+            return [error]
+        found = list(_claim_faults(claims, ehr, {*audiences, *ehr.audiences}, now))
+        try:
+            await self._check_signature(token, header, ehr)
+        except Refused as error:
+            found.insert(0, error)
+        except JoseError:
+            found.insert(0, Refused("signature"))
+        return found
 
     def operator(self, authorization: Sequence[str]) -> None:
         """401 unless the header holds the token of an operator."""
@@ -196,14 +243,18 @@ class Authenticator:
     async def _verified(self, token: str, audiences: Collection[str]) -> tuple[Ehr, Mapping[str, Any]]:
         header, claims = token_parts(token)
         ehr = self._entry_for(claims)
+        await self._check_signature(token, header, ehr)
+        for fault in _claim_faults(claims, ehr, {*audiences, *ehr.audiences}, time.time()):
+            raise fault
+        return ehr, claims
+
+    async def _check_signature(self, token: str, header: Mapping[str, Any], ehr: Ehr) -> None:
         _check_header(header, ehr)
         key = await self._keys.key(ehr, header["kid"])
         if key is None:
-            raise Refused("unknown key")
+            raise Refused("unknown key", await self._keys.known_ids(ehr))
         check_key(key, header["alg"])
         jws.deserialize_compact(token, key, algorithms=list(ehr.algorithms))
-        _check_claims(claims, ehr, {*audiences, *ehr.audiences}, time.time())
-        return ehr, claims
 
     def _entry_for(self, claims: Mapping[str, Any]) -> Ehr:
         tenant = claims.get("tenant")
@@ -212,7 +263,10 @@ class Authenticator:
         for ehr in self._ehrs:
             if ehr.issuer == claims.get("iss") and (not ehr.tenants or tenant in ehr.tenants):
                 return ehr
-        raise Refused("unknown issuer or tenant")
+        same = [ehr for ehr in self._ehrs if ehr.issuer == claims.get("iss")]
+        if same:
+            raise Refused("unknown issuer or tenant", {f"tenant {each}" for ehr in same for each in ehr.tenants})
+        raise Refused("unknown issuer or tenant", {ehr.issuer for ehr in self._ehrs})
 
 
 def _bearer(authorization: Sequence[str]) -> str:
@@ -253,7 +307,7 @@ def _check_header(header: Mapping[str, Any], ehr: Ehr) -> None:
     if str(header.get("typ", "")).upper() != "JWT":
         raise Refused("typ")
     if alg not in ehr.algorithms:
-        raise Refused("algorithm")
+        raise Refused("algorithm", ehr.algorithms)
     if "crit" in header:
         raise Refused("crit")
     if jku is not None and jku != ehr.jwks_url:
@@ -276,27 +330,48 @@ def check_key(key: Key, algorithm: str) -> None:
         raise Refused("key of another curve")
 
 
-def _check_claims(claims: Mapping[str, Any], ehr: Ehr, audiences: Collection[str], now: float) -> None:
+def _claim_faults(claims: Mapping[str, Any], ehr: Ehr, audiences: Collection[str], now: float) -> Iterator[Refused]:
+    """Everything that is wrong with the claims."""
     audience = claims.get("aud")
     named = audience if isinstance(audience, list) else [audience]
     if len(named) > MOST_AUDIENCES or not any(isinstance(each, str) and each in audiences for each in named):
-        raise Refused("audience")
-    expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
-    if expires + SKEW <= now or issued - SKEW > now or expires <= issued:
-        raise Refused("not within its time")
-    if expires - issued > ehr.max_token_lifetime:
-        raise Refused("lives too long")
-    if "nbf" in claims and seconds_of(claims, "nbf") - SKEW > now:
-        raise Refused("not yet good")
+        yield Refused("audience", audiences)
+    yield from _time_faults(claims, ehr, now)
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
-        raise Refused("no jti")
+        yield Refused("no jti")
     if ehr.subject and claims.get("sub") != ehr.subject:
-        raise Refused("subject")
+        yield Refused("subject", [ehr.subject])
 
 
-def seconds_of(claims: Mapping[str, Any], name: str) -> int:
+def _time_faults(claims: Mapping[str, Any], ehr: Ehr, now: float) -> Iterator[Refused]:
+    try:
+        expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
+        if expires + SKEW <= now or issued - SKEW > now or expires <= issued:
+            yield Refused("not within its time")
+        if expires - issued > ehr.max_token_lifetime:
+            yield Refused("lives too long", [f"{ehr.max_token_lifetime} s"])
+        if "nbf" in claims and seconds_of(claims, "nbf") - SKEW > now:
+            yield Refused("not yet good")
+    except Refused as error:
+        yield error
+
+
+_MOST_LOGGED = 10  # audiences or keys of one line
+_LONGEST_LOGGED = 200  # characters of one
+
+
+def _capped(value: object) -> str | None:
+    """What a token holds, as a log may show it."""
+    if not isinstance(value, str):
+        return None
+    shown = "".join(each if each.isprintable() else "?" for each in value[: _LONGEST_LOGGED + 1])
+    return shown if len(shown) <= _LONGEST_LOGGED else shown[:_LONGEST_LOGGED] + "..."
+
+
+def seconds_of(claims: Mapping[str, Any], name: str) -> float:
+    """A NumericDate, which may have a fraction (RFC 7519, section 2)."""
     value = claims.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 253_402_300_000:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 253_402_300_000:
         raise Refused(name)
     return value

@@ -8,6 +8,7 @@ import typer
 
 from app.commands.audit import audit_command, purge_command
 from app.commands.bulk import export_command
+from app.commands.connection import token_command
 from app.commands.match import match_command
 from app.commands.registry import add_commands
 from app.commands.replay import replay_command
@@ -50,6 +51,7 @@ cli.command(name="match")(match_command)
 cli.command(name="screen")(screen_command)
 cli.command(name="export-bulk")(export_command)
 cli.command(name="replay")(replay_command)
+cli.command(name="token")(token_command)
 cli.command(name="audit")(audit_command)
 cli.command(name="purge")(purge_command)
 cli.add_typer(trials_cli, name="trials")

@@ -22,6 +22,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app.commands.arguments import settings_of
+from app.commands.connection import check
 from app.commands.ending import stop
 from app.definitions.served import StillReading
 from app.ehrs import EhrsError, load_ehrs
@@ -38,15 +39,23 @@ _TURNS = 10  # of the event loop, at least: a busy one needs several to accept a
 Profiled = Annotated[bool, typer.Option("--profile", help="Log what each part of a call took in time and memory.")]
 
 
-def serve_command(profile: Profiled = False) -> None:
+def serve_command(
+    profile: Profiled = False,
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Test settings, definitions, database, keys and addresses, and end.")
+    ] = False,
+) -> None:
     """Serve in the production profile.
 
     Everything is set by environment variables: HOST, PORT and TRIALCARDS_* (also from a .env file). Refuses to start
     while TRIALCARDS_EHRS, TRIALCARDS_PUBLIC_URL or TRIALCARDS_SECRET_KEY is missing, and names what is. SIGTERM and
     Ctrl-C end it after the calls that were sent before are answered.
 
-    Exit status 0 after it was stopped, 2 when a setting or the port is not usable, 3 when the start failed.
+    Exit status 0 after it was stopped, 2 when a setting or the port is not usable, 3 when the start failed. With
+    --check 1 when something does not answer; nothing is changed, and the port is not bound.
     """
+    if only_check:
+        check()
     _set_profiling(profile)
     settings = settings_of("production")
     assert settings.ehrs is not None

@@ -158,6 +158,14 @@ class Database:
             raise
         log.warning("database is newer than this version", revision=newer, newest_known=newest_revision())
 
+    async def fault(self) -> Mapping[str, object] | None:
+        """What keeps this database from being connected, as the log has it; None where it answers. Changes nothing."""
+        try:
+            await self._reading.run(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
+        except (DBAPIError, OSError) as error:
+            return self._fault(error)
+        return None
+
     @property
     def dialect(self) -> str:
         """The kind of the database, as SQLAlchemy names it."""

@@ -268,8 +268,14 @@ def test_a_chart_opened_after_the_screen_counts_more(
 
 def test_what_is_no_screen_or_no_ehr_is_told(tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
     nothing = add(tmp_path, tmp_path)
-    assert (nothing.exit_code, nothing.stderr.startswith("SCREEN: is not the folder of a finished screen")) == (2, True)
+    assert (
+        nothing.exit_code,
+        nothing.stderr.startswith(f"SCREEN: {tmp_path}: is not the folder of a finished screen"),
+    ) == (2, True)
     out = screened(tmp_path, a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue)
     unknown = add(tmp_path, out, ehr="another")
-    assert (unknown.exit_code, unknown.stderr) == (2, "--ehr: is the name of an entry in the file of trusted EHRs\n")
+    assert (unknown.exit_code, unknown.stderr) == (
+        2,
+        "--ehr: another is not in the file of trusted EHRs; there are demo\n",
+    )
     assert on_list(tmp_path, "all") == []
