@@ -43,10 +43,17 @@ def _checked_origins(value: tuple[str, ...]) -> tuple[str, ...]:
 class Smart(_Entry):
     """Our SMART app, as registered at the EHR. With neither key nor secret it is a public client."""
 
-    client_id: str = ""
-    key_file: Path | None = None  # our private key (JWK or PEM); its public half is served at /.well-known/jwks.json
-    client_secret_file: Path | None = None
-    frame_ancestors: tuple[str, ...] = ()  # origins in whose frames the explanation may stand
+    client_id: str = Field(default="", description="Our id at this EHR; without one there is no app.")
+    key_file: Path | None = Field(
+        default=None,
+        description="Our private key (JWK or PEM); its public half is served at `/.well-known/jwks.json`.",
+    )
+    client_secret_file: Path | None = Field(
+        default=None, description="A file with our secret, in place of a key; with neither it is a public client."
+    )
+    frame_ancestors: tuple[str, ...] = Field(
+        default=(), description="Every origin in whose frames the explanation may be shown."
+    )
 
     @field_validator("frame_ancestors")
     @classmethod
@@ -63,25 +70,45 @@ class Smart(_Entry):
 class Ehr(_Entry):
     """One trusted EHR: who signs, where its FHIR servers are, and what it may do here."""
 
-    name: str = Field(min_length=1)
-    issuer: str = Field(min_length=1)  # the token's iss, exactly
-    jwks_url: str | None = None
-    jwks_file: Path | None = None
-    fhir_servers: tuple[str, ...] = ()  # the only places a token may go
-    algorithms: tuple[Algorithm, ...] = Field(default=("ES384", "RS384"), min_length=1)
-    audiences: tuple[str, ...] = ()
-    tenants: tuple[str, ...] = ()
-    subject: str = ""
-    services: tuple[str, ...] = ()  # empty: all
-    cors_origins: tuple[str, ...] = ()
-    replay_guard: bool = True
-    max_token_lifetime: int = Field(default=900, ge=1, le=86_400)  # seconds
-    allow_http: bool = False
-    private_network: bool = False
-    match_extension: bool = True
-    timezone: str = ""
-    prefetch_aliases: Mapping[str, str] = Field(default_factory=dict)  # their key -> our key
-    smart: Smart | None = None
+    name: str = Field(min_length=1, description="What it is called in the audit trail, metrics and commands.")
+    issuer: str = Field(min_length=1, description="The token's `iss`, letter by letter.")
+    jwks_url: str | None = Field(default=None, description="Address of its key set; or `jwks_file`.")
+    jwks_file: Path | None = Field(default=None, description="A file with its key set; or `jwks_url`.")
+    fhir_servers: tuple[str, ...] = Field(
+        default=(),
+        description="Its FHIR servers: the only places a token may go, and the addresses that references may have.",
+    )
+    algorithms: tuple[Algorithm, ...] = Field(
+        default=("ES384", "RS384"), min_length=1, description="With which its tokens may be signed."
+    )
+    audiences: tuple[str, ...] = Field(default=(), description="Accepted as `aud` besides our own addresses.")
+    tenants: tuple[str, ...] = Field(
+        default=(),
+        description="If given, the token's `tenant` is one of them; entries may share an issuer if these differ.",
+    )
+    subject: str = Field(default="", description="If given, the token's `sub`.")
+    services: tuple[str, ...] = Field(default=(), description="Ids of the hook services it may call; empty: all.")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="Origins of pages that may call from a browser, like `https://ehr.example`."
+    )
+    replay_guard: bool = Field(default=True, description="Whether a token (its `jti`) is good for one call only.")
+    max_token_lifetime: int = Field(
+        default=900, ge=1, le=86_400, description="Seconds between `iat` and `exp`, at most."
+    )
+    allow_http: bool = Field(default=False, description="Takes `http://` addresses too, for a test EHR.")
+    private_network: bool = Field(
+        default=False, description="Its FHIR servers or key set may have a loopback or private address."
+    )
+    match_extension: bool = Field(
+        default=True, description="Whether cards carry the whole match as an extension, for a client that draws it."
+    )
+    timezone: str = Field(
+        default="", description="The time zone in which a bare date is read; empty: `TRIALCARDS_TIMEZONE`."
+    )
+    prefetch_aliases: Mapping[str, str] = Field(
+        default_factory=dict, description="A table: its prefetch key = ours; several of its keys may be one of ours."
+    )
+    smart: Smart | None = Field(default=None, description="A table: our SMART app, where it is registered there.")
 
     @field_validator("timezone")
     @classmethod

@@ -1,6 +1,6 @@
 """Writes the documents that are made from the definitions, so that nothing is said twice by hand.
 
-.venv/bin/python -m docs.generate            writes docs/readings.md, docs/coverage.md and the README's settings
+.venv/bin/python -m docs.generate            writes what is made in docs/, and the settings of the README
 .venv/bin/python -m docs.generate --check    says which of them are out of date, and writes nothing
 """
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from app.routes.connecting import connect_text
 from app.settings import PREFIX, Settings
 from mappings.concepts.catalogue import load_catalogue
 from trial_defs.definition.coverage import Decidable, decidable, why_not_more
@@ -128,6 +129,7 @@ def documents() -> dict[Path, str]:
     return {
         ROOT / "docs" / "readings.md": readings(trials),
         ROOT / "docs" / "coverage.md": coverage(trials),
+        ROOT / "docs" / "connect.md": connect_text(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text("utf-8")),
     }
 

@@ -8,15 +8,17 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.oauth.scopes import scope_for
+from app.login.people import LoginNeeded
 from app.people import Person
+from app.routes.connecting import connect_page
 from app.routes.openapi import described
+from app.storage.database import RecordsUnavailable
 from app.web.html import ROOM, page
 from app.wiring import Services, services_of
-from cds_hooks.protocol.services import CHART, OFFERS
 
 # The documentation's own script draws its icons as inline images and sets inline styles.
 _POLICY = (
@@ -36,23 +38,13 @@ async def documentation(request: Request) -> Response:
 
 @router.get("/docs/connect")
 async def connect(request: Request) -> Response:
-    """How an EHR is connected: what it calls, what it sends along, how it signs."""
-    services, person = await _for_operators(request)
+    """How an EHR is connected; open to everybody, since whoever connects one has no login yet."""
+    services = services_of(request)
     settings = services.settings
     base = settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
-    return page(
-        "connect.html",
-        200,
-        None,
-        section="connect",
-        is_demo=settings.is_demo,
-        person=person,
-        base=base,
-        offers=OFFERS,
-        chart=CHART,
-        scopes=scope_for(CHART).split(),
-        deadline=settings.deadline,
-    )
+    person = await _visitor(request)
+    shown = {"section": "connect", "is_demo": settings.is_demo, "person": person}
+    return page("connect.html", 200, None, text=Markup(connect_page(base)), **shown)
 
 
 @router.get("/openapi.json")
@@ -64,6 +56,14 @@ async def openapi(request: Request) -> Response:
 async def _for_operators(request: Request) -> tuple[Services, Person]:
     services = services_of(request)
     return services, await services.login.person(request)
+
+
+async def _visitor(request: Request) -> Person | None:
+    """Who is logged in; nobody where the database cannot say it."""
+    try:
+        return await services_of(request).login.person(request)
+    except (LoginNeeded, RecordsUnavailable):
+        return None
 
 
 def install(app: FastAPI) -> None:

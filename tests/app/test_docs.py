@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from joserfc.jwk import ECKey
 
+from app.definitions.served import Definitions
+from app.ehrs import Ehr, Smart, load_ehrs
+from app.routes.connecting import connect_text
 from app.web.html import ROOM
+from tests.app.conftest import services_with, serving
+from tests.app.test_protocol import production_settings
+from tests.hospital import BASE
 
 
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
@@ -128,3 +136,41 @@ async def test_the_page_for_ehr_analysts_lists_what_discovery_offers(client: htt
         for key, template in service["prefetch"].items():
             assert f"<code>{key}</code>" in page
             assert f"<code>{template}</code>" in page
+
+
+async def test_the_page_on_connecting_is_the_document_with_our_addresses(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs/connect")).text
+    document = (Path(__file__).parents[2] / "docs" / "connect.md").read_text("utf-8")
+    headings = re.findall(r"^#+ (.*)$", document, re.MULTILINE)
+    assert len(headings) > 10
+    for heading in headings:
+        assert re.search(rf"<h\d id=[^>]*>{re.escape(html.escape(heading))}</h", page), heading
+    assert "http://127.0.0.1:8000/launch/callback" in page
+    assert "{TRIALCARDS_PUBLIC_URL}" not in page
+    assert "<!--" not in document
+    assert 'href="worklist' not in page
+
+
+async def test_the_page_on_connecting_is_open_in_production(tmp_path: Path, definitions: Definitions) -> None:
+    services = services_with(production_settings(tmp_path), definitions)
+    async with serving(services, BASE) as client:
+        assert (await client.get("/docs/connect")).status_code == 200
+        assert (await client.get("/docs")).status_code == 401
+
+
+def test_every_key_of_an_entry_is_explained() -> None:
+    for model in (Ehr, Smart):
+        for name, field in model.model_fields.items():
+            assert field.description, name
+            assert field.description.endswith("."), name
+            assert f"| `{name}` |" in connect_text()
+
+
+def test_every_entry_of_the_document_is_one_that_the_service_takes(tmp_path: Path) -> None:
+    (tmp_path / "no-keys.json").write_text('{"keys": []}')
+    (tmp_path / "app.pem").write_bytes(ECKey.generate_key("P-384", private=True).as_pem(private=True))
+    entries = [block for block in re.findall(r"```toml\n(.*?)```", connect_text(), re.DOTALL) if "[[ehr]]" in block]
+    assert len(entries) >= 6
+    for entry in entries:
+        (tmp_path / "ehrs.toml").write_text(entry)
+        assert load_ehrs(tmp_path / "ehrs.toml")

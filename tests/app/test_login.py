@@ -31,7 +31,6 @@ GROUP = "trial-team"
 OPERATORS = (
     ("GET", "/worklist"),
     ("GET", "/docs"),
-    ("GET", "/docs/connect"),
     ("GET", "/openapi.json"),
     ("GET", "/metrics"),
     ("GET", "/api/v1/feedback/summary"),
