@@ -48,7 +48,7 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_sep
 
 
 class Settings(BaseSettings):
-    """All settings. `Field(description=...)` is the sentence that the README and `trialcards serve --help` show."""
+    """All settings. docs/settings.md and `trialcards serve --help` show each `Field(description=...)`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,

@@ -1,6 +1,6 @@
 """Writes the documents that are made from the definitions, so that nothing is said twice by hand.
 
-.venv/bin/python -m docs.generate            writes what is made in docs/, and the settings of the README
+.venv/bin/python -m docs.generate            writes what is generated in docs/
 .venv/bin/python -m docs.generate --check    says which of them are out of date, and writes nothing
 """
 
@@ -19,6 +19,7 @@ from trial_defs.definition.expressions import Criterion, Trial
 from trial_defs.definition.loader import OUR_TRIALS, load_trials
 
 ROOT = Path(__file__).parents[1]
+SETTINGS = ROOT / "docs" / "settings.md"
 
 
 def criteria_of(trial: Trial) -> Iterator[tuple[str, Criterion]]:
@@ -106,8 +107,8 @@ def _share(name: str, counts: Counter[Decidable]) -> str:
     return f"| {name} | {every} | {' | '.join(cells)} | {100 * decided // max(every, 1)} % |"
 
 
-def readme(text: str) -> str:
-    """The README with the table of settings as the code has them, between its head and the next empty line."""
+def settings(text: str) -> str:
+    """The document of settings with the table that the code has, between its head and the next empty line."""
     head = "| setting | default | what |\n|---|---|---|\n"
     before, after = text.split(head)
     return before + head + "".join(_settings()) + after[after.index("\n\n") + 1 :]
@@ -130,7 +131,7 @@ def documents() -> dict[Path, str]:
         ROOT / "docs" / "readings.md": readings(trials),
         ROOT / "docs" / "coverage.md": coverage(trials),
         ROOT / "docs" / "connect.md": connect_text(),
-        ROOT / "README.md": readme((ROOT / "README.md").read_text("utf-8")),
+        SETTINGS: settings(SETTINGS.read_text("utf-8")),
     }
 
 

@@ -1,4 +1,4 @@
-"""What the README promises: its settings, its call, its trial and its codes, each tried against a real server."""
+"""What the README and docs/extending.md promise: call, trial and codes, each tried against a real server."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import httpx
 import pytest
 
 from app.settings import PREFIX, Settings
-from docs.generate import readme
+from docs.generate import SETTINGS, settings
 from tests.server import COMMAND, Server, demo_server, environment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+EXTENDING = (ROOT / "docs" / "extending.md").read_text("utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README + EXTENDING, re.DOTALL)
 NEPHRITIS = "demo-lupus-nephritis"
 needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="curl or bash is missing")
 Json = dict[str, Any]
@@ -44,14 +45,27 @@ def run(commands: str, folder: Path) -> str:
 
 
 def test_the_table_has_every_setting_with_its_default_and_its_sentence() -> None:
-    assert readme(README) == README, "run python -m docs.generate"
-    assert f"| `{PREFIX}DEADLINE` | `4.0` | {Settings.model_fields['deadline'].description} |\n" in README
+    text = SETTINGS.read_text("utf-8")
+    assert settings(text) == text, "run python -m docs.generate"
+    assert f"| `{PREFIX}DEADLINE` | `4.0` | {Settings.model_fields['deadline'].description} |\n" in text
 
 
-def test_every_document_that_is_linked_is_there() -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
-    assert links
-    assert not [link for link in links if not (ROOT / link).exists()]
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_every_document_that_is_linked_is_there(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
+    assert not [link for link in links if "://" not in link and not (path.parent / link).exists()]
+
+
+def test_the_index_lists_every_document() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    names = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert not [name for name in names if f"]({name})" not in index]
+
+
+def test_the_readme_is_read_in_four_minutes() -> None:
+    assert len(README.split()) < 900
 
 
 # The commands, against one server that has the README's trial and codes
