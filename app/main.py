@@ -20,6 +20,7 @@ from app.auth import Authenticator, KeySets
 from app.definitions.compiled import Compiled
 from app.definitions.served import Definitions
 from app.demo import site as demo_site
+from app.demo.seeding import seed_worklist
 from app.ehrs import Caller, Ehr, demo_ehr, load_ehrs
 from app.errors import ServiceError, Unavailable, Unusable, error_response, from_status
 from app.judge import judge
@@ -56,8 +57,10 @@ def from_settings() -> FastAPI:
 
 
 def demo() -> FastAPI:
-    """The demo service on loopback, as `make run` starts it."""
-    return _assemble(read_settings("demo"))
+    """The demo service on loopback, as `make run` starts it. Its worklist begins with its patients."""
+    app = _assemble(read_settings("demo"))
+    app.state.begins_with_patients = True
+    return app
 
 
 def _assemble(settings: Settings) -> FastAPI:
@@ -161,6 +164,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         begun.result()
     await _prepare_records(services)
     upkeep = asyncio.create_task(_upkeep(services, begun))
+    has_own_patients = getattr(app.state, "begins_with_patients", False) and not services.settings.demo_fhir
+    if has_own_patients and services.records.is_ready:
+        await seed_worklist(services)
     yield
     upkeep.cancel()
     with suppress(asyncio.CancelledError):

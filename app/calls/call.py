@@ -21,7 +21,7 @@ from app.storage.database import Write
 from app.storage.kept import KeptAnswer, to_keep
 from app.storage.records import NewCard, Shown
 from app.wiring import Services
-from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, reading_of
+from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, known_person, reading_of
 from cds_hooks.cards.trial_cards import Link, ranked
 from cds_hooks.report import report_of
 from cds_hooks.words.wording import titles_of
@@ -105,7 +105,10 @@ async def assess(call: Call, chart: Chart, *, is_whole: bool = True) -> Assessme
         return Assessment(judged, NOT_TO_BE_APPROACHED)
     read = all(chart.states[each] == "complete" for each in REFUSALS)
     titles = titles_of(call.served.catalogue)
-    reading = reading_of(judged.found, judged.withheld, titles, knows_refusals=read) if is_whole else None
+    person = known_person(judged.facts.person)
+    reading = None
+    if is_whole:
+        reading = reading_of(judged.found, judged.withheld, titles, knows_refusals=read, person=person)
     return Assessment(judged, reading, known.dismissed)
 
 

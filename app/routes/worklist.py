@@ -6,9 +6,9 @@ A patient's id never stands in an address: a row has an id of its own, and ids a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -22,14 +22,15 @@ from app.errors import Unusable
 from app.people import OPERATOR, Person
 from app.routes.answering import Answering, answers_of, whose
 from app.storage.database import Write
-from app.web.forms import read_form
+from app.web.forms import read_fields, read_form
 from app.web.html import page
 from app.web.media_types import FHIR_TYPE
 from app.wiring import Services, services_of
 from app.worklist.candidates import Left
-from app.worklist.exports import as_csv, as_fhir
+from app.worklist.exports import as_csv, as_fhir, as_xlsx
 from app.worklist.figures import answers, funnels
 from app.worklist.records import STATUSES, Detail, Filter, Order, Row
+from app.worklist.sentences import disease_of, next_step, person_words
 from app.worklist.words import (
     DUE_WORDS,
     LEFT_WORDS,
@@ -41,18 +42,21 @@ from app.worklist.words import (
     VERDICT_CHOICES,
 )
 from cds_hooks.protocol.override_reasons import SHORT_WORDS
+from trial_defs.definition.expressions import Trial
 from trial_defs.engine.findings import Verdict
 
 router = APIRouter(prefix="/worklist", include_in_schema=False)
 
 PAGE = 50  # rows
 LONGEST_NOTE = 4000
+LONGEST_OWNER = 80
 # A form that is posted from a page without a referrer has no origin either.
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 _ASKED = ("trial", "verdict", "list", "due", "order")
 SAVED = {
     "status": "The status is saved.",
     "note": "The note is saved.",
+    "plan": "Owner and due day are saved.",
     "answer": "The answer is saved. The row counts it already; cards do from the next time the chart is opened.",
     "taken-back": "The answer is taken back. The row no longer counts it, nor do cards when the chart is opened next.",
 }
@@ -81,6 +85,7 @@ async def _list(services: Services, person: Person, given: Mapping[str, str], pa
     asked = replace(_filter(given, services), patient=patient)
     number = _page_number(given.get("page", ""))
     found = await services.worklist.page(asked, number, PAGE)
+    trials, today = services.definitions.now.trials, _today(services)
     await _note(services, found.rows, "worklist", person)
     return _page(
         services,
@@ -94,8 +99,27 @@ async def _list(services: Services, person: Person, given: Mapping[str, str], pa
         asked={name: given.get(name, "open" if name == "list" else "") for name in _ASKED},
         patient=patient,
         query=lambda **changes: urlencode({**_query(given), **changes}),
-        today=services.clock().astimezone(services.settings.zone).date(),
-    )
+        today=today,
+        tabs=await services.worklist.tabs(asked),
+        lines=[Line(row, *person_words(row, today), disease_of(row, trials), next_step(row, today))
+               for row in found.rows],
+        changed=given.get("changed", "") if given.get("changed", "").isdigit() else "",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row with what is worked out from it for the list."""
+
+    row: Row
+    age: str
+    sex: str
+    disease: str
+    next_step: str
+
+
+def _today(services: Services) -> date:
+    return services.clock().astimezone(services.settings.zone).date()
 
 
 def _query(given: Mapping[str, str]) -> dict[str, str]:
@@ -131,8 +155,20 @@ def _page_number(text: str) -> int:
 
 @router.get("/export.csv")
 async def export_csv(request: Request) -> Response:
-    rows, _ = await _exported(request)
-    return _file(await asyncio.to_thread(as_csv, rows), "text/csv; charset=utf-8", "worklist.csv")
+    content = await _table(request, as_csv)
+    return _file(content, "text/csv; charset=utf-8", "worklist.csv")
+
+
+@router.get("/export.xlsx")
+async def export_xlsx(request: Request) -> Response:
+    content = await _table(request, as_xlsx)
+    return _file(content, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "worklist.xlsx")
+
+
+async def _table(request: Request, write: Callable[[Sequence[Row], Mapping[str, Trial], date, str], bytes]) -> bytes:
+    rows, services = await _exported(request)
+    base = services.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return await asyncio.to_thread(write, rows, services.definitions.now.trials, _today(services), base)
 
 
 @router.get("/export.json")
@@ -170,6 +206,68 @@ async def figures(request: Request) -> Response:
         funnels=funnels(await services.worklist.funnel()),
         answers=answers(summary["feedback"]),
     )
+
+
+# -- several rows at once
+
+
+@router.post("/several")
+async def change_several(request: Request) -> Response:
+    """Give the chosen rows a status, an owner or a due day. A status that somebody changed meanwhile stays."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    fields = await read_fields(request)
+    form = dict(fields)
+    status = _one_of({"": "", **STATUS_WORDS}, form.get("status", ""), "status")
+    owner, due = _owner(form.get("owner", "")), _due(form.get("due_on", ""))
+    was = dict(value.rpartition("|")[::2] for name, value in fields if name == "row")
+    if len(was) > PAGE:
+        raise Unusable(f"At most {PAGE} rows are changed at once.", "row")
+    changed = 0
+    for row in await services.worklist.rows(list(was)):
+        if not row.can_be_changed:
+            continue
+        now, also = services.clock(), change_audited(services, row, person)
+        done = False
+        if status and status != row.status and was[row.id] == row.status:
+            done = await services.worklist.set_status(row, status, person, now, also)
+        if owner or due:
+            await services.worklist.plan(row, owner or row.owner, due or row.due_on, person, now, also)
+            done = True
+        changed += done
+    back = {name: form[name] for name in _ASKED if form.get(name)} | {"changed": str(changed)}
+    return RedirectResponse(f"/worklist?{urlencode(back)}", 303, {"Cache-Control": "no-store"})
+
+
+@router.post("/{row_id}/plan")
+async def set_plan(request: Request, row_id: str) -> Response:
+    """Say who works on a row, and until when."""
+    services = services_of(request)
+    person = await services.login.person(request)
+    form = await read_form(request)
+    found = await services.worklist.detail(row_id)
+    if found is None or not found.row.can_be_changed:
+        return gone_page(services, person)
+    owner, due = _owner(form.get("owner", "")), _due(form.get("due_on", ""))
+    also = change_audited(services, found.row, person)
+    await services.worklist.plan(found.row, owner, due, person, services.clock(), also)
+    return back_to(row_id, "plan")
+
+
+def _owner(text: str) -> str | None:
+    name = text.strip()
+    if len(name) > LONGEST_OWNER:
+        raise Unusable(f"owner has at most {LONGEST_OWNER} characters.", "owner")
+    return name or None
+
+
+def _due(text: str) -> date | None:
+    if not text.strip():
+        return None
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise Unusable("due_on is a day like 2026-11-01.", "due_on") from None
 
 
 # -- one row

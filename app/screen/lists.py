@@ -8,10 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import xlsxwriter
-
 from app.screen.sql import CANDIDATE
-from app.web.spreadsheets import cell, shortened
+from app.web.spreadsheets import Sheet, cell, open_workbook, shortened
 from mappings.facts import Reason
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.findings import Verdict
@@ -29,7 +27,6 @@ _CODES = (
 )  # fmt: skip
 COLUMNS = (*SENTENCES, *_CODES)
 _WIDTHS = (16, 5, 8, 28, 28, 18, 44, 44, 44, 13, 20, 28)
-_MOST_ROWS = 1_048_575  # of a sheet, beside its head
 _MOST_ITEMS = 3
 _RECRUITING = {
     "recruiting": "recruiting",
@@ -148,31 +145,13 @@ def write_candidates(db: duckdb.DuckDBPyConnection, words: Words, csv_path: Path
     A sheet holds no more than 1,048,575 candidates; the CSV file holds all.
     """
     texts, sheet = (path.with_name(path.name + ".part") for path in (csv_path, xlsx_path))
-    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "in_memory": False}
-    with texts.open("w", encoding="utf-8-sig", errors="replace", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with texts.open("w", encoding="utf-8-sig", errors="replace", newline="") as file, open_workbook(str(sheet)) as book:
+        writer, page = csv.writer(file, lineterminator="\n"), Sheet(book, "Candidates", COLUMNS, _WIDTHS)
         writer.writerow(COLUMNS)
-        with xlsxwriter.Workbook(str(sheet), options) as book:
-            page = book.add_worksheet("Candidates")
-            head, wrapped = book.add_format({"bold": True}), book.add_format({"text_wrap": True, "valign": "top"})
-            for place, width in enumerate(_WIDTHS):
-                page.set_column(place, place, width, wrapped)
-            page.freeze_panes(1, 1)
-            page.write_row(0, 0, COLUMNS, head)
-            count = 0
-            for count, row in enumerate(candidates(db, words), 1):
-                writer.writerow([cell(row[name]) for name in COLUMNS])
-                if count <= _MOST_ROWS:
-                    _write_sheet_row(page, count, row, wrapped)
-            page.autofilter(0, 0, min(count, _MOST_ROWS), len(COLUMNS) - 1)
+        for row in candidates(db, words):
+            cells = [row[name] for name in COLUMNS]
+            writer.writerow([cell(value) for value in cells])
+            page.add(cells)
+        page.end()
     texts.replace(csv_path)
     sheet.replace(xlsx_path)
-
-
-def _write_sheet_row(page: Any, number: int, row: Mapping[str, Any], wrapped: Any) -> None:
-    for place, name in enumerate(COLUMNS):
-        value = row[name]
-        if isinstance(value, int):
-            page.write_number(number, place, value, wrapped)
-        elif value is not None:
-            page.write_string(number, place, str(value)[:32_767], wrapped)

@@ -13,6 +13,7 @@ import msgspec
 from cds_hooks.cards.dismissals import what_it_said
 from cds_hooks.report import trial_entry
 from cds_hooks.words.wording import Titles
+from mappings.facts import Person
 from trial_defs.engine.findings import CohortMatch, Match, Outcome, TrialMatch, Verdict
 
 Json = dict[str, Any]
@@ -58,6 +59,22 @@ class Candidate:
         return self.verdict.rank
 
 
+class KnownPerson(msgspec.Struct, frozen=True):
+    """What a row says of its patient: the days between which they were born, and their sex, where it is known."""
+
+    born_from: date | None = None
+    born_to: date | None = None
+    sex: str | None = None
+
+
+NOT_KNOWN = KnownPerson()
+
+
+def known_person(person: Person) -> KnownPerson:
+    born = person.born or (None, None)
+    return KnownPerson(born[0], born[1], person.sex)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a chart says at one moment. A trial that stands nowhere here leaves for the reason `rest`, if any."""
@@ -68,6 +85,7 @@ class Reading:
     rest: Left | None = None
     # Whether it was read that nothing says not to approach the patient; else it does not undo that something said so.
     knows_refusals: bool = True
+    person: KnownPerson = NOT_KNOWN
 
     def left(self) -> Callable[[str], str | None]:
         """Of a trial: why it leaves, "" for a candidate, None where this reading says nothing new."""
@@ -86,7 +104,14 @@ class Reading:
 NOT_TO_BE_APPROACHED = Reading(rest=Left.NOT_APPROACHABLE)
 
 
-def reading_of(found: Match, withheld: Iterable[str], titles: Titles, *, knows_refusals: bool = True) -> Reading:
+def reading_of(
+    found: Match,
+    withheld: Iterable[str],
+    titles: Titles,
+    *,
+    knows_refusals: bool = True,
+    person: KnownPerson = NOT_KNOWN,
+) -> Reading:
     """A match as the worklist takes it; `withheld` are the trials that restricted records keep back."""
     if not found.approachable:
         return NOT_TO_BE_APPROACHED
@@ -109,6 +134,7 @@ def reading_of(found: Match, withheld: Iterable[str], titles: Titles, *, knows_r
         # With conditions that were not read, nothing is known of the trials that are not named.
         None if unclear else Left.NOT_INDICATED,
         knows_refusals,
+        person,
     )
 
 

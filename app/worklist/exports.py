@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
-from app.web.spreadsheets import cell
+from app.web.spreadsheets import cell, workbook
 from app.worklist.records import Row
+from app.worklist.sentences import SENTENCES, sentences_of
 from cds_hooks.fhir.fhir_worklist import Listed, worklist_bundle
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.findings import Verdict
@@ -20,14 +21,31 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def as_csv(rows: Sequence[Row]) -> bytes:
+def columns() -> tuple[str, ...]:
+    """Sentences on the left, codes on the right."""
+    return (*SENTENCES, "patient", *_COLUMNS[1:])
+
+
+def lines_of(rows: Sequence[Row], trials: Mapping[str, Trial], today: date, base: str) -> Iterator[list[object]]:
+    """The cells of each row, in the order of `columns`."""
+    for row in rows:
+        codes = [_shown(getattr(row, name)) for name in _COLUMNS]
+        yield [*sentences_of(row, trials, today, base).values(), *codes]
+
+
+def as_csv(rows: Sequence[Row], trials: Mapping[str, Trial], today: date, base: str) -> bytes:
     """A header and a line for each row, in UTF-8 with the mark that spreadsheets want."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["patient", *_COLUMNS[1:]])
-    for row in rows:
-        writer.writerow([cell(_shown(getattr(row, name))) for name in _COLUMNS])
+    writer.writerow(columns())
+    for line in lines_of(rows, trials, today, base):
+        writer.writerow([cell(value) for value in line])
     return text.getvalue().encode("utf-8-sig", "replace")
+
+
+def as_xlsx(rows: Sequence[Row], trials: Mapping[str, Trial], today: date, base: str) -> bytes:
+    """The same as a workbook. No cell is a formula or a link."""
+    return workbook("Worklist", columns(), lines_of(rows, trials, today, base))
 
 
 def _shown(value: object) -> object:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Literal
@@ -25,13 +25,13 @@ from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import Records, Shown
 from app.storage.signing import Keys
 from app.storage.tables import Dismissal, IssuedCard, KeptFeedback, in_utc
-from app.worklist.candidates import HIDDEN, Candidate, Left, Reading
-from app.worklist.recounting import Settled, recount
+from app.worklist.candidates import HIDDEN, NOT_KNOWN, Candidate, KnownPerson, Left, Reading
+from app.worklist.recounting import Settled, marked, recount
 from app.worklist.tables import WorklistEvent, WorklistRow
 
 ROWS: sa.Table = WorklistRow.__table__  # type: ignore[attr-defined]
 Source = Literal["hook", "screen"]
-Order = Literal["best", "recheck", "recent"]
+Order = Literal["best", "recheck", "recent", "trial", "status", "owner", "due"]
 
 STATUSES = ("new", "contacted", "declined", "consented", "enrolled", "screen-failure")
 OPEN = ("new", "contacted", "consented")
@@ -39,7 +39,7 @@ OPEN = ("new", "contacted", "consented")
 SETS_ASIDE: Mapping[str, str] = {"declined": "patient-declined", "enrolled": "already-enrolled"}
 _SEEN_AGAIN = (
     "patient_id", "verdict", "rank", "cohort", "not_met", "unknown", "needs_human", "recheck_on", "definition_version",
-    "definition_hash", "said", "findings", "source", "last_seen", "left",
+    "definition_hash", "said", "findings", "source", "last_seen", "left", "person",
 )  # fmt: skip
 
 
@@ -67,6 +67,14 @@ class Row:
     left: str
     status: str
     changed_at: datetime
+    owner: str | None
+    due_on: date | None
+    # What the last reading said of the person and of the best cohort; empty where it is kept no longer.
+    person: KnownPerson = NOT_KNOWN
+    not_met_items: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    other_trials: tuple[str, ...] = ()  # for which the patient is an open candidate as well
 
     @property
     def is_hidden(self) -> bool:
@@ -77,6 +85,10 @@ class Row:
     def can_be_changed(self) -> bool:
         """Only of a patient whom the audit trail can name."""
         return not self.is_hidden and self.patient_id is not None
+
+
+# The columns of the table that a row shows as they are.
+_ROW = [name for name in Row.__slots__ if name in ROWS.c and name != "person"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +159,7 @@ class Worklist:
         if reading.says_nothing:
             return []
         patients = self._records.patient_hashes(whose)
-        rows = [self._row(whose, patients[0], each, source, now, report) for each in reading.candidates]
+        rows = [self._row(whose, patients[0], each, reading.person, source, now, report) for each in reading.candidates]
 
         def bring_up_to_date(connection: sa.Connection) -> None:
             if _note_changes(connection, patients, reading, now) and rows:
@@ -156,7 +168,14 @@ class Worklist:
         return [bring_up_to_date]
 
     def _row(
-        self, whose: Shown, patient: str, found: Candidate, source: Source, now: datetime, report: str
+        self,
+        whose: Shown,
+        patient: str,
+        found: Candidate,
+        person: KnownPerson,
+        source: Source,
+        now: datetime,
+        report: str,
     ) -> dict[str, Any]:
         return {
             "id": str(uuid.uuid4()),
@@ -183,6 +202,9 @@ class Worklist:
             "left": "",
             "status": "new",
             "changed_at": now,
+            "person": self._keys.seal(msgspec.json.encode(person)),
+            "owner": None,
+            "due_on": None,
         }
 
     async def take(self, readings: Sequence[tuple[Shown, Reading]], source: Source, now: datetime) -> None:
@@ -218,24 +240,44 @@ class Worklist:
         counted = sa.select(sa.func.count()).select_from(ROWS).where(*_conditions(asked))
         some = chosen.offset((number - 1) * size).limit(size)
 
-        def work(connection: sa.Connection) -> tuple[int, Sequence[Mapping[Any, Any]]]:
-            return connection.execute(counted).scalar_one(), connection.execute(some).mappings().all()
+        def work(connection: sa.Connection) -> tuple[int, Sequence[Mapping[Any, Any]], Mapping[str, list[str]]]:
+            rows = connection.execute(some).mappings().all()
+            return connection.execute(counted).scalar_one(), rows, _trials_of(connection, rows)
 
-        total, rows = await self._records.read(work, None)
+        total, rows, trials = await self._records.read(work, None)
         # Opening ten thousand ids takes half a second, in which hooks are answered.
-        return Page(await asyncio.to_thread(lambda: [self._as_row(row) for row in rows]), total)
+        return Page(await asyncio.to_thread(lambda: [self._as_row(row, _others(row, trials)) for row in rows]), total)
+
+    async def tabs(self, asked: Filter) -> dict[str, int]:
+        """How many rows each tab of the list has with the same filters otherwise."""
+        everyone = replace(asked, listed="all")
+        query = sa.select(ROWS.c.left, ROWS.c.status, sa.func.count()).where(*_conditions(everyone))
+        query = query.group_by(ROWS.c.left, ROWS.c.status)
+        rows = await self._records.read(lambda connection: connection.execute(query).all(), None)
+        found = dict.fromkeys(("open", *STATUSES, "left", "all"), 0)
+        for left, status, count in rows:
+            found["all"] += count
+            found[status] += count
+            found["left"] += count if left else 0
+            found["open"] += count if not left and status in OPEN else 0
+        return found
 
     async def _page_of_patient(self, chosen: sa.Select[Any], patient: str, number: int, size: int) -> Page:
         """Ids are encrypted, so a part of one is looked for in all of them, beside the event loop."""
-        rows = await self._records.read(lambda connection: connection.execute(chosen).mappings().all(), None)
 
-        def search() -> list[Row]:
+        def work(connection: sa.Connection) -> tuple[Sequence[Mapping[Any, Any]], Mapping[str, list[str]]]:
+            rows = connection.execute(chosen).mappings().all()
+            return rows, _trials_of(connection, rows)
+
+        rows, trials = await self._records.read(work, None)
+
+        def search() -> Page:
             wanted = patient.casefold()
-            found = (self._as_row(row) for row in rows)
-            return [row for row in found if row.patient_id and wanted in row.patient_id.casefold()]
+            found = [row for row in rows if wanted in (self._patient_id(row) or "").casefold()]
+            some = found[(number - 1) * size : number * size]
+            return Page([self._as_row(row, _others(row, trials)) for row in some], len(found))
 
-        found = await asyncio.to_thread(search)
-        return Page(found[(number - 1) * size : number * size], len(found))
+        return await asyncio.to_thread(search)
 
     async def every(self, asked: Filter) -> Sequence[Row]:
         """All rows that were asked for."""
@@ -299,6 +341,20 @@ class Worklist:
         changed = sa.update(ROWS).where(ROWS.c.id == row.id).values(changed_at=now)
         return [doing(changed), self._event(row.id, kind, "", note, person, now)]
 
+    async def plan(
+        self, row: Row, owner: str | None, due_on: date | None, person: Person, now: datetime, also: Sequence[Write]
+    ) -> None:
+        """Say who works on a row, and until when; an empty owner or no day takes it back."""
+        changed = sa.update(ROWS).where(ROWS.c.id == row.id).values(owner=owner, due_on=due_on, changed_at=now)
+        said = f"{owner or 'nobody'}{f', due {due_on}' if due_on else ''}"
+        await self._records.write(all_of(doing(changed), self._event(row.id, "plan", said, None, person, now), *also))
+
+    async def rows(self, ids: Sequence[str]) -> Sequence[Row]:
+        """Those rows of these ids that there are."""
+        query = sa.select(ROWS).where(ROWS.c.id.in_(list(ids)))
+        found = await self._records.read(lambda connection: connection.execute(query).mappings().all(), None)
+        return [self._as_row(row) for row in found]
+
     def recounted(
         self, row: Row, findings: Sequence[Mapping[str, Any]], settled: Settled, now: datetime
     ) -> list[Write]:
@@ -308,7 +364,8 @@ class Worklist:
         found, changed = recount(findings, settled), sa.update(ROWS).where(ROWS.c.id == row.id)
         left = "" if found else Left.RULED_OUT.value
         counts = {**asdict(found), "verdict": found.verdict.value, "rank": found.verdict.rank} if found else {}
-        writes = [doing(changed.values(left=left, **counts))]
+        sealed = self._keys.seal(msgspec.json.encode(marked(findings, settled)))
+        writes = [doing(changed.values(left=left, findings=sealed, **counts))]
         if left != row.left:
             event = {"row": row.id, "at": now, "kind": "list", "said": left, "note": None, "person": "", "subject": ""}
             writes.append(doing(_EVENT, [event]))
@@ -357,11 +414,31 @@ class Worklist:
             return (found["patient"],)
         return self._records.patient_hashes(Shown(row.ehr, row.tenant, row.patient_id, ""))
 
-    def _as_row(self, found: Mapping[Any, Any]) -> Row:
-        content = {name: found[name] for name in Row.__slots__}
+    def _as_row(self, found: Mapping[Any, Any], others: Iterable[str] = ()) -> Row:
+        content = {name: found[name] for name in _ROW}
+        content["patient_id"] = self._patient_id(found)
+        content |= {name: in_utc(found[name]) for name in ("first_seen", "last_seen", "changed_at")}
+        if found["left"] not in HIDDEN:
+            content |= self._known(found) | {"other_trials": tuple(others)}
+        return Row(**content)
+
+    def _patient_id(self, found: Mapping[Any, Any]) -> str | None:
         patient = self._opened(found["patient_id"])
-        content["patient_id"] = None if patient is None else patient.decode("utf-8", "replace")
-        return Row(**content | {name: in_utc(found[name]) for name in ("first_seen", "last_seen", "changed_at")})
+        return None if patient is None else patient.decode("utf-8", "replace")
+
+    def _known(self, found: Mapping[Any, Any]) -> dict[str, Any]:
+        """What the last reading said of the person, and what is not settled in the best cohort."""
+        person, findings = self._opened(found["person"]), self._opened(found["findings"])
+        cohorts = msgspec.json.decode(findings) if findings else []
+        best = [cohort for cohort in cohorts if cohort.get("cohort") == found["cohort"]]
+        criteria = [each for cohort in best for each in cohort["criteria"]]
+        to_judge = [each for each in criteria if each["outcome"] == "needs-human" and not each.get("answered")]
+        return {
+            "person": msgspec.json.decode(person, type=KnownPerson) if person else NOT_KNOWN,
+            "not_met_items": tuple(each["explanation"] for each in criteria if each["outcome"] == "not-met"),
+            "missing": tuple(each["text"] for each in criteria if each["outcome"] == "unknown"),
+            "questions": tuple(question_of(each["explanation"]) for each in to_judge),
+        }
 
     def _as_event(self, found: Mapping[Any, Any]) -> Event:
         note = self._opened(found["note"])
@@ -370,6 +447,26 @@ class Worklist:
 
     def _opened(self, sealed: bytes | None) -> bytes | None:
         return None if sealed is None else self._keys.unseal(sealed)
+
+
+def question_of(explanation: str) -> str:
+    return explanation.replace("For the investigator: ", "").replace("To do: ", "")
+
+
+def _trials_of(connection: sa.Connection, rows: Sequence[Mapping[Any, Any]]) -> dict[str, list[str]]:
+    """The trials for which these patients (keyed hash) are open candidates."""
+    patients = list(dict.fromkeys(row["patient"] for row in rows))
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(patients), 500):
+        mine = ROWS.c.patient.in_(patients[start : start + 500])
+        query = sa.select(ROWS.c.patient, ROWS.c.trial).where(mine, ROWS.c.left == "", ROWS.c.status.in_(OPEN))
+        for patient, trial in connection.execute(query.order_by(ROWS.c.rank, ROWS.c.trial)):
+            found.setdefault(patient, []).append(trial)
+    return found
+
+
+def _others(row: Mapping[Any, Any], trials: Mapping[str, list[str]]) -> list[str]:
+    return [trial for trial in trials.get(row["patient"], ()) if trial != row["trial"]]
 
 
 # -- statements
@@ -479,6 +576,10 @@ _ORDERS: Mapping[Order, Sequence[Any]] = {
     "best": _BEST,
     "recheck": (ROWS.c.recheck_on.is_(None), ROWS.c.recheck_on, *_BEST),
     "recent": (ROWS.c.last_seen.desc(), *_BEST),
+    "trial": (ROWS.c.trial, *_BEST),
+    "status": (sa.case({name: place for place, name in enumerate(STATUSES)}, value=ROWS.c.status), *_BEST),
+    "owner": (ROWS.c.owner.is_(None), ROWS.c.owner, *_BEST),
+    "due": (ROWS.c.due_on.is_(None), ROWS.c.due_on, *_BEST),
 }
 
 

@@ -72,6 +72,14 @@ def _counted(cohort: Mapping[str, Any], settled: Settled) -> Recount | None:
     )
 
 
+def marked(findings: Sequence[Mapping[str, Any]], settled: Settled) -> list[dict[str, Any]]:
+    """The findings, with `answered` at each criterion that people have decided."""
+    return [
+        {**cohort, "criteria": [{**each, "answered": each["id"] in settled} for each in cohort["criteria"]]}
+        for cohort in findings
+    ]
+
+
 def with_answers(reading: Reading, settled: Mapping[str, Settled]) -> Reading:
     """A reading of a chart by which nobody's answers were known, with them. `settled`: by trial."""
     candidates: list[Candidate] = []
@@ -80,14 +88,14 @@ def with_answers(reading: Reading, settled: Mapping[str, Settled]) -> Reading:
         answers = settled.get(each.trial)
         if not answers:
             candidates.append(each)
-        elif found := recount(msgspec.json.decode(each.findings), answers):
-            candidates.append(_recounted(each, found))
+        elif found := recount(findings := msgspec.json.decode(each.findings), answers):
+            candidates.append(_recounted(each, found, msgspec.json.encode(marked(findings, answers))))
         else:
             gone[each.trial] = Left.RULED_OUT
     return replace(reading, candidates=candidates, gone=gone)
 
 
-def _recounted(candidate: Candidate, found: Recount) -> Candidate:
+def _recounted(candidate: Candidate, found: Recount, findings: bytes) -> Candidate:
     return replace(
         candidate,
         verdict=found.verdict,
@@ -96,4 +104,5 @@ def _recounted(candidate: Candidate, found: Recount) -> Candidate:
         unknown=found.unknown,
         needs_human=found.needs_human,
         recheck_on=found.recheck_on,
+        findings=findings,
     )

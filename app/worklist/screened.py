@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from app.screen.order import REPORT
-from app.screen.sql import CANDIDATE
-from app.screen.tables import CRITERIA, MATCHES, connect, require_duckdb
-from app.worklist.candidates import Candidate, Left, Reading
+from app.screen.sql import CANDIDATE, literal
+from app.screen.tables import CRITERIA, MATCHES, PATIENTS, connect, require_duckdb
+from app.worklist.candidates import Candidate, KnownPerson, Left, Reading
 from cds_hooks.cards.dismissals import version_of, what_entry_said
 from mappings.time.times import parse_moment
 from trial_defs.definition.expressions import Trial
@@ -28,6 +28,7 @@ _MATCH = (
     "patient", "trial", "cohort", "verdict", "not_met", "unknown", "needs_human", "recheck_on", "definition_version",
     "definition_hash",
 )  # fmt: skip
+_PERSON = ("born_from", "born_to", "sex")
 _CRITERION = ("patient", "trial", "cohort", "criterion", "outcome", "reason", "explanation")
 # Only what is not settled, of trials that a patient may be a candidate for: the rest stands in no row.
 _NOT_SETTLED = f"""
@@ -57,13 +58,18 @@ class Screened:
         """The id of each patient who has a row, with what it says. `texts` are the definitions as they are served."""
         with tempfile.TemporaryDirectory() as folder, connect(Path(folder), 1) as db:
             matches = str(self.folder / MATCHES)
+            people = _people(db, self.folder / PATIENTS)
             rows = db.cursor().execute(
-                f"SELECT {', '.join(_MATCH)} FROM read_parquet(?) ORDER BY patient, trial, cohort", [matches]
+                f"SELECT {', '.join(_MATCH)}, {', '.join(_PERSON)} FROM read_parquet(?) LEFT JOIN ({people}) "
+                "USING (patient) ORDER BY patient, trial, cohort",
+                [matches],
             )
             query = _NOT_SETTLED.format(columns=", ".join(_CRITERION))
             criteria = db.cursor().execute(query, [str(self.folder / CRITERIA), matches])
             open_ones = _Groups(_named(criteria, _CRITERION))
-            for patient, cohorts in itertools.groupby(_named(rows, _MATCH), key=lambda row: str(row["patient"])):
+            for patient, cohorts in itertools.groupby(
+                _named(rows, (*_MATCH, *_PERSON)), key=lambda row: str(row["patient"])
+            ):
                 found = [cohort | {"criteria": open_ones.of(cohort)} for cohort in cohorts]
                 yield patient.removeprefix("Patient/"), _reading(found, texts, self.concepts)
 
@@ -80,6 +86,14 @@ def finished_screen(folder: Path) -> Screened:
     if moment is None or not (folder / MATCHES).is_file() or not (folder / CRITERIA).is_file():
         raise NotAScreen
     return Screened(folder, moment.earliest, trials, concepts, labels)
+
+
+def _people(db: Any, path: Path) -> str:
+    """The query of what is known of each patient; a screen of an older release does not have it."""
+    file = literal(str(path))
+    there = {row[0] for row in db.execute(f"DESCRIBE SELECT * FROM read_parquet({file})").fetchall()}
+    columns = ", ".join(name if name in there else f"NULL AS {name}" for name in _PERSON)
+    return f"SELECT patient, {columns} FROM read_parquet({file})"
 
 
 def _named(cursor: Any, names: Sequence[str]) -> Iterator[Json]:
@@ -126,7 +140,8 @@ def _reading(rows: Sequence[Json], texts: Mapping[str, Trial], concepts: str) ->
         else:
             gone[trial] = Left(verdict.value)
     # It does not say whether the export held what would forbid to approach the patient.
-    return Reading(candidates, gone, unclear, knows_refusals=False)
+    person = msgspec.convert({name: rows[0][name] for name in _PERSON}, KnownPerson)
+    return Reading(candidates, gone, unclear, knows_refusals=False, person=person)
 
 
 def _candidate(trial: str, verdict: Verdict, cohorts: Sequence[Json], served: Trial | None, concepts: str) -> Candidate:

@@ -43,6 +43,9 @@ class WorklistRow(SQLModel, table=True):
     left: str  # why it is no longer on the list; empty while it is
     status: str
     changed_at: datetime = instant()  # when a person last changed something
+    person: bytes | None  # age and sex, encrypted
+    owner: str | None  # who works on it
+    due_on: date | None  # until when
 
 
 class WorklistEvent(SQLModel, table=True):

@@ -28,7 +28,15 @@ DUE_WORDS: Mapping[str, str] = {
     "14": "Within 14 days",
     "90": "Within 90 days",
 }
-ORDER_WORDS: Mapping[str, str] = {"best": "Best first", "recheck": "Recheck day", "recent": "Seen last"}
+ORDER_WORDS: Mapping[str, str] = {
+    "best": "Best first",
+    "recheck": "Recheck day",
+    "recent": "Seen last",
+    "trial": "Trial",
+    "status": "Status",
+    "owner": "Owner",
+    "due": "Due day",
+}
 LEFT_WORDS: Mapping[str, str] = {
     "": "",
     Left.NOT_ELIGIBLE: "a criterion is no longer met",
