@@ -13,6 +13,7 @@ import typer
 
 from app.commands.arguments import check_known, entries_of, run, settings_of
 from app.commands.audit import answers_of, opened, worklist_of
+from app.commands.digest import digest_command
 from app.commands.ending import stop
 from app.definitions.served import Definitions, Served
 from app.restricted import digest_of_labels
@@ -32,6 +33,9 @@ _AT_ONCE = 200  # patients in one transaction
 
 # Of a patient (keyed hash) who was on the list before: the hash under the current secret, and the trials in the screen.
 InScreen = dict[str, tuple[str, set[str]]]
+
+
+worklist_cli.command(name="digest")(digest_command)
 
 
 @worklist_cli.callback()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -279,3 +280,28 @@ def test_what_is_no_screen_or_no_ehr_is_told(tmp_path: Path, trials: Mapping[str
         "--ehr: another is not in the file of trusted EHRs; there are demo\n",
     )
     assert on_list(tmp_path, "all") == []
+
+
+def digest(folder: Path, since: str) -> Result:
+    settings = {"TRIALCARDS_DATABASE_URL": f"sqlite:///{folder}/records.db", "TRIALCARDS_SECRET_KEY": SECRET}
+    return CliRunner().invoke(cli, ["worklist", "digest", "--since", since, "--demo"], env=settings)
+
+
+def test_a_digest_lists_what_is_new_since_a_day(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    add(tmp_path, screened(tmp_path, a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue))
+    new = digest(tmp_path, AS_OF.date().isoformat())
+    assert new.exit_code == 0, new.output
+    head, *lines = new.stdout.splitlines()
+    assert re.fullmatch(rf"New since {AS_OF.date()}: \d+ rows, 1 patient\.", head)
+    assert f"{trials[TRIAL].short_title} ({TRIAL}): 1" in lines
+    assert any(line.startswith("  p1, ") and "female, " in line and ": possibly eligible. " in line for line in lines)
+    later = digest(tmp_path, (AS_OF.date() + timedelta(1)).isoformat())
+    assert later.stdout == f"New since {AS_OF.date() + timedelta(1)}: 0 rows, 0 patients.\n"
+
+
+def test_a_digest_since_what_is_no_day_is_refused(tmp_path: Path) -> None:
+    refused = digest(tmp_path, "yesterday")
+    assert refused.exit_code == 2
+    assert "--since" in refused.stderr

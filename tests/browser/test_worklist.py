@@ -66,7 +66,7 @@ def test_a_patient_is_found_by_a_part_of_the_id_which_the_address_does_not_show(
     page.goto("/worklist?list=all")
     page.get_by_label("Patient id, or a part of it").fill("near-MISS")
     page.get_by_role("button", name="Find").click()
-    rows = page.get_by_role("rowheader")
+    rows = page.locator(".worklist tbody th a")
     expect(rows.first).to_have_text("demo-lupus-near-miss")
     assert set(rows.all_inner_texts()) == {"demo-lupus-near-miss"}
     assert "near" not in page.url.lower()
@@ -76,8 +76,6 @@ def test_a_patient_is_found_by_a_part_of_the_id_which_the_address_does_not_show(
 
 def test_everything_works_with_the_keyboard_alone(page: Page) -> None:
     page.goto("/worklist?list=all")
-    _tab_to(page, "list")
-    page.keyboard.type("Ev")
     _tab_to(page, "trial")
     page.keyboard.type("CD19 CAR-T (M")
     _tab_to(page, "Apply")
