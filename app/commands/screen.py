@@ -109,6 +109,7 @@ def screen_command(
     """
     served = read_definitions(mappings, trials, code=2)
     check_trials("--trial", trial or (), served)
+    zone = zone_of(timezone)
     if since is not None and not since.is_dir():
         stop(f"--since: {since}: there is no such folder")
     if restart:
@@ -124,11 +125,8 @@ def screen_command(
             complete=files.complete,
             labels=restricted(restricted_labels),
         )
-        chosen = (
-            (moment_of(as_of, zone_of(timezone)) if as_of else None)
-            or planned_as_of(to)
-            or moment_of_same(since, files, question)
-        )
+        given = None if as_of is None else moment_of(as_of, zone)
+        chosen = given or planned_as_of(to) or moment_of_same(since, files, question)
         question = replace(question, as_of=chosen or question.as_of)
         runs_on = SparkEngine(spark_master) if engine is EngineName.SPARK else LocalEngine(workers)
         with closing(runs_on), _Bars() as bars:

@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from app.calls.answer import answer
 from app.errors import Unusable
+from app.storage.database import call_until
 from app.web.examples import FEEDBACK, context_of, hook_call
 from app.web.strict_json import check_whole, read_body, read_envelope
-from app.wiring import services_of
+from app.wiring import Services, services_of
 from cds_hooks.protocol.models import HookRequest, InvalidRequest, read_feedback, read_request
 from cds_hooks.protocol.services import OFFERS, Offer, discovery
 
@@ -77,6 +78,11 @@ async def _call(request: Request, offer: Offer) -> Response:
     started = asyncio.get_running_loop().time()
     services = services_of(request)
     services.slots.check()
+    with call_until(started + services.settings.deadline):
+        return await _cards(request, offer, services, started)
+
+
+async def _cards(request: Request, offer: Offer, services: Services, started: float) -> Response:
     own = services.public_address(request)
     with services.metrics.phase("authenticate"):
         caller = await services.authenticator.ehr(request.headers.getlist("authorization"), {own}, offer.id)
@@ -97,6 +103,11 @@ async def _read(request: Request, offer: Offer, most: int) -> HookRequest:
 
 async def _take_feedback(request: Request, offer: Offer) -> Response:
     services = services_of(request)
+    with call_until(asyncio.get_running_loop().time() + services.settings.deadline):
+        return await _kept(request, offer, services)
+
+
+async def _kept(request: Request, offer: Offer, services: Services) -> Response:
     own = services.public_address(request)
     audiences = {own, own.removesuffix("/feedback")}
     caller = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, offer.id)

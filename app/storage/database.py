@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ from app.logs import log
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LONGEST = 8.0  # seconds that a caller waits for a transaction, its turn included
+LEAST = 0.5  # seconds that a transaction has although the time of its call is over
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _NOT_TEXT = (None, "22021")  # a NUL, which no text of PostgreSQL holds: as the driver tells it, and as the server does
 _OF_ASYNCPG = ("prepared_statement_cache_size", "statement_cache_size", "command_timeout", "timeout")
@@ -74,6 +76,28 @@ def if_any(statement: sa.Executable, *parts: Write) -> Work[bool]:
 
 class RecordsUnavailable(Exception):
     """The database did not answer."""
+
+
+_call_ends: ContextVar[float | None] = ContextVar("call_ends", default=None)
+
+
+@contextmanager
+def call_until(end: float) -> Iterator[None]:
+    """Bound the transactions of the call that is answered inside of this: `end` is in seconds of the event loop."""
+    token = _call_ends.set(end)
+    try:
+        yield
+    finally:
+        _call_ends.reset(token)
+
+
+def _left(within: float | None) -> float | None:
+    """Seconds that a caller waits for a transaction: those that it says, or those that its call has left."""
+    end = _call_ends.get()
+    if end is None:
+        return within
+    left = max(LEAST, end - asyncio.get_running_loop().time())
+    return left if within is None else min(within, left)
 
 
 class FolderUnusable(Exception):
@@ -213,7 +237,7 @@ class Database:
         if not self._ready:
             raise RecordsUnavailable
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(_left(within)):
                 found, waited = await lane.run(work)
         except (DBAPIError, OSError) as error:
             # The kind only: the message of a database quotes rows.

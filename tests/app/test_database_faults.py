@@ -46,6 +46,20 @@ async def test_a_database_that_is_locked_is_503_and_then_works_again(tmp_path: P
         assert [each.status_code for each in await refusals(client)] == [200, 200]
 
 
+async def test_no_call_outlasts_the_deadline_while_the_database_hangs(tmp_path: Path, definitions: Definitions) -> None:
+    async with serving(services_with(demo_settings(tmp_path, deadline=1.0), definitions)) as client:
+        assert [each.status_code for each in await refusals(client)] == [200, 200]
+        other = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        for path, body in ((VIEW, hook_call("patient-view")), (VIEW + "/feedback", FEEDBACK)):
+            started = time.monotonic()
+            assert is_told(await client.post(path, json=body))
+            assert time.monotonic() - started < 2  # 5 s is SQLite's own patience, 8 s that of other transactions
+        other.execute("ROLLBACK")
+        other.close()
+        assert [each.status_code for each in await refusals(client)] == [200, 200]
+
+
 async def test_a_database_that_is_full_keeps_what_it_has_and_takes_nothing(
     tmp_path: Path, definitions: Definitions
 ) -> None:

@@ -556,7 +556,8 @@ UNUSABLE = [
     (["EXPORT", "--trial", "canary"], "--trial: canary is not served; there are "),
     (["EXPORT", "--as-of", "canary"], "--as-of: is a date"),
     (["EXPORT", "--timezone", "canary"], "--timezone: is not a time zone"),
-    (["EXPORT", "--since", "canary"], "--since: is not the folder of a finished screen"),
+    (["EXPORT", "--since", "canary"], "--since: canary: there is no such folder"),
+    (["EXPORT", "--since", "."], "--since: is not the folder of a finished screen"),
     (["EXPORT", "--restricted-labels", "canary"], "write each label as system|code"),
 ]
 
