@@ -64,7 +64,7 @@ def test_a_coordinator_finds_a_candidate_and_writes_down_what_became_of_it(page:
 
 def test_a_patient_is_found_by_a_part_of_the_id_which_the_address_does_not_show(page: Page) -> None:
     page.goto("/worklist?list=all")
-    page.get_by_label("Patient id, or a part of it").fill("near-MISS")
+    page.get_by_label("Patient id, or a part of it").fill("lupus-near-MISS")
     page.get_by_role("button", name="Find").click()
     rows = page.locator(".worklist tbody th a")
     expect(rows.first).to_have_text("demo-lupus-near-miss")
