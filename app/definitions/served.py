@@ -19,6 +19,7 @@ from app.definitions.texts import PackedTexts, add_trial_texts, concepts_text
 from app.errors import Unavailable
 from app.storage.audit import definitions_of
 from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.concepts.vocabulary import pack_folders
 from mappings.yaml_files import DefinitionError
 from trial_defs.definition.expressions import Trial
 from trial_defs.definition.loader import OUR_TRIALS, Draft, Trials, load_trials
@@ -131,7 +132,7 @@ class Definitions:
     def _fingerprint(self) -> str:
         """Names and contents of every definition file: an edit within the clock's resolution is seen too."""
         digest = hashlib.sha256()
-        for folder in (*self._concept_folders(), *self._trial_folders()):
+        for folder in (*self._readable_folders(), *self._trial_folders()):
             for path in files_of(folder):
                 digest.update(path.encode() + b"\0" + self._contents.hash_of(path))
         return digest.hexdigest()
@@ -180,7 +181,14 @@ class Definitions:
             return _with_text([OUR_CONCEPTS], texts), problems
 
     def _concept_folders(self) -> tuple[Path, ...]:
-        return (OUR_CONCEPTS, *_given(self.site_concepts))
+        return (OUR_CONCEPTS, *pack_folders(self.site_concepts), *_given(self.site_concepts))
+
+    def _readable_folders(self) -> tuple[Path, ...]:
+        """The concept folders; without the packs where the site's list of them cannot be used."""
+        try:
+            return self._concept_folders()
+        except DefinitionError:
+            return (OUR_CONCEPTS, *_given(self.site_concepts))
 
     def _trial_folders(self) -> tuple[Path, ...]:
         return (OUR_TRIALS, *_given(self.site_trials))

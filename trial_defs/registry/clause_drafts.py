@@ -54,10 +54,14 @@ class ClauseDrafts:
             *((each.start, each.end) for each in found[before:]),
             *((w.start, w.end) for w in windows if w.until_now),
             *also,
+            *self._same_again(clause, {each.name for each in found[before:]}),
         ]
         parts = parts_of(self.criteria.low, clause.start, clause.end, read)
+        joined = _joined_to_unread(parts, clause)
         for index in range(before, len(found)):
             self._beside(clause, index, parts)
+            if joined and (clause.side == "inclusion" or kind_of(found[index].asks) in ("limit", "test")):
+                self.criteria.asked(index, joined)
         if widened:
             parts = [part for part in parts if part.read]
         topic = 1 if len(parts) > 1 and parts[1].cut == ":" and not parts[0].read and len(parts[0].words) <= 7 else 0
@@ -70,6 +74,12 @@ class ClauseDrafts:
             self.ask(clause)
         for index in range(before, len(found)):
             found[index] = replace(found[index], sentence=(clause.start, clause.end))
+
+    def _same_again(self, clause: Clause, names: set[str]) -> list[tuple[int, int]]:
+        """Other names of what was drafted: "deep vein thrombosis or pulmonary embolism" is one concept."""
+        reader = self.criteria.reader
+        mentions = (*reader.diagnoses(clause), *reader.treatments(clause), *reader.infections(clause))
+        return [(m.start, m.end) for m in mentions if m.concept in names]
 
     def _beside(self, clause: Clause, index: int, parts: Sequence[Part]) -> None:
         """Ask about the words that may change what was read."""
@@ -87,6 +97,8 @@ class ClauseDrafts:
             self.criteria.low, clause.start, clause.end
         ):
             words = (*words, "within")
+        if phrases.FOR_A_GROUP.search(self.criteria.low, clause.start, clause.end):
+            words = (*words, "for")
         if each.side != clause.side:  # "no transfusion" is drafted as its exclusion
             words = tuple(w for w in words if w not in ("no", "not", "without", "avoid", "free"))
         own = each.side == "exclusion" and kind in ("condition", "test") and self.own.covers(each.name)
@@ -119,6 +131,17 @@ class ClauseDrafts:
             }
         span = (clause.start, clause.end)
         self.criteria.add(clause.side, clause.about, clause.place, asks, quote, span, "text", "low")
+
+
+def _joined_to_unread(parts: Sequence[Part], clause: Clause) -> str | None:
+    """A question where the text joins what was read to what was not: "A or X" asked for, "A and X" excluded."""
+    word = "or" if clause.side == "inclusion" else "and"
+    unread = unread_parts(parts)
+    for number, part in enumerate(parts):
+        beside_it = parts[number - 1] if number else None
+        if part.cut == word and beside_it is not None and (part in unread) != (beside_it in unread):
+            return f"The text joins this by “{word}” to something that was not read. Which holds: one of them, or both?"
+    return None
 
 
 def _has_judgement(asks: Words) -> bool:

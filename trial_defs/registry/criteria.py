@@ -138,9 +138,8 @@ class Criteria:
     def _is_history(self, clause: Clause, mention: Mention) -> bool:
         before = self.low[clause.start : mention.start]
         after = self.low[mention.end : clause.end]
-        return bool(phrases.HISTORY.search(before)) or bool(
-            re.match(r"[\s,]*(?:in the )?(?:medical )?(?:history|past)\b", after)
-        )
+        said = phrases.HISTORY.search(re.sub(r"\bhistory\s*(?=[,;/)]|or\b|and\b)", " ", before))
+        return bool(said) or bool(re.match(r"[\s,]*(?:in the )?(?:medical )?(?:history|past)\b", after))
 
     def treated(self, clause: Clause, readings: Sequence[Reading]) -> None:
         """Treatments that exclude: with a window, "prior", or dialysis, which is now. Others are a question."""

@@ -73,6 +73,7 @@ def join_of(low: str, start: int, end: int) -> Join | None:
     if said is None and not opens:
         return None
     negated = bool(_NONE.search(line[: said.start()]) if said else _NEGATED_LINE.search(line))
+    negated = negated and not re.match(r"\W*(?:if|when|where)\b", line)
     negated = negated or bool(re.search(r"\bnone of\b", line))
     if re.search(r"\b(?:no|not) more than\b|\bat most\b", line[: said.start() + 14] if said else "") and count:
         negated = True

@@ -66,6 +66,10 @@ def lexicon_for(catalogue: Catalogue) -> Lexicon:
         {name: words for name, words in names.items() if name in catalogue.concepts}
         for names in (results, content["diagnoses"], treatments, content["infections"])
     ]
+    own = _own_names(catalogue, {name for names in known for name in names})
+    known = [
+        names | own.get(kind, {}) for names, kind in zip(known, ("result", "diagnosis", "treatment", ""), strict=True)
+    ]
     wanted = {n: e["want"] for n, e in content["results"].items() if "want" in e}  # type: ignore[index,operator]
     qualitative = frozenset(n for n, e in content["results"].items() if "polarity" in e)  # type: ignore[operator]
     return Lexicon(
@@ -78,6 +82,25 @@ def lexicon_for(catalogue: Catalogue) -> Lexicon:
         qualitative=qualitative,
         concept_of=concept_of,
     )
+
+
+def _own_names(catalogue: Catalogue, taken: set[str]) -> dict[str, dict[str, list[str]]]:
+    """Kind -> concept -> the names that the catalogue itself lists, for concepts without an entry in `words.yaml`."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, entry in catalogue.concepts.items():
+        if name in taken or entry.kind == "patient":
+            continue
+        names = dict.fromkeys((re.sub(r"\s*\([^()]*\)", "", entry.title), *entry.names))
+        words = [_as_pattern(each) for each in names if len(each) >= _SHORTEST]
+        found.setdefault(entry.kind, {})[name] = [word for word in words if word]
+    return found
+
+
+_SHORTEST = 3  # letters; shorter ones are words too
+
+
+def _as_pattern(name: str) -> str:
+    return re.escape(name.lower().strip()).replace("\\ ", " ").replace("\\-", " ").replace("'", "'?")
 
 
 def _brands(concept: str, catalogue: Catalogue) -> list[str]:

@@ -222,6 +222,7 @@ WITHIN = re.compile(
 LONG_WINDOW = re.compile(
     r"\b(?:within|in|over|during)\s+(?:[a-z]+ )*(?:[2-9]|\d\d|two|three|six|twelve) (?:months|years)"
 )
+FOR_A_GROUP = re.compile(r"\bfor (?:the )?[a-z0-9]+ (?:arm|group|cohort|part)\b|\(phase [0-9ab/ ]+[^()]*only\)")
 FOR_SO_LONG = re.compile(r"(?:≥|>=|>|at least|more than|longer than|for|minimum of|over)\s*$")
 ANOTHER_EVENT = re.compile(
     rf"\s*(?:(?:after|following|post|later)\b|(?:of|prior to|before|preceding|from|since)\s+(?:the |their |an? "
@@ -275,7 +276,7 @@ TREATED_LIST = re.compile(
     r"|refractory to|prior|previous(?:ly)?|used|using|therap(?:y|ies)|treatments?)\b"
 )
 DOSE = re.compile(r"\bmg\b|(?<!high.)\bdoses?\b|\bpulse\b")
-ALLERGY = re.compile(r"allerg|hypersensitiv|contraindicat")
+ALLERGY = re.compile(r"allerg|hypersensitiv|contraindicat|anaphyla|reactions? to")
 NOT_THE_PATIENT = re.compile(r"\bfamily history\b")
 AGE = re.compile(
     r"\b(\d{1,2})\s*(?:to|-)\s*(\d{2,3})\s*years|between (\d{1,2}) and (\d{2,3}) years"

@@ -379,9 +379,7 @@ class Reader:
 
     def _tests(self, clause: Clause) -> Iterator[Mention]:
         yield from self.lexicon.find(self.lexicon.infections, self.low, clause.start, clause.end)
-        for mention in self.lexicon.find(self.lexicon.results, self.low, clause.start, clause.end):
-            if mention.concept in self.lexicon.qualitative:
-                yield mention
+        yield from self.lexicon.find(self.lexicon.results, self.low, clause.start, clause.end)
 
     def _is_excepted(self, clause: Clause, mention: Mention) -> bool:
         """Behind "except" up to the end of its bracket or sentence; right behind "not caused by" or "non-"."""

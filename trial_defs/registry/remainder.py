@@ -58,11 +58,14 @@ def frame_words(kind: Kind) -> frozenset[str]:
 
 def parts_of(low: str, start: int, end: int, read: Sequence[Span]) -> list[Part]:
     """The clause as the members of its list, each with the words that were not read."""
-    edges = [
-        (match.start(), match.end(), match[0])
-        for match in _CUT.finditer(low, start, end)
-        if not any(first < match.end() and match.start() < last for first, last in read)
-    ]
+    outside = (m for m in _CUT.finditer(low, start, end) if not any(a < m.end() and m.start() < b for a, b in read))
+    edges, open_brackets = [], 0
+    for match in outside:
+        open_brackets += {"(": 1, "[": 1, ")": -1, "]": -1}.get(match[0], 0)
+        if open_brackets < 0:  # the bracket was opened inside what was read: "chronic kidney disease (CKD)"
+            open_brackets = 0
+        else:
+            edges.append((match.start(), match.end(), match[0]))
     found, depth, begin, cut = [], 0, start, ""
     for first, last, what in [*edges, (end, end, "")]:
         inside = [span for span in read if begin <= span[0] < first]
@@ -125,13 +128,16 @@ def _after(parts: Sequence[Part], frame: frozenset[str], lists: dict[str, frozen
             if number == 0 and _is_short_form(part, lists):
                 continue
             first = part.words[0][0] if part.words else ""
+            if part.cut in (")", "]") and all(not each.read for each in parts[:number]):
+                found += outside  # the rest of the same member, behind a bracket
+                continue
             follows = number == 0 and part.bracketed and part.cut in "(["
             if (follows and (kind != "limit" or first in lists["relatives"])) or first in lists["relatives"]:
                 found += outside
             continue
         if kind == "limit":
             break
-        tail = [w for w, at in part.words if at >= max(s[1] for s in part.read)]
+        tail = [w for w, at in part.words if at >= min(s[1] for s in part.read)]
         if part is parts[-1] and any(w in lists["relatives"] or w in lists["qualifiers"] for w in tail):
             found += [w for w in tail if w not in frame]
     return found
@@ -150,6 +156,7 @@ def _is_short_form(part: Part, lists: dict[str, frozenset[str]]) -> bool:
 def unread_parts(parts: Sequence[Part]) -> list[Part]:
     """Members of the list of which nothing was read, and which say more than the frame does."""
     frame = frame_words("condition") | frame_words("treatment") | frame_words("limit")
+    frame -= _lists()["qualifiers"] - _lists()["frame"]
     return [
         part
         for number, part in enumerate(parts)
