@@ -1,38 +1,70 @@
-"""The command line: every command by its name. What each does is in `app/commands`."""
+"""The command line. `trials import` and `trials refresh` start alone; every other command reads the whole program."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from app.commands.audit import audit_command, purge_command
-from app.commands.bulk import export_command
-from app.commands.connection import token_command
-from app.commands.match import match_command
-from app.commands.registry import add_commands
-from app.commands.replay import replay_command
-from app.commands.screen import screen_command
-from app.commands.serve import demo_command, serve_command
-from app.commands.trials import add_trial_commands
-from app.commands.worklist import worklist_cli
-from cds_hooks.report import VERSION
+_ALONE = ("import", "refresh")  # commands of `trials` that need nothing of the service
+
+
+def _program() -> Any:
+    """The group of every command, with the service behind it."""
+    return typer.main.get_command(import_module("app.commands.program").cli)
+
+
+class _Commands(TyperGroup):
+    """The commands of the program; `trials` is the group below."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names in the order of the program."""
+        return list(_program().list_commands(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One command; the program is read only where it is not `trials`."""
+        return super().get_command(ctx, cmd_name) or _program().get_command(ctx, cmd_name)
+
+
+class _Trials(TyperGroup):
+    """The commands on trial definitions."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names in the order of the program."""
+        return list(_program().get_command(ctx, "trials").list_commands(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """`import` and `refresh` by themselves, every other command from the program."""
+        if cmd_name not in _ALONE:
+            return _program().get_command(ctx, "trials").get_command(ctx, cmd_name)
+        alone = typer.Typer()
+        import_module("app.commands.registry").add_commands(alone)
+        group: Any = typer.main.get_command(alone)
+        return group.get_command(ctx, cmd_name)
+
 
 cli = typer.Typer(
     name="trialcards",
+    cls=_Commands,
     help="Holds patients' charts against clinical trial criteria.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-trials_cli = typer.Typer(help="The trial definitions that are served.", no_args_is_help=True)
-add_trial_commands(trials_cli)
-add_commands(trials_cli)
+_trials = typer.Typer(cls=_Trials, help="The trial definitions that are served.", no_args_is_help=True)
+cli.add_typer(_trials, name="trials")
+
+
+@_trials.callback()
+def _every_trials_command() -> None:
+    """The trial definitions that are served."""
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"trialcards {VERSION}")
+        typer.echo(f"trialcards {import_module('cds_hooks.report').VERSION}")
         raise typer.Exit
 
 
@@ -43,19 +75,6 @@ def _every_command(
     ] = False,
 ) -> None:
     """Holds patients' charts against clinical trial criteria."""
-
-
-cli.command(name="serve")(serve_command)
-cli.command(name="demo")(demo_command)
-cli.command(name="match")(match_command)
-cli.command(name="screen")(screen_command)
-cli.command(name="export-bulk")(export_command)
-cli.command(name="replay")(replay_command)
-cli.command(name="token")(token_command)
-cli.command(name="audit")(audit_command)
-cli.command(name="purge")(purge_command)
-cli.add_typer(trials_cli, name="trials")
-cli.add_typer(worklist_cli, name="worklist")
 
 
 def main() -> None:

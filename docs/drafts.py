@@ -1,17 +1,21 @@
-"""Writes the table of docs/registry.md: how much of the definitions made by hand the importer's drafts already have.
+"""Writes the tables of docs/registry.md: what drafts have of the definitions made by hand, and how others' records do.
 
 .venv/bin/python -m docs.drafts [FOLDER]     FOLDER holds the documents that the definitions name
 
-Without FOLDER the documents beside this project are read (`../shared/seeds`).
+Without FOLDER the documents beside this project are read (`../shared/seeds`); the records are in
+`../shared/trial-records`, and their table stays as it is where they are not there.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from docs.draft_bars import RECORDS, measure
 from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.concepts.vocabulary import OUR_CONCEPTS, pack_folders
 from trial_defs.definition.compiler import compile_trial
 from trial_defs.definition.expressions import Trial
 from trial_defs.definition.language import TrialWords
@@ -28,6 +32,9 @@ _HEAD = (
     "| trial | drafted of what was made by hand | limits, of them | drafted limits | wrong | questions |\n"
     "|---|---|---|---|---|---|\n"
 )
+
+
+_BARS_HEAD = "| on registry records of other fields | counted | bar |\n|---|---|---|\n"
 
 
 def measured(trial: Trial, document: Path, catalogue: Catalogue) -> tuple[Draft, Comparison]:
@@ -61,10 +68,17 @@ def main(arguments: list[str]) -> int:
     text = PAGE.read_text("utf-8")
     before, after = text.split(_HEAD)
     table = "".join(rows(Path(arguments[0]) if arguments else DOCUMENTS))
-    lines = after.splitlines(keepends=True)
-    kept = "".join(line for line in lines if not line.startswith("|"))
+    kept = re.sub(r"\A(?:\|.*\n)*", "", after)
+    if RECORDS.is_dir():
+        first, rest = kept.split(_BARS_HEAD)
+        bars = "".join(f"| {what} | {count} | {bar} |\n" for what, count, bar in measure(_catalogue()).rows())
+        kept = first + _BARS_HEAD + bars + re.sub(r"\A(?:\|.*\n)*", "", rest)
     PAGE.write_text(before + _HEAD + table + kept, "utf-8")
     return 0
+
+
+def _catalogue() -> Catalogue:
+    return load_catalogue((OUR_CONCEPTS, *pack_folders(None)))
 
 
 if __name__ == "__main__":

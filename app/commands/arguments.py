@@ -13,6 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from app.commands.ending import stop
+from app.commands.options import Mappings as Mappings
+from app.commands.options import Trials as Trials
+from app.commands.options import cause_of as cause_of
+from app.commands.options import existing_folder as existing_folder
 from app.definitions.served import Served
 from app.ehrs import Ehr, EhrsError, demo_ehr, load_ehrs
 from app.restricted import labels_of
@@ -57,34 +61,6 @@ def draft_words(draft: Draft) -> str:
     return f"{draft.id}: a draft that nobody has signed, not served{asks} ({draft.file})"
 
 
-def cause_of(error: OSError) -> str:
-    """Why a file cannot be used, in words."""
-    match error:
-        case FileNotFoundError():
-            return "there is no such file"
-        case IsADirectoryError():
-            return "is a folder, not a file"
-        case PermissionError():
-            return "this user may not read it"
-    return f"cannot be read ({error.strerror})"
-
-
-def existing_folder(parameter: typer.CallbackParam, value: Path | None) -> Path | None:
-    """The folder that an option names; stops where there is none."""
-    if value is not None and not value.is_dir():
-        what = "is a file, not a folder" if value.exists() else "there is no such folder"
-        stop(f"{parameter.opts[0]}: {value}: {what}")
-    return value
-
-
-Trials = Annotated[
-    Path | None,
-    typer.Option("--trials", help="A folder with the site's own trial definitions.", callback=existing_folder),
-]
-Mappings = Annotated[
-    Path | None,
-    typer.Option("--mappings", help="A folder with the site's own concepts and codes.", callback=existing_folder),
-]
 SiteTrials = Annotated[
     Path | None,
     typer.Option(

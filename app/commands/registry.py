@@ -1,29 +1,22 @@
-"""Registry entries from ClinicalTrials.gov or a file, and the commands that draft, renew and export definitions."""
+"""Registry entries from ClinicalTrials.gov or a file, and the commands that draft and renew definitions."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import httpx
-import msgspec
 import typer
 from pydantic import ValidationError
 
-from app.commands.arguments import Mappings, Trials, cause_of, check_trials
-from app.commands.definitions import read_definitions
 from app.commands.ending import stop
-from cds_hooks.fhir.fhir_study import group_of, study_of
-from cds_hooks.fhir.fhir_terms import value_set_of
-from mappings.concepts.catalogue import Catalogue
+from app.commands.options import Mappings, cause_of
+from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.concepts.vocabulary import OUR_CONCEPTS, pack_folders
 from mappings.near_words import key_names
 from mappings.yaml_files import DefinitionError, problems_of, read_yaml
-from trial_defs.definition.expressions import Trial
 from trial_defs.definition.language import TrialWords
-from trial_defs.export.cql import library_of
 from trial_defs.registry.definition_file import as_yaml
 from trial_defs.registry.draft import draft_of
 from trial_defs.registry.record import Record, RegistryError, read_record
@@ -37,10 +30,9 @@ Registry = Annotated[str, typer.Option("--registry", help="Address of the regist
 
 
 def add_commands(cli: typer.Typer) -> None:
-    """`import`, `refresh` and `export`, beside the other commands on trial definitions."""
+    """`import` and `refresh`, beside the other commands on trial definitions."""
     cli.command(name="import")(import_trial)
     cli.command(name="refresh")(refresh_trial)
-    cli.command(name="export")(export_trial)
 
 
 def import_trial(
@@ -136,46 +128,6 @@ def _tell(found: Refreshed) -> None:
         typer.echo("nothing has changed")
 
 
-class Form(StrEnum):
-    """In which a trial is printed."""
-
-    FHIR = "fhir"
-    CQL = "cql"
-
-
-def export_trial(
-    trial_id: Annotated[str, typer.Argument(help="Id of the trial, as `trials list` shows it.")],
-    form: Annotated[Form, typer.Option("--as", help="A FHIR Bundle, or the computed criteria as a CQL library.")] = (
-        Form.FHIR
-    ),
-    trials: Trials = None,
-    mappings: Mappings = None,
-) -> None:
-    """Print a trial as a FHIR R4 Bundle: its ResearchStudy, a Group per cohort, the ValueSets of its concepts.
-
-    With `--as cql` its computed criteria as a library of the Clinical Quality Language, one define a criterion.
-    """
-    served = read_definitions(mappings, trials, tells=False)
-    check_trials("TRIAL_ID", [trial_id], served)
-    trial = served.trials[trial_id]
-    if form is Form.CQL:
-        typer.echo(library_of(trial, served.catalogue).text, nl=False)
-        return
-    typer.echo(msgspec.json.format(msgspec.json.encode(_bundle(trial, served.catalogue)), indent=2).decode())
-
-
-def _bundle(trial: Trial, catalogue: Catalogue) -> dict[str, object]:
-    named = dict.fromkeys(name for cohort in trial.cohorts for each in cohort.criteria for name in each.concepts)
-    resources = [
-        study_of(trial, catalogue),
-        *(group_of(trial, cohort, catalogue) for cohort in trial.cohorts),
-        *(value_set_of(name, catalogue) for name in named),
-    ]
-    base = "https://trialcards.org/fhir"
-    entries = [{"fullUrl": f"{base}/{each['resourceType']}/{each['id']}", "resource": each} for each in resources]
-    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
-
-
 # -- what is read and written
 
 
@@ -190,6 +142,8 @@ def _entry(source: str, registry: str) -> bytes:
 
 def _fetched(address: str) -> bytes:
     """One entry of the registry. Stops with a sentence when it cannot be had."""
+    import httpx  # here, because a saved entry needs no network
+
     try:
         with httpx.Client(timeout=20, follow_redirects=False) as client, client.stream("GET", address) as answer:
             if answer.status_code == 404:
@@ -214,7 +168,10 @@ def _record(raw: bytes, place: str) -> Record:
 
 
 def _catalogue(mappings: Path | None) -> Catalogue:
-    return read_definitions(mappings, None, tells=False).catalogue
+    try:
+        return load_catalogue((OUR_CONCEPTS, *pack_folders(mappings), *((mappings,) if mappings else ())))
+    except DefinitionError as error:
+        stop(*map(str, error.problems), code=1)
 
 
 def _write_new(path: Path, content: bytes) -> None:

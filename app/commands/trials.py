@@ -12,7 +12,7 @@ from app.commands.arguments import Cases, Mappings, Trials, check_trials, draft_
 from app.commands.definitions import read_definitions
 from app.commands.ending import stop
 from app.definitions.histories import Histories, Versions
-from app.definitions.linting import rule_problems
+from app.definitions.linting import concept_problems, rule_problems
 from app.definitions.served import Definitions, Served
 from cds_hooks.words.change_words import KINDS
 from cds_hooks.words.wording import counted
@@ -119,6 +119,7 @@ def lint_trials(
         units.warm(())
     except units.UnitLibraryUnusable as error:
         problems.append(str(error))
+    problems += map(str, concept_problems(served.catalogue))
     for folder in dict.fromkeys((OUR_TRIALS, chosen)):
         mine = (cases, record) if folder == chosen else (None, False)
         problems += map(str, rule_problems(folder, served.catalogue, *mine))

@@ -19,6 +19,26 @@ def versions_file(folder: Path) -> Path:
     return OUR_VERSIONS if folder == OUR_TRIALS else folder.with_name(f"{folder.name}.versions.yaml")
 
 
+def concept_problems(catalogue: Catalogue) -> tuple[Problem, ...]:
+    """Codes of the catalogue, a site's included, that cannot be codes: a LOINC number with a wrong check digit."""
+    return tuple(
+        Problem(Path(name), "codes.loinc", f"{code} has a wrong check digit; look the number up again")
+        for name, concept in catalogue.concepts.items()
+        for code in concept.codes.get("loinc", {})
+        if not is_loinc(code)
+    )
+
+
+def is_loinc(code: str) -> bool:
+    """Whether the last digit is the check digit (Luhn) of those before it."""
+    number, _, check = code.partition("-")
+    if not (number.isdecimal() and number.isascii() and check.isdecimal() and len(check) == 1):
+        return False
+    digits = [int(digit) for digit in reversed(number)]
+    doubled = (2 * digit - 9 * (digit > 4) if place % 2 == 0 else digit for place, digit in enumerate(digits))
+    return (10 - sum(doubled) % 10) % 10 == int(check)
+
+
 def rule_problems(folder: Path, catalogue: Catalogue, cases: Path | None, record: bool) -> tuple[Problem, ...]:
     """The problems of one folder; with `record` its versions are written down, unless one changed its meaning only.
 

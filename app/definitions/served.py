@@ -19,14 +19,13 @@ from app.definitions.texts import PackedTexts, add_trial_texts, concepts_text
 from app.errors import Unavailable
 from app.storage.audit import definitions_of
 from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.concepts.vocabulary import OUR_CONCEPTS as OUR_CONCEPTS
 from mappings.concepts.vocabulary import pack_folders
 from mappings.yaml_files import DefinitionError
 from trial_defs.definition.expressions import Trial
 from trial_defs.definition.loader import OUR_TRIALS, Draft, Trials, load_trials
 from trial_defs.engine.gates import MANY, Gates
 from trial_defs.engine.silence import Silences
-
-OUR_CONCEPTS = Path(__file__).parents[2] / "mappings" / "concepts"
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ class Concept(_Entry):
     ruled_out_by: tuple[str, ...] = ()  # concepts on record of which it cannot be: hysterectomy, of a pregnancy
     asked_until: int | None = None  # years of age; above, `asked_instead` is put to a person and no test is ordered
     asked_instead: str = ""
+    partly_coded: bool = False  # codes of one system only, so that another chart's silence says nothing
     panel: bool = False  # a positive member answers positive; a negative one answers nothing for the panel
     past: bool = False  # every record of it says that it is over: "history of", "old"
     prednisone_factor: Decimal | None = None  # mg of prednisone that equal 1 mg of this glucocorticoid

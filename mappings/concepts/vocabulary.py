@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mappings.yaml_files import DefinitionError, Problem
 
+OUR_CONCEPTS = Path(__file__).parent
 PACKS = Path(__file__).parents[1] / "packs"
 CHOICE = "packs.txt"  # in a site's folder of concepts: the packs that it wants, one a line; nothing listed, none wanted
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
-from app.definitions.linting import OUR_VERSIONS, versions_file
+from app.definitions.linting import OUR_VERSIONS, is_loinc, versions_file
 from mappings.values import units
 from trial_defs.definition.loader import OUR_TRIALS
 
@@ -124,3 +124,12 @@ def test_a_unit_library_that_does_not_load_is_a_problem(monkeypatch: pytest.Monk
     result = CliRunner().invoke(cli, ["trials", "lint"])
     assert result.exit_code == 1
     assert "the unit library does not load" in result.output
+
+
+def test_a_loinc_number_with_a_wrong_check_digit_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text('hba1c: {codes: {loinc: {"4548-5": mistyped}}}\n')
+    found = CliRunner().invoke(cli, ["trials", "lint", "--mappings", str(tmp_path)])
+    assert found.exit_code == 1
+    assert "hba1c  codes.loinc  4548-5 has a wrong check digit" in found.output
+    assert is_loinc("4548-4")
+    assert not is_loinc("4548")

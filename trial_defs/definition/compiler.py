@@ -363,7 +363,7 @@ class Compiler:
         )
 
     def _silence(self, absent: str, name: str, concept: Concept, where: str) -> None:
-        if absent == "presume" and concept.never_presumed:
+        if absent == "presume" and (concept.never_presumed or concept.partly_coded):
             self.object(f"{where}.absent", f'"{name}" is never presumed absent; it is unknown until tested')
 
     def _test(self, text: str, unit: str | None, where: str, concept: Concept | None = None) -> x.Test:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from trial_defs.registry.lines import plain
@@ -60,7 +61,8 @@ _EMPTY_WORDS = re.compile(
 )
 
 
-def headings(text: str) -> list[Heading]:
+@lru_cache(maxsize=16)
+def headings(text: str) -> tuple[Heading, ...]:
     """Every heading in order, none inside another. The words behind a heading in its line belong to its list."""
     low = plain(text)
     found = [heading for match in _LINE.finditer(low) if (heading := _of_line(text, match))]
@@ -74,7 +76,7 @@ def headings(text: str) -> list[Heading]:
         if _is_free(found, match.span()):
             found.append(Heading("exclusion" if match["out"] else "inclusion", None, match.start(), match.end()))
     found.sort(key=lambda heading: heading.start)
-    return _with_populations(low, text, found)
+    return tuple(_with_populations(low, text, found))
 
 
 def _is_free(found: list[Heading], span: tuple[int, int]) -> bool:

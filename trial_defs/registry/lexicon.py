@@ -40,8 +40,16 @@ class Lexicon:
 
     def find(self, pattern: re.Pattern[str], low: str, start: int, end: int) -> Iterator[Mention]:
         """Every name of this kind in a stretch of plain text, the longest where several begin at one place."""
-        for match in pattern.finditer(low, start, end):
-            yield Mention(self.concept_of[match.lastgroup or ""], *match.span())
+        for group, first, last in _matches(pattern, low):
+            if first >= end:
+                return
+            if first >= start and last <= end:
+                yield Mention(self.concept_of[group], first, last)
+            elif last > start:  # it crosses an edge of the stretch; shorter names may lie within
+                for match in pattern.finditer(low, max(first, start), end):
+                    if match.start() >= last:
+                        break
+                    yield Mention(self.concept_of[match.lastgroup or ""], *match.span())
 
     def is_barred(self, low: str, mention: Mention) -> bool:
         """Whether the word before the name makes another disease of it: "portal hypertension"."""
@@ -49,6 +57,12 @@ class Lexicon:
             return True
         pattern = self.barred.get(mention.concept)
         return pattern is not None and pattern.search(low, max(0, mention.start - 60), mention.start) is not None
+
+
+@lru_cache(maxsize=16)
+def _matches(pattern: re.Pattern[str], low: str) -> tuple[tuple[str, int, int], ...]:
+    """Every name in a whole text, found once: the stretches of a text are looked at many times."""
+    return tuple((match.lastgroup or "", *match.span()) for match in pattern.finditer(low))
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 _LIKE = str.maketrans(
     {
@@ -19,6 +20,7 @@ _LIKE = str.maketrans(
 )
 
 
+@lru_cache(maxsize=16)
 def plain(text: str) -> str:
     """Lower case, with one spelling of signs, digits and spaces; exactly as long as the text, so that places agree."""
     lowered = "".join(low if len(low := c.lower()) == 1 else c for c in text)
