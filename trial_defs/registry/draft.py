@@ -75,7 +75,7 @@ class _Drafter:
             drafted = (before, len(self.criteria.found))
 
     def _is_note(self, point: Point) -> bool:
-        return phrases.NOTE.match(self.criteria.low, point.start, point.end) is not None
+        return phrases.NOTE.match(self.criteria.low[point.start : point.end]) is not None
 
     def _note(self, point: Point, drafted: tuple[int, int]) -> None:
         """An exception to the point before, or something to read beside it."""

@@ -276,7 +276,7 @@ TREATED_LIST = re.compile(
     r"|refractory to|prior|previous(?:ly)?|used|using|therap(?:y|ies)|treatments?)\b"
 )
 DOSE = re.compile(r"\bmg\b|(?<!high.)\bdoses?\b|\bpulse\b")
-ALLERGY = re.compile(r"allerg|hypersensitiv|contraindicat|anaphyla|reactions? to")
+ALLERGY = re.compile(r"allerg|hypersensitiv|contraindicat|(?<!anti)anaphyla|reactions? to")
 NOT_THE_PATIENT = re.compile(r"\bfamily history\b")
 AGE = re.compile(
     r"\b(\d{1,2})\s*(?:to|-)\s*(\d{2,3})\s*years|between (\d{1,2}) and (\d{2,3}) years"
