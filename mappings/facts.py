@@ -8,6 +8,7 @@ say", and only that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -113,6 +114,18 @@ class Dose(Struct, frozen=True, gc=False):
     high: Decimal | None
     as_needed: bool = False
     text: str = ""
+    note: str | None = None  # why it is open
+
+
+class DoseStep(Struct, frozen=True, gc=False):
+    """A step of a taper: from the first day on which it may apply to the last (None: open)."""
+
+    first: date | None
+    last: date | None
+    dose: Dose | None
+
+    def may_apply(self, day: date) -> bool:
+        return (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
 
 
 class Episode(Struct, frozen=True, gc=False):
@@ -141,6 +154,26 @@ class Episode(Struct, frozen=True, gc=False):
     is_old_order: bool = False  # of an infusion, still open after so long that it does not say when the last was given
     was_over: bool = False  # it was over when it was written down: "history of"
     resource_type: str = ""  # of a drug: whether it was ordered, stated or given. A source need not name its type
+    steps: tuple[DoseStep, ...] = ()  # of a taper; `dose` is then that of the day of reading
+    contradiction: str | None = None  # how the record contradicts itself; what it contradicts is left open
+
+    def dose_on(self, day: date) -> Dose | None:
+        """The dose of a day on which the drug is taken: a range where more than one step may apply."""
+        return range_of(self.steps, day) if self.steps else self.dose
+
+
+def range_of(steps: Iterable[DoseStep], day: date | None = None) -> Dose:
+    """What the steps that may apply on that day leave open (None: all of them); nothing between two of them."""
+    doses = [step.dose or Dose(None, None) for step in steps if day is None or step.may_apply(day)]
+    if len(doses) < 2:
+        return doses[0] if doses else Dose(Decimal(0), Decimal(0))
+    lows, highs = [dose.low for dose in doses], [dose.high for dose in doses]
+    low = min((low for low in lows if low is not None), default=None) if None not in lows else None
+    high = max((high for high in highs if high is not None), default=None) if None not in highs else None
+    note = next((dose.note for dose in doses if dose.note), None)
+    as_needed = any(dose.as_needed for dose in doses)
+    text = "; ".join(dict.fromkeys(dose.text for dose in doses if dose.text))
+    return Dose(low, high, as_needed, text, note if low == high else note or "which step of a taper applies is open")
 
 
 @dataclass(frozen=True, slots=True)

@@ -359,7 +359,13 @@ def _unchanged_since(concept: str, dose: glucocorticoids.DailyDose, facts: Recor
     if not dose.episodes:
         window = current_for(facts.catalogue.concepts[concept])
         return window.before(facts.today) if window else facts.today
-    return max((e.start.last_day if e.start else facts.today) for e in dose.episodes)
+    return max(_applies_since(episode, facts.today) for episode in dose.episodes)
+
+
+def _applies_since(episode: Episode, today: date) -> date:
+    """Since when today's dose has been the dose: the begin of the step that applies, or of the course."""
+    steps = [step.first for step in episode.steps if step.first and step.may_apply(today)]
+    return max(steps, default=episode.start.last_day if episode.start else today)
 
 
 def _told(episode: Episode) -> Result:

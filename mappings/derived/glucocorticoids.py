@@ -38,7 +38,7 @@ def current_dose(
     """
     current = [e for e in episodes if e.ongoing is not False]
     lately = [e for e in episodes if _is_administration(e) and e.start and e.start.last_day >= today - _RECENT]
-    dose = _sum(current, catalogue, unread)
+    dose = _sum(current, catalogue, today, unread)
     if not current and lately:
         return DailyDose(Decimal(0), None, tuple(lately), "given lately, without an order in the chart")
     return dose
@@ -48,7 +48,9 @@ def _is_administration(episode: Episode) -> bool:
     return episode.resource_type == "MedicationAdministration"
 
 
-def _sum(episodes: Sequence[Episode], catalogue: Catalogue, unread: frozenset[str] = frozenset()) -> DailyDose:
+def _sum(
+    episodes: Sequence[Episode], catalogue: Catalogue, day: date, unread: frozenset[str] = frozenset()
+) -> DailyDose:
     """Orders for one drug add up; an order and a statement of the same drug are one intake, told twice.
 
     An order that repeats an older one to the letter may be its renewal, or may come on top: that is left open. So is
@@ -58,7 +60,9 @@ def _sum(episodes: Sequence[Episode], catalogue: Catalogue, unread: frozenset[st
     tellings: dict[str, dict[str, list[DailyDose]]] = {}
     for episode in _told_once(episodes):
         kind = episode.resource_type
-        tellings.setdefault(episode.member or episode.concept, {}).setdefault(kind, []).append(_one(episode, catalogue))
+        tellings.setdefault(episode.member or episode.concept, {}).setdefault(kind, []).append(
+            _one(episode, catalogue, day)
+        )
     low, high = Decimal(0), Decimal(0)
     unknown, notes = False, []
     for by_kind in tellings.values():
@@ -133,20 +137,22 @@ def _repeated(doses: Sequence[DailyDose]) -> DailyDose:
     return DailyDose(low, every.high, (), every.note or "ordered alike more than once; the later may be a renewal")
 
 
-def _one(episode: Episode, catalogue: Catalogue) -> DailyDose:
+def _one(episode: Episode, catalogue: Catalogue, day: date) -> DailyDose:
     """The dose of one episode, or the range that is left open, and what leaves it open."""
     entry = catalogue.concepts.get(episode.member or "")
     factor = entry.prednisone_factor if entry else None
-    dose = episode.dose or Dose(None, None)
+    dose = episode.dose_on(day) or Dose(None, None)
     if factor is None:
         return DailyDose(Decimal(0), None, (episode,), "which glucocorticoid is not recorded")
     high = prednisone_equivalent(dose.high, factor) if dose.high is not None else None
     if episode.certainty is not Certainty.CONFIRMED:
         return DailyDose(Decimal(0), high, (episode,), "an entry without a code that is known")
     if episode.ongoing is None:
-        return DailyDose(Decimal(0), high, (episode,), "whether it is still taken is not recorded")
+        return DailyDose(
+            Decimal(0), high, (episode,), episode.contradiction or "whether it is still taken is not recorded"
+        )
     low = prednisone_equivalent(dose.low, factor) if dose.low is not None else Decimal(0)
-    note = "taken as needed" if dose.as_needed else "dose not recorded" if high is None else None
+    note = dose.note or ("taken as needed" if dose.as_needed else "dose not recorded" if high is None else None)
     return DailyDose(low, high, (episode,), note)
 
 
@@ -162,8 +168,9 @@ def past_doses(
     others = [episode for episode in episodes if not _is_dated(episode)]
     ends = {e.end.last_day for e in dated if e.end and e.ongoing is False}
     ends |= {e.start.first_day - timedelta(1) for e in dated if e.start}
+    ends |= {step.last for e in dated for step in e.steps if step.last}
     for day in sorted((day for day in ends if day < today), reverse=True):
-        dose = _sum([e for e in dated if _covers(e, day)], catalogue, unread)
+        dose = _sum([e for e in dated if _covers(e, day)], catalogue, day, unread)
         if dose.low > 0:
             yield day, replace(dose, high=None) if any(_covers(e, day) for e in others) else dose
 
@@ -178,8 +185,11 @@ def changed_since(day: date, episodes: Sequence[Episode], catalogue: Catalogue, 
             days.add(episode.start.first_day)
         if episode.end and episode.ongoing is False:
             days.add(episode.end.last_day + timedelta(1))
+        days |= {step.first for step in episode.steps if step.first}
     doses = [
-        _sum([e for e in episodes if _covers(e, one)], catalogue).exact for one in sorted(days) if day <= one <= today
+        _sum([e for e in episodes if _covers(e, one)], catalogue, one).exact
+        for one in sorted(days)
+        if day <= one <= today
     ]
     known = {dose for dose in doses if dose is not None}
     if len(known) > 1:

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from mappings.chart import fhir
 from mappings.chart.chart import Chart, medication_display, medication_reference
 from mappings.concepts.catalogue import Catalogue, ConceptKind
-from mappings.facts import Certainty, Episode
-from mappings.readers import uncoded
+from mappings.facts import Certainty, Dose, DoseStep, Episode, range_of
+from mappings.readers import courses, uncoded
 from mappings.time.clock import Clock
 from mappings.time.times import Moment, Period
 from mappings.values.dosage import Doses, is_local
@@ -126,15 +126,10 @@ def _dosages(use: fhir.MedicationUse) -> tuple[fhir.Dosage, ...]:
     return ()
 
 
-def _repeats(use: fhir.MedicationUse) -> list[fhir.TimingRepeat]:
-    return [d.timing.repeat for d in _dosages(use) if d.timing and d.timing.repeat]
-
-
 def _start_text(use: fhir.MedicationUse) -> str | None:
     """From when the drug is given, as far as the entry says more than when it was written."""
     if isinstance(use, fhir.MedicationRequest):
-        starts = [r.bounds_period.start for r in _repeats(use) if r.bounds_period and r.bounds_period.start]
-        return min(starts, default=None)
+        return courses.first_text(use.dosage_instruction)
     if isinstance(use, fhir.MedicationStatement):
         return use.effective_date_time or (use.effective_period.start if use.effective_period else None)
     if isinstance(use, fhir.MedicationAdministration):
@@ -148,38 +143,28 @@ def _start(use: fhir.MedicationUse, clock: Clock) -> Moment | None:
     return clock.first(_start_text(use), written)
 
 
-def _end(use: fhir.MedicationUse, start: Moment | None, clock: Clock) -> Moment | None:
+def _course(use: fhir.MedicationUse, start: Moment | None, clock: Clock) -> courses.Course:
+    """What the instructions say, unless the entry has dates of its own."""
+    course = courses.course_of(_dosages(use), start, clock)
     if isinstance(use, fhir.MedicationRequest):
-        return _end_of_request(use, start, clock)
-    if isinstance(use, fhir.MedicationStatement):
-        return clock.moment(use.effective_period.end) if use.effective_period else None
+        validity = use.dispense_request.validity_period if use.dispense_request else None
+        is_over = fhir.clean(use.status or "").lower() in _ENDED
+        if course.end is None and validity and validity.end and is_over:
+            return replace(course, end=clock.moment(validity.end))
+        return course
+    end = course.end
+    if isinstance(use, fhir.MedicationStatement) and use.effective_period and use.effective_period.end:
+        end = clock.moment(use.effective_period.end)
     if isinstance(use, fhir.MedicationAdministration):
         span = use.effective_period or use.occurence_period
-        return clock.moment(span.end) if span and span.end else start
-    return None
-
-
-def _end_of_request(use: fhir.MedicationRequest, start: Moment | None, clock: Clock) -> Moment | None:
-    """The end of the longest instruction, if every one has an end; else, of an order that is over, its validity."""
-    ends: list[Moment] = []
-    repeats = _repeats(use)
-    for repeat in repeats:
-        length = _length(repeat.bounds_duration)
-        if repeat.bounds_period and (end := clock.moment(repeat.bounds_period.end)):
-            ends.append(end)
-        elif length and start:
-            ends.append(clock.after(start, length))
-    if ends and len(ends) == len(repeats) == len(use.dosage_instruction):
-        return max(ends, key=lambda end: end.latest)
-    validity = use.dispense_request.validity_period if use.dispense_request else None
-    is_over = fhir.clean(use.status or "").lower() in _ENDED
-    return clock.moment(validity.end) if validity and is_over else None
+        end = clock.moment(span.end) if span and span.end else start
+    return replace(course, end=end)
 
 
 def course_of(use: fhir.MedicationUse, clock: Clock) -> tuple[Moment | None, Moment | None]:
     """Since when and until when the drug is given, as far as the entry says."""
     start = _start(use, clock)
-    return start, _end(use, start, clock)
+    return start, _course(use, start, clock).end
 
 
 def dosages_of(use: fhir.MedicationUse) -> tuple[fhir.Dosage, ...]:
@@ -196,8 +181,9 @@ def _length(duration: fhir.Quantity | None) -> Period | None:
 _ENDED = frozenset({"stopped", "completed", "ended"})
 
 
-def _is_ongoing(use: fhir.MedicationUse, end: Moment | None, clock: Clock) -> bool | None:
+def _is_ongoing(use: fhir.MedicationUse, course: courses.Course, clock: Clock) -> bool | None:
     """Whether the drug is being given at that moment; a date that the entry gives says more than its status."""
+    end = course.end
     status = fhir.clean(use.status or "").lower()
     if status == "on-hold":
         return False
@@ -210,6 +196,8 @@ def _is_ongoing(use: fhir.MedicationUse, end: Moment | None, clock: Clock) -> bo
         return False
     if status not in ("active", "in-progress"):
         return None
+    if course.ends and (end is None or not end.is_one_day) and isinstance(use, fhir.MedicationRequest):
+        return None  # it ends some day, and that day may have come
     return None if isinstance(use, fhir.MedicationRequest) and _has_run_out(use, clock) else True
 
 
@@ -264,10 +252,15 @@ def episode_of(
 ) -> Episode:
     """The Episode under `concept`, found by the most specific concept `member`. An administration is one event."""
     start = _start(use, clock)
-    end = _end(use, start, clock)
-    ongoing = _is_ongoing(use, end, clock)
+    course = _course(use, start, clock)
+    end = course.end
+    ongoing = _is_ongoing(use, course, clock)
     once = isinstance(use, fhir.MedicationAdministration) and _is_one_day(start, end)
-    dose_of = doses.given_on_a_day if once else doses.of
+
+    def dose_of(dosages: tuple[fhir.Dosage, ...]) -> Dose | None:
+        return (doses.given_on_a_day if once else doses.of)(dosages, drug.words, drug.ingredients)
+
+    steps = tuple(DoseStep(step.first, step.last, dose_of(step.dosages)) for step in course.steps)
     return Episode(
         concept=concept,
         source=source,
@@ -278,10 +271,11 @@ def episode_of(
         ongoing=ongoing,
         certainty=certainty,
         member=member,
-        dose=dose_of(_dosages(use), drug.words, drug.ingredients),
+        dose=range_of(steps, None if ongoing is False else clock.today) if steps else dose_of(_dosages(use)),
         recorded=clock.moment(_written_down(use)),
         ended_because=_ended_because(use) if ongoing is False else None,
         resource_type=type(use).__name__,
+        steps=steps,
     )
 
 

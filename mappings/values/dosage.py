@@ -6,41 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import pairwise
 
 from msgspec import Struct
 
 from mappings.chart import fhir
 from mappings.facts import Dose
+from mappings.values.timing import DAYS, UNKNOWN, Span, times_a_day, words_a_day
 from mappings.values.units import convert
 
-_PER_DAY: Mapping[str, Decimal] = {
-    "BID": Decimal(2),
-    "TID": Decimal(3),
-    "QID": Decimal(4),
-    "QD": Decimal(1),
-    "QOD": Decimal(1) / 2,
-    "AM": Decimal(1),
-    "PM": Decimal(1),
-    "BED": Decimal(1),
-    "WK": Decimal(1) / 7,
-    "MO": Decimal(1) / 30,
-    "Q1H": Decimal(24),
-    "Q2H": Decimal(12),
-    "Q3H": Decimal(8),
-    "Q4H": Decimal(6),
-    "Q6H": Decimal(4),
-    "Q8H": Decimal(3),
-}  # v3 GTSAbbreviation
-_DAYS: Mapping[str, Decimal] = {
-    "s": Decimal(1) / 86400,
-    "min": Decimal(1) / 1440,
-    "h": Decimal(1) / 24,
-    "d": Decimal(1),
-    "wk": Decimal(7),
-    "mo": Decimal(30),
-    "a": Decimal(365),
-}
 _PIECES = re.compile(r"^[\[{(]?(tab(let)?s?|cap(sule)?s?|pills?|unit dose|each|1)(\(s\))?[\]})]?$", re.I)
 _LOCAL_ROUTES: Mapping[str, str] = {
     "6064005": "topical",
@@ -69,19 +42,6 @@ _A_SHARE = re.compile(
     r"natriumchlorid|dextrose|glucose|glukose))).*\d ?%",
     re.I,
 )
-
-
-class _Span(Struct, frozen=True, gc=False):
-    low: Decimal | None
-    high: Decimal | None
-
-    def times(self, other: _Span) -> _Span:
-        low = self.low * other.low if self.low is not None and other.low is not None else None
-        high = self.high * other.high if self.high is not None and other.high is not None else None
-        return _Span(low, high)
-
-
-_UNKNOWN = _Span(None, None)
 
 
 def is_local(dosages: Iterable[fhir.Dosage], words: str) -> bool:
@@ -122,47 +82,54 @@ class Doses:
 def given_dose(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Dose | None:
     """What was given at one time, as a dose of that day; None where no amount stands there."""
     given = _amount(dosage, strength_mg)
-    return None if given == _UNKNOWN else Dose(given.low, given.high, text=_words(dosage))
+    return None if given == UNKNOWN else Dose(given.low, given.high, text=_words(dosage))
 
 
 def daily_dose(dosages: Sequence[fhir.Dosage], strength_mg: Decimal | None) -> Dose | None:
-    """What the instructions come to a day; None where there are none.
+    """What instructions that apply together come to a day; None where there are none.
 
-    Instructions of the same step add up (morning and evening); steps that follow each other leave a range open
-    (a taper). As needed: from nothing. `strength_mg` is what one tablet or capsule holds.
+    They add up (morning and evening). Steps of a taper, by `sequence`, leave a range open: `readers/courses.py` says
+    which of them applies on a day. So do instructions of some days each that do not say whether they follow each
+    other. As needed: from nothing. `strength_mg` is what one tablet or capsule holds.
     """
     if not dosages:
         return None
     text = "; ".join(dict.fromkeys(words for d in dosages if (words := _words(d))))
     as_needed = any(_is_as_needed(dosage) for dosage in dosages)
-    steps: dict[object, list[_Span]] = {}
-    one_after_another = _are_one_after_another(dosages)
-    for place, dosage in enumerate(dosages):
-        step = place if one_after_another else dosage.sequence or Decimal(0)
-        steps.setdefault(step, []).append(_one_instruction(dosage, strength_mg))
-    sums = [_sum(parts) for parts in steps.values()]
-    low = (
-        min((s.low for s in sums if s.low is not None), default=None) if all(s.low is not None for s in sums) else None
-    )
-    high = (
-        max((s.high for s in sums if s.high is not None), default=None)
-        if all(s.high is not None for s in sums)
-        else None
-    )
-    return Dose(Decimal(0) if as_needed else low, high, as_needed, text)
+    steps: dict[object, list[_Instruction]] = {}
+    for dosage in dosages:
+        steps.setdefault(dosage.sequence or Decimal(0), []).append(_one_instruction(dosage, strength_mg))
+    read = [each for step in steps.values() for each in step]
+    note = next((each.open_because for each in read if each.open_because), None)
+    sums = [_sum([each.a_day for each in step]) for step in steps.values()]
+    if len(steps) == 1 and _may_follow_each_other(dosages):
+        sums += [each.a_day for each in read]
+        note = note or "whether its instructions apply together or one after the other is not stated"
+    all_, most = _each(s.low for s in sums), _each(s.high for s in sums)
+    low = min(all_) if all_ else None
+    high = max(most) if most else None
+    return Dose(Decimal(0) if as_needed else low, high, as_needed, text, note)
 
 
-def _are_one_after_another(dosages: Sequence[fhir.Dosage]) -> bool:
-    """Whether each instruction has its own span of days, and none begins before the one before it has ended."""
-    bounds = [d.timing.repeat.bounds_period if d.timing and d.timing.repeat else None for d in dosages]
-    spans = sorted((b.start or "", b.end or "9999") for b in bounds if b and (b.start or b.end))
-    return len(spans) == len(dosages) > 1 and all(a[1] <= b[0] for a, b in pairwise(spans))
+def _each(numbers: Iterable[Decimal | None]) -> list[Decimal]:
+    """The numbers if all are known; none otherwise."""
+    found = list(numbers)
+    known = [number for number in found if number is not None]
+    return known if len(known) == len(found) else []
 
 
-def _sum(parts: Sequence[_Span]) -> _Span:
+def _may_follow_each_other(dosages: Sequence[fhir.Dosage]) -> bool:
+    """Whether each lasts some days, at no time of day of its own, without a number that says which comes first."""
+    repeats = [d.timing.repeat for d in dosages if d.timing and d.timing.repeat and d.sequence is None]
+    lasting = [r for r in repeats if r.bounds_duration or r.bounds_range or r.count is not None]
+    times = {(r.time_of_day, r.when) for r in lasting}
+    return len(lasting) == len(dosages) > 1 and len(times) < len(lasting)
+
+
+def _sum(parts: Sequence[Span]) -> Span:
     lows = [part.low for part in parts if part.low is not None]
     highs = [part.high for part in parts if part.high is not None]
-    return _Span(
+    return Span(
         sum(lows, Decimal(0)) if len(lows) == len(parts) else None,
         sum(highs, Decimal(0)) if len(highs) == len(parts) else None,
     )
@@ -178,35 +145,43 @@ def _is_as_needed(dosage: fhir.Dosage) -> bool:
     return bool(_AS_NEEDED.search(_words(dosage)))
 
 
-def _one_instruction(dosage: fhir.Dosage, strength_mg: Decimal | None) -> _Span:
+class _Instruction(Struct, frozen=True, gc=False):
+    a_day: Span  # mg
+    open_because: str | None = None
+
+
+def _one_instruction(dosage: fhir.Dosage, strength_mg: Decimal | None) -> _Instruction:
     if dosage.modifier_extension:
-        return _UNKNOWN
-    amount, times = _amount(dosage, strength_mg), _times_a_day(dosage.timing)
-    if amount == _UNKNOWN or times == _UNKNOWN:
-        return _in_words(_words(dosage), strength_mg)
-    found = amount.times(times)
+        return _Instruction(UNKNOWN, "a modifier extension may change its meaning")
+    often = times_a_day(dosage.timing)
+    if often.open_because:
+        return _Instruction(UNKNOWN, f"its timing is open: {often.open_because}")
+    amount = _amount(dosage, strength_mg)
+    if amount == UNKNOWN or often.a_day == UNKNOWN:
+        return _Instruction(_in_words(_words(dosage), strength_mg))
+    found = amount.times(often.a_day)
     limit = _limit(dosage, strength_mg)
     if limit is None:
-        return found
+        return _Instruction(found)
     high = limit if found.high is None else min(found.high, limit)
-    return _Span(found.low if found.low is None else min(found.low, high), high)
+    return _Instruction(Span(found.low if found.low is None else min(found.low, high), high))
 
 
-def _amount(dosage: fhir.Dosage, strength_mg: Decimal | None) -> _Span:
+def _amount(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Span:
     """mg at a time."""
     parts: tuple[fhir.DoseAndRate | fhir.Dosage, ...] = (*dosage.dose_and_rate, dosage)
     for part in parts:
         if part.dose_quantity:
             amount = _milligrams(part.dose_quantity, strength_mg)
-            return _Span(amount, amount)
+            return Span(amount, amount)
         if part.dose_range:
             low, high = part.dose_range.low, part.dose_range.high
             least = _milligrams(low, strength_mg) if low else Decimal(0)
-            return _Span(least, _milligrams(high, strength_mg) if high else None)
+            return Span(least, _milligrams(high, strength_mg) if high else None)
     if dosage.dose:
         amount = _milligrams(dosage.dose, strength_mg)
-        return _Span(amount, amount)
-    return _UNKNOWN
+        return Span(amount, amount)
+    return UNKNOWN
 
 
 def _milligrams(quantity: fhir.Quantity, strength_mg: Decimal | None) -> Decimal | None:
@@ -221,38 +196,6 @@ def _milligrams(quantity: fhir.Quantity, strength_mg: Decimal | None) -> Decimal
     return None
 
 
-def _times_a_day(timing: fhir.Timing | None) -> _Span:
-    if timing is None:
-        return _UNKNOWN
-    repeat = timing.repeat
-    if repeat and (repeat.frequency or repeat.period):
-        return _repeated(repeat)
-    if repeat and (repeat.when or repeat.time_of_day):
-        count = Decimal(max(len(repeat.when), len(repeat.time_of_day)))
-        return _on_days(_Span(count, count), repeat)
-    for code in fhir.codes_of(timing.code):
-        if (times := _PER_DAY.get(code.upper())) is not None:
-            return _Span(times, times)
-    return _in_words_a_day(fhir.clean(timing.code.text or "")) if timing.code else _UNKNOWN
-
-
-def _repeated(repeat: fhir.TimingRepeat) -> _Span:
-    length = _DAYS.get(fhir.clean(repeat.period_unit or "").lower())
-    if length is None or not repeat.period or repeat.period < 0:
-        return _UNKNOWN
-    frequency = repeat.frequency if repeat.frequency is not None else Decimal(1)
-    most, longest = repeat.frequency_max or frequency, repeat.period_max or repeat.period
-    return _on_days(_Span(frequency / (longest * length), most / (repeat.period * length)), repeat)
-
-
-def _on_days(times: _Span, repeat: fhir.TimingRepeat) -> _Span:
-    """On some days of the week only, and only where the period is a day."""
-    days = len(set(repeat.day_of_week))
-    if not days or (repeat.period_unit and fhir.clean(repeat.period_unit).lower() != "d"):
-        return times
-    return times.times(_Span(Decimal(days) / 7, Decimal(days) / 7))
-
-
 def _limit(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Decimal | None:
     """The most that may be taken a day."""
     limits = []
@@ -260,7 +203,7 @@ def _limit(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Decimal | None:
         if not ratio.numerator or not ratio.denominator or not ratio.denominator.value:
             continue
         amount = _milligrams(ratio.numerator, strength_mg)
-        length = _DAYS.get(fhir.clean(ratio.denominator.code or ratio.denominator.unit or "").lower())
+        length = DAYS.get(fhir.clean(ratio.denominator.code or ratio.denominator.unit or "").lower())
         if amount is not None and length is not None:
             limits.append(amount / (ratio.denominator.value * length))
     return min(limits, default=None)
@@ -272,32 +215,6 @@ _SPACES = re.compile(r"\s+")
 # "1.000" and "1,000" are a thousand to some and one to others: neither is read. "0.125" is one thing to all.
 _NUMBER = r"(?:0\.\d+|\d+(?:\.(?!\d{3}(?!\d))\d+|,\d{1,2}(?!\d))?)"
 _AS_NEEDED = re.compile(r"\b(?:as needed|when needed|if needed|prn|p\.r\.n\.)", re.I)
-_IN_WORDS: tuple[tuple[str, Decimal], ...] = (
-    (
-        r"(?:twice|two times|2 times|2x|2 x) (?:daily|a day|per day|täglich|tgl)|zweimal täglich|bid|b\.i\.d\.|bd|"
-        r"every 12 hours|q12h",
-        Decimal(2),
-    ),
-    (
-        r"(?:three times|3 times|3x|3 x) (?:daily|a day|per day|täglich|tgl)|dreimal täglich|tid|t\.i\.d\.|"
-        r"tds|every 8 hours|q8h",
-        Decimal(3),
-    ),
-    (r"(?:four times|4 times|4x|4 x) (?:daily|a day|per day)|qid|q\.i\.d\.|every 6 hours|q6h", Decimal(4)),
-    (
-        r"every other day|every 2 days|every second day|qod|q\.o\.d\.|alle (?:2|zwei) tage|jeden (?:2\.|zweiten) tag",
-        Decimal(1) / 2,
-    ),
-    (r"(?:once )?(?:weekly|a week|per week|every week)|every 7 days", Decimal(1) / 7),
-    (
-        r"(?:once |one time |1 time |1x )?(?:daily|a day|per day|every day|each day|/ ?d(?:ay)?)|once|qd|q\.d\.|q24h|"
-        r"every 24 hours|(?:every|each|in the|once every|once in the) (?:morning|evening)|qam|qpm|(?:at|every) bedtime|"
-        r"nightly|every night|q ?day|o\.?d\.?|mane|nocte|(?:einmal |1 ?x )?(?:täglich|tgl)|morgens|abends|am morgen|"
-        r"(?:1|einmal) (?:morgens|abends)",
-        Decimal(1),
-    ),
-)
-_FREQUENCIES = tuple((re.compile(words), times) for words, times in _IN_WORDS)
 _SENTENCE = re.compile(
     rf"""^(?:take|give|inject|infuse|administer)?\s*
     (?P<low>{_NUMBER})\s*(?:(?:-|–|to)\s*(?P<high>{_NUMBER}))?\s*
@@ -307,9 +224,6 @@ _SENTENCE = re.compile(
     (?:by\ mouth|orally|oral|per\ os|po|p\.o\.|iv|intravenously|subcutaneously|sc|im)?\s*
     (?P<often>.*)$""",
     re.I | re.X,
-)
-_FILLER = re.compile(
-    r"\b(?:by mouth|orally|per os|po|p\.o\.|with (?:food|a meal|meals|breakfast|water)|in the morning)", re.I
 )
 _UNITS = {"m": "mg", "g": "g", "u": "ug", "µ": "ug"}
 
@@ -327,14 +241,14 @@ def _decimal(text: str) -> Decimal:
     return Decimal("0.5") if text in ("1/2", "½") else Decimal(text.replace(",", "."))
 
 
-def _by_scheme(scheme: re.Match[str], strength_mg: Decimal | None) -> _Span:
+def _by_scheme(scheme: re.Match[str], strength_mg: Decimal | None) -> Span:
     parts = [_decimal(part) for part in scheme.groups()[1:] if part]
     each = _decimal(scheme[1]) if scheme[1] else strength_mg
     total = sum(parts, Decimal(0)) * each if each is not None and max(parts) <= _MANY else None
-    return _Span(total, total)
+    return Span(total, total)
 
 
-def _in_words(text: str, strength_mg: Decimal | None) -> _Span:
+def _in_words(text: str, strength_mg: Decimal | None) -> Span:
     """ "10 mg daily", "take 1-2 tablets twice a day": mg/d; unknown where anything else is said."""
     plain = _SPACES.sub(" ", _AS_NEEDED.sub("", text)).strip(" .,;")
     plain = _IN_TOTAL.sub(r"\1", _AGAIN_IN_WORDS.sub("", plain))
@@ -342,24 +256,15 @@ def _in_words(text: str, strength_mg: Decimal | None) -> _Span:
         return _by_scheme(scheme, strength_mg)
     match = _SENTENCE.match(plain) if len(plain) <= 120 else None
     if match is None or not match["unit"]:
-        return _UNKNOWN
-    times = _in_words_a_day(match["often"])
+        return UNKNOWN
+    times = words_a_day(match["often"])
     unit = match["unit"].lower()
     code = "ug" if unit.startswith(("mc", "mic")) else "mg" if unit.startswith("m") else _UNITS.get(unit[0], "{tablet}")
     if unit.startswith(("tab", "cap", "pill")):
         code = "tablet"
     low, high = (_decimal(text) for text in (match["low"], match["high"] or match["low"]))
     least, most = (_milligrams(fhir.Quantity(value=n, unit=code), strength_mg) for n in (low, high))
-    return _Span(least, most).times(times)
-
-
-def _in_words_a_day(text: str) -> _Span:
-    plain = _SPACES.sub(" ", text.strip(" .,;").lower())
-    for candidate in (plain, _SPACES.sub(" ", _FILLER.sub("", plain)).strip(" .,;")):
-        for pattern, times in _FREQUENCIES:
-            if pattern.fullmatch(candidate):
-                return _Span(times, times)
-    return _UNKNOWN
+    return Span(least, most).times(times)
 
 
 _STRENGTH = re.compile(rf"(?<![\d.,])\b({_NUMBER})\s*(mg|g|mcg|ug)\b", re.I)  # nothing of "1,000 mg" is a strength

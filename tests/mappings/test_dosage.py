@@ -153,17 +153,6 @@ def test_the_strength_of_a_tablet_is_its_ingredients_or_stands_in_its_name(
     assert strength_of(words, ingredients) == (Decimal(expected) if expected else None)
 
 
-def test_instructions_for_spans_that_follow_each_other_are_steps_and_do_not_add_up() -> None:
-    def until(mg: int, start: str, end: str) -> Json:
-        repeat = {"frequency": 1, "period": 1, "periodUnit": "d", "boundsPeriod": {"start": start, "end": end}}
-        return a_dosage(mg) | {"timing": {"repeat": repeat}}
-
-    one_after_another = until(40, "2026-08-01", "2026-08-10"), until(10, "2026-08-11", "2026-12-31")
-    assert span(dose_of(*one_after_another)) == (10, 40)
-    at_once = until(10, "2026-08-01", "2026-12-31"), until(5, "2026-08-01", "2026-12-31")
-    assert span(dose_of(*at_once)) == (15, 15)
-
-
 @pytest.mark.parametrize(
     ("words", "local"),
     [
