@@ -104,6 +104,7 @@ class Certainty(StrEnum):
     CONFIRMED = "confirmed"
     PROVISIONAL = "provisional"  # verificationStatus provisional, differential or unconfirmed
     TEXT_ONLY = "text-only"  # no code that we know, but the entry's text names it
+    PLANNED = "planned"  # a drug that was planned, proposed or offered; whether it was taken is not recorded
     IN_REMISSION = "in-remission"  # a disease of which a person says whether it counts while it is quiet
 
 

@@ -179,6 +179,8 @@ def _doubt(episode: Episode) -> str:
             return ", in remission" if episode.remission else ""
         case Certainty.IN_REMISSION:
             return ", in remission"
+        case Certainty.PLANNED:
+            return ", planned"
         case Certainty.PROVISIONAL:
             return ", provisional"
         case Certainty.TEXT_ONLY:

@@ -74,6 +74,10 @@ class Reference(_Part, frozen=True):
     identifier: Raw = ABSENT  # as sent: few references have one, and what is wrong with it makes nothing unreadable
 
 
+class Given(_Part, frozen=True):
+    """A member of which it matters only that it is there."""
+
+
 class MedicationReference(Reference, frozen=True):
     """A reference to a Medication; of other references the display, often a person's name, is never read."""
 
@@ -280,6 +284,11 @@ class DispenseRequest(_Part, frozen=True):
 
 class MedicationRequest(MedicationUse, frozen=True):
     intent: str | None = None
+    reported_boolean: bool | None = None
+    reported_reference: Given | None = None
+    reported: bool | None = None  # R5
+    prior_prescription: Reference | None = None
+    based_on: tuple[Reference, ...] = ()
     do_not_perform: bool | None = None
     authored_on: str | None = None
     category: tuple[CodeableConcept, ...] = ()
@@ -374,10 +383,6 @@ class Patient(_Resource, frozen=True):
     link: tuple[PatientLink, ...] = ()
     extension: tuple[Extension, ...] = ()
     identifier: Raw = ABSENT  # as sent; only to assign records, so it is not kept in the chart
-
-
-class Given(_Part, frozen=True):
-    """A member of which it matters only that it is there."""
 
 
 class Provision(_Part, frozen=True):

@@ -137,6 +137,14 @@ def _repeated(doses: Sequence[DailyDose]) -> DailyDose:
     return DailyDose(low, every.high, (), every.note or "ordered alike more than once; the later may be a renewal")
 
 
+_DOUBTS = {
+    Certainty.PLANNED: "whether a planned drug is taken is not recorded",
+    Certainty.PROVISIONAL: "a provisional entry",
+    Certainty.TEXT_ONLY: "an entry without a code that is known",
+    Certainty.IN_REMISSION: "an entry that is in remission",
+}
+
+
 def _one(episode: Episode, catalogue: Catalogue, day: date) -> DailyDose:
     """The dose of one episode, or the range that is left open, and what leaves it open."""
     entry = catalogue.concepts.get(episode.member or "")
@@ -146,7 +154,7 @@ def _one(episode: Episode, catalogue: Catalogue, day: date) -> DailyDose:
         return DailyDose(Decimal(0), None, (episode,), "which glucocorticoid is not recorded")
     high = prednisone_equivalent(dose.high, factor) if dose.high is not None else None
     if episode.certainty is not Certainty.CONFIRMED:
-        return DailyDose(Decimal(0), high, (episode,), "an entry without a code that is known")
+        return DailyDose(Decimal(0), high, (episode,), _DOUBTS[episode.certainty])
     if episode.ongoing is None:
         return DailyDose(
             Decimal(0), high, (episode,), episode.contradiction or "whether it is still taken is not recorded"

@@ -191,7 +191,7 @@ class Index:
         if not drug.known:
             self.excluded[name]["medication-not-resolved"] += 1
             self.unsure.add(name)
-        certainty = Certainty.CONFIRMED
+        certainty = Certainty.PLANNED if medications.is_only_planned(use) else Certainty.CONFIRMED
         chains = tuple(chain for concept in drug.concepts for chain in self._chains_of(concept))
         if not chains:
             certainty = Certainty.TEXT_ONLY

@@ -87,7 +87,18 @@ _DRUGS: frozenset[ConceptKind] = frozenset({"treatment"})
 
 # Whether it counts, and since when
 
-_NOT_MEANT = frozenset({"proposal", "plan", "option"})
+_NOT_ORDERED = frozenset({"proposal", "plan", "option"})
+
+
+def is_only_planned(use: fhir.MedicationUse) -> bool:
+    """Whether nothing says that it was taken: a plan, a proposal or an option that is no report of what is taken.
+
+    US Core writes a drug that a patient takes, and that nobody here ordered, as a reported plan; an oncology plan
+    writes the cycles that may follow as plans that are not reported.
+    """
+    if not isinstance(use, fhir.MedicationRequest) or fhir.clean(use.intent or "").lower() not in _NOT_ORDERED:
+        return False
+    return not (use.reported_boolean or use.reported or use.reported_reference)
 
 
 def exclusion_of(use: fhir.MedicationUse, clock: Clock) -> str | None:
@@ -95,11 +106,8 @@ def exclusion_of(use: fhir.MedicationUse, clock: Clock) -> str | None:
     status = fhir.clean(use.status or "").lower()
     if status in ("entered-in-error", "cancelled", "draft", "not-done", "intended", "not-taken"):
         return "not-taken" if status == "intended" else status
-    if isinstance(use, fhir.MedicationRequest):
-        if use.do_not_perform:
-            return "not-done"
-        if fhir.clean(use.intent or "").lower() in _NOT_MEANT:
-            return "not-ordered"
+    if isinstance(use, fhir.MedicationRequest) and use.do_not_perform:
+        return "not-done"
     if isinstance(use, fhir.MedicationStatement) and _is_not_taken(use):
         return "not-taken"
     return "future" if clock.any_future((_written_down(use), _start_text(use))) else None

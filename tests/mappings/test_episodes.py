@@ -220,9 +220,6 @@ def test_a_course_ends_when_its_instructions_end(dosage: list[dict[str, Any]], o
         ({"status": "entered-in-error"}, "entered-in-error"),
         ({"status": "cancelled"}, "cancelled"),
         ({"status": "draft"}, "draft"),
-        ({"intent": "proposal"}, "not-ordered"),
-        ({"intent": "plan"}, "not-ordered"),
-        ({"intent": "option"}, "not-ordered"),
         ({"doNotPerform": True}, "not-done"),
         ({"authoredOn": "2026-11-02"}, "future"),
     ],
@@ -231,6 +228,37 @@ def test_what_was_not_ordered_is_no_exposure(changes: dict[str, Any], reason: st
     facts = facts_from(a_request(**changes))
     assert facts.episodes("prednisone") == ()
     assert source_of(facts, "MedicationRequest").excluded == ((reason, 1),)
+
+
+REPORTER = {"reference": "Practitioner/x"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "certainty"),
+    [
+        ({"intent": "plan"}, Certainty.PLANNED),
+        ({"intent": "plan", "reportedBoolean": False}, Certainty.PLANNED),
+        ({"intent": " Plan", "reportedBoolean": True}, Certainty.CONFIRMED),
+        ({"intent": "plan", "reportedReference": REPORTER}, Certainty.CONFIRMED),
+        ({"intent": "plan", "reported": True}, Certainty.CONFIRMED),  # R5
+        ({"intent": "proposal"}, Certainty.PLANNED),
+        ({"intent": "option"}, Certainty.PLANNED),
+        ({"intent": "instance-order"}, Certainty.CONFIRMED),
+        ({"intent": None}, Certainty.CONFIRMED),
+    ],
+)
+def test_a_plan_counts_where_it_reports_what_is_taken_and_is_open_otherwise(
+    changes: dict[str, Any], certainty: Certainty
+) -> None:
+    assert episode_from("prednisone", a_request(**changes)).certainty is certainty
+
+
+def test_a_planned_dose_may_be_taken_or_not() -> None:
+    planned = a_request(intent="plan", dosageInstruction=[a_dosage(10)])
+    (dose, *_) = facts_from(planned).results("glucocorticoid-dose")
+    assert dose.value
+    assert (float(dose.value.low or 0), float(dose.value.high or 0)) == (0, 10)
+    assert dose.note == "whether a planned drug is taken is not recorded"
 
 
 def a_statement(**more: object) -> dict[str, Any]:

@@ -201,6 +201,7 @@ def _to_confirm(leaf: Condition | Treatment, episodes: Sequence[Episode]) -> Ans
 
 _TO_CONFIRM: Mapping[Certainty, str] = {
     Certainty.PROVISIONAL: "Confirm the provisional entry",
+    Certainty.PLANNED: "Say whether the planned drug was taken",
     Certainty.TEXT_ONLY: "Confirm the uncoded entry",
     Certainty.IN_REMISSION: "Say whether it counts while it is in remission",
 }
