@@ -59,6 +59,7 @@ class Metrics:
         )
         self.matches = self._counter("matches", "Verdicts given", "trial", "verdict")
         self.unknowns = self._counter("unknown_criteria", "Criteria left open, by cause", "reason")
+        self.not_understood = self._counter("not_understood_records", "Records not understood", "resource_type")
         self.cards = self._counter("cards", "Cards shown", "trial", "verdict")
         self.snoozed = self._counter("cards_snoozed", "Cards held back after an override")
         self.feedback = self._counter("feedback", "Feedback received", "outcome")

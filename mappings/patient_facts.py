@@ -234,14 +234,19 @@ def _left_open(index: Index) -> Mapping[str, frozenset[str]]:
     """The concepts that a record which was not understood may be, and what is worked out from them: by its type."""
     found: dict[str, frozenset[str]] = {}
     for record in index.not_understood:
-        names = set(record.left_open)
-        if glucocorticoids.CLASS in names:
-            names.add(estimates.DAILY_DOSE)
-        if not names.isdisjoint(OXYGEN_THERAPIES):
-            names.add(ON_ROOM_AIR)
-        for name in names:
+        for name in concepts_in_doubt(record):
             found[name] = found.get(name, frozenset()) | {record.resource_type}
     return found
+
+
+def concepts_in_doubt(record: NotUnderstood) -> frozenset[str]:
+    """The concepts that a record may be, and what is worked out from them."""
+    names = set(record.left_open)
+    if glucocorticoids.CLASS in names:
+        names.add(estimates.DAILY_DOSE)
+    if not names.isdisjoint(OXYGEN_THERAPIES):
+        names.add(ON_ROOM_AIR)
+    return frozenset(names)
 
 
 def _recorded(concept: str, index: Index, reader: observations.ResultReader) -> Iterator[Result]:

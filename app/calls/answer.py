@@ -213,3 +213,7 @@ def _count(found: Match, services: Services) -> None:
     findings = (finding for trial in known for cohort in trial.cohorts for finding in cohort.findings)
     for reason, count in Counter(finding.reason for finding in findings if finding.reason).items():
         services.metrics.unknowns.labels(reason.value).inc(count)
+    for source in found.sources:
+        if source.not_understood:
+            count = sum(number for _, number in source.not_understood)
+            services.metrics.not_understood.labels(source.resource_type).inc(count)

@@ -10,6 +10,7 @@ from app.commands.audit import audit_command, purge_command
 from app.commands.bulk import export_command
 from app.commands.connection import token_command
 from app.commands.export import export_trial
+from app.commands.gaps import gaps_command
 from app.commands.match import match_command
 from app.commands.registry import add_commands
 from app.commands.replay import replay_command
@@ -51,6 +52,7 @@ cli.command(name="serve")(serve_command)
 cli.command(name="demo")(demo_command)
 cli.command(name="match")(match_command)
 cli.command(name="screen")(screen_command)
+cli.command(name="gaps")(gaps_command)
 cli.command(name="export-bulk")(export_command)
 cli.command(name="replay")(replay_command)
 cli.command(name="token")(token_command)

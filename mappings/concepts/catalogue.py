@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mappings.concepts.stated import Stated, StatedReader
 from mappings.concepts.value_sets import read_value_set
 from mappings.near_words import key_names
 from mappings.resource_types import ResourceType, names_of
@@ -197,6 +198,7 @@ class Catalogue:
     by_code: Mapping[tuple[str, str], tuple[str, ...]]  # (system name or address, code) -> ids, most specific first
     by_prefix: Mapping[tuple[str, str], tuple[str, ...]]  # (system name, "M321") -> ids, for codes that end in `*`
     hash: str  # "sha256:…" over every file, ours and the site's
+    stated: Stated = field(default_factory=Stated)  # what the site says of its code systems
     _where: dict[str, tuple[ResourceType, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _of_value: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -205,7 +207,7 @@ class Catalogue:
 
         Matching is by system and code only, never by display. The longest pattern wins; ICD-10 with or without dot.
         """
-        name = system_name(system)
+        name = self.name_of_system(system)
         if name not in PREFIX_SYSTEMS:
             if name == "cvx":
                 code = code.strip().zfill(2)  # numbers lose their zero on the way
@@ -220,7 +222,11 @@ class Catalogue:
 
     def has_codes_of(self, system: str) -> bool:
         """Whether any code of this system stands for a concept."""
-        return system_name(system) in self._systems
+        return self.name_of_system(system) in self._systems
+
+    def name_of_system(self, system: str) -> str:
+        """Our name of a code system, or the one that the site states; its address where there is neither."""
+        return self.stated.name_of(system_name(system))
 
     @cached_property
     def with_exceptions(self) -> frozenset[str]:
@@ -313,17 +319,22 @@ def load_catalogue(folders: Iterable[Path]) -> Catalogue:
     origin: dict[str, Path] = {}
     problems: list[Problem] = []
     digest = hashlib.sha256()
+    stated = StatedReader(system_name, SYSTEMS)
     for folder in folders:
-        problems += _read_folder(folder, merged, origin, digest)
+        problems += _read_folder(folder, merged, origin, digest, stated)
     concepts, found = _validated(merged, origin)
     problems += found
     if problems:
         raise DefinitionError(problems)
-    return _indexed(concepts, origin, "sha256:" + digest.hexdigest())
+    return _indexed(concepts, origin, "sha256:" + digest.hexdigest(), stated.stated())
 
 
 def _read_folder(
-    folder: Path, merged: dict[str, dict[str, object]], origin: dict[str, Path], digest: hashlib._Hash
+    folder: Path,
+    merged: dict[str, dict[str, object]],
+    origin: dict[str, Path],
+    digest: hashlib._Hash,
+    stated: StatedReader,
 ) -> list[Problem]:
     """Lay the concepts of one folder over those already read."""
     if not folder.is_dir():
@@ -341,6 +352,7 @@ def _read_folder(
             problems += error.problems
             continue
         digest.update(path.name.encode() + b"\0" + raw + b"\0")
+        problems += stated.read(content, path)
         for name, entry in content.items():
             if objection := _objection(name, entry, here):
                 problems.append(Problem(path, str(name), objection))
@@ -439,7 +451,7 @@ def _ancestors(concept: str, parents: Mapping[str, tuple[str, ...]]) -> tuple[st
     return tuple(found)
 
 
-def _claims(concepts: Mapping[str, Concept]) -> dict[tuple[str, str], list[str]]:
+def _claims(concepts: Mapping[str, Concept], stated: Stated) -> dict[tuple[str, str], list[str]]:
     """Every code with the concepts under which it stands; codes of prefix systems plain, but with their `*`."""
     claims: dict[tuple[str, str], list[str]] = {}
     for name, concept in concepts.items():
@@ -448,18 +460,20 @@ def _claims(concepts: Mapping[str, Concept]) -> dict[tuple[str, str], list[str]]
                 key = (plain_code(code) + "*" * code.endswith("*")) if system in PREFIX_SYSTEMS else code
                 claims.setdefault((system, key), []).append(name)
         for local in concept.local_codes:
-            claims.setdefault((system_name(local.system), local.code), []).append(name)
+            system_of_code = stated.name_of(system_name(local.system))
+            code = plain_code(local.code) if system_of_code in PREFIX_SYSTEMS else local.code
+            claims.setdefault((system_of_code, code), []).append(name)
         claims.setdefault((OUR_SYSTEM, name), []).append(name)
     return claims
 
 
-def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest: str) -> Catalogue:
+def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest: str, stated: Stated) -> Catalogue:
     parents = _parents(concepts)
     closures = {name: _ancestors(name, parents) for name in concepts}
     by_code: dict[tuple[str, str], tuple[str, ...]] = {}
     by_prefix: dict[tuple[str, str], tuple[str, ...]] = {}
     problems: list[Problem] = []
-    for (system, code), names in _claims(concepts).items():
+    for (system, code), names in _claims(concepts, stated).items():
         for one, other in ((a, b) for a in names for b in names if a < b):
             if other not in closures[one] and one not in closures[other]:
                 message = f"{system} {code} stands under {other} too ({origin[other].name})"
@@ -472,7 +486,7 @@ def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest
             by_code[system, code] = ordered
     if problems:
         raise DefinitionError(problems)
-    return Catalogue(concepts, by_code, by_prefix, digest)
+    return Catalogue(concepts, by_code, by_prefix, digest, stated)
 
 
 def current_for(concept: Concept) -> Period | None:

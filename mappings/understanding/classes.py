@@ -111,7 +111,10 @@ class Understanding:
 
     def _by_code(self, kind: RecordKind, coding: fhir.Coding) -> frozenset[str] | None:
         """The concepts under a coarse code; empty where the code is something else; None where it is unknown."""
-        name = system_name(fhir.clean(coding.system or ""))
+        written = system_name(fhir.clean(coding.system or ""))
+        if self.catalogue.stated.is_other(written, fhir.clean(coding.code or "")):
+            return NOTHING
+        name = self.catalogue.stated.name_of(written)
         code = plain_code(fhir.clean(coding.code or ""))
         if not code or code in _EMPTY_CODES.get(name, ()):
             return None
@@ -134,6 +137,13 @@ class Understanding:
         return (system, code) in self._look_alikes
 
     def _by_words(self, kind: RecordKind, texts: list[str], every: frozenset[str]) -> frozenset[str]:
+        given = bool(texts)
+        stated = self.catalogue.stated.other_names
+        texts = (
+            [text for text in texts if " ".join(fhir.clean(text).split()).casefold() not in stated] if stated else texts
+        )
+        if stated and given and not texts:
+            return NOTHING
         words = [word for text in texts for word in words_of(text)]
         if all(word in _empty_words() for word in words):
             return every

@@ -115,6 +115,24 @@ async def test_no_card_shows_a_result_whose_label_the_site_has_restricted(
     assert "Observation/result-1" not in restricted.text
 
 
+async def test_records_that_are_not_understood_are_counted_by_type_without_their_words(
+    tmp_path: Path, definitions: Definitions
+) -> None:
+    body = call()
+    unknown = {
+        "resourceType": "Condition", "id": "x", "subject": {"reference": f"Patient/{PATIENT}"},
+        "code": {"coding": [{"system": "urn:oid:1.2.3", "code": "K1"}], "text": "Choroba"},
+    }  # fmt: skip
+    body["prefetch"]["conditions"]["entry"].append({"resource": unknown})
+    services = services_with(demo_settings(tmp_path), definitions)
+    async with serving(services) as client:
+        assert (await client.post(SERVICE, json=body)).status_code == 200
+    counted = services.metrics.text().decode()
+    assert 'trialcards_not_understood_records_total{resource_type="Condition"} 1.0' in counted
+    assert "K1" not in counted
+    assert "Choroba" not in counted
+
+
 async def test_encounter_start_is_answered_by_its_own_service(client: httpx.AsyncClient) -> None:
     body = hook_call("encounter-start", encounterId="e")
     assert (await client.post("/cds-services/trial-match-encounter-start", json=body)).json()["cards"]
