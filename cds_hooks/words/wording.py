@@ -607,6 +607,8 @@ def _cause(piece: Open, titles: Titles) -> str:
         window = getattr(piece.leaf, "within", None) or getattr(piece.leaf, "current_for", None)
         limit = f", older than {period_words(window)}" if window else ", too old"
         return f"last {_bare(first)} on {day_words(first.taken)}{limit}"
+    if piece.reason is Reason.CONFLICTING and _contradicts_itself(piece):
+        return "the record contradicts itself"
     if piece.reason is Reason.CONFLICTING and len(piece.evidence) > 1:
         return f"the records disagree ({_joined([evidence_words(each, titles) for each in piece.evidence[:2]])})"
     if piece.reason is Reason.IMPRECISE and first and not (first.taken and first.taken.is_one_day):
@@ -615,6 +617,10 @@ def _cause(piece: Open, titles: Titles) -> str:
         said = "" if first.formula else f" (recorded as “{plain(first.recorded, 40)}”)"
         return f"{_REASONS[piece.reason]}{said}"
     return _REASONS[piece.reason]
+
+
+def _contradicts_itself(piece: Open) -> bool:
+    return any(isinstance(each, Episode) and each.contradiction for each in piece.evidence)
 
 
 def missing_words(concept: str, piece: Open, titles: Titles) -> str:
@@ -629,6 +635,8 @@ def help_words(piece: Open) -> str:
     """Who or what settles an open piece."""
     if piece.reason in (Reason.IMPRECISE, Reason.UNIT_UNCONVERTIBLE) and _asks_for_a_titer(piece.leaf):
         return "ask the laboratory for the titer"
+    if piece.reason is Reason.CONFLICTING and _contradicts_itself(piece):
+        return "have the entry corrected"
     if piece.reason and piece.reason in _WHO:
         return _WHO[piece.reason]
     return "order it or ask for an outside result" if isinstance(piece.leaf, x.Value | x.Change) else _ASKED

@@ -25,10 +25,18 @@ def date_text(observation: fhir.Observation) -> str | None:
     if observation.effective_date_time:
         return observation.effective_date_time
     if (period := observation.effective_period) and (period.end or period.start):
-        return period.end or period.start
+        return None if is_reversed(period) else period.end or period.start
     if observation.effective_timing and observation.effective_timing.event:
         return max(observation.effective_timing.event)
     return observation.effective_instant or observation.issued
+
+
+def is_reversed(period: fhir.Span | None) -> bool:
+    """Whether it ends before it begins: then neither date is believed."""
+    if period is None or not period.start or not period.end or period.end >= period.start:
+        return False  # most dates sort as text
+    start, end = parse_moment(period.start, UTC), parse_moment(period.end, UTC)
+    return start is not None and end is not None and end.latest < start.earliest
 
 
 def oldest_arrived(records: Sequence[fhir.Observation]) -> str | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from mappings.chart import fhir
 from mappings.facts import Certainty, Episode, Person
+from mappings.readers.contradictions import is_reversed, with_contradictions
 from mappings.time.clock import Clock
 from mappings.time.times import Moment
 from mappings.values.units import convert
 
 _DOUBTFUL = frozenset({"provisional", "differential", "unconfirmed", "unknown"})
 _OVER = frozenset({"resolved"})
+_GOES_ON = frozenset({"active", "recurrence", "relapse"})
 _QUIET = frozenset({"remission", "inactive"})
 _GERMAN_CERTAINTY = "icd-10-gm-diagnosesicherheit"  # G certain, V suspected, A ruled out, Z state after
 _FAMILY = frozenset({"family-history", "57177007", "416471007", "281666001"})
@@ -26,7 +28,9 @@ def exclusion_of(condition: fhir.Condition, clock: Clock) -> str | None:
         return "family-history"
     period = condition.onset_period
     onset = condition.onset_date_time or (period.start if period else None)
-    return "future" if clock.any_future((onset, _written_down(condition))) else None
+    if not clock.any_future((onset, _written_down(condition))):
+        return None
+    return None if is_reversed(period, clock) and not clock.is_future(_written_down(condition)) else "future"
 
 
 def _letters(condition: fhir.Condition) -> set[str | None]:
@@ -50,7 +54,7 @@ def episode_of(
     clinical = set(fhir.codes_of(condition.clinical_status))
     end = _abatement(condition, person, clock)
     doubtful = not _DOUBTFUL.isdisjoint(fhir.codes_of(condition.verification_status)) or "V" in _letters(condition)
-    return Episode(
+    episode = Episode(
         concept=concept,
         source=source,
         kind="diagnosis",
@@ -64,6 +68,8 @@ def episode_of(
         recorded=clock.moment(_written_down(condition)),
         has_status=bool(clinical) or end is not None,
     )
+    periods = (condition.onset_period, condition.abatement_period)
+    return with_contradictions(episode, clock, periods, goes_on_by_status=not clinical.isdisjoint(_GOES_ON))
 
 
 def _is_ongoing(condition: fhir.Condition, clinical: set[str], end: Moment | None, clock: Clock) -> bool | None:

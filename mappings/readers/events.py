@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mappings.chart import fhir
 from mappings.facts import Certainty, Episode
+from mappings.readers.contradictions import is_reversed, with_contradictions
 from mappings.time.clock import Clock
 from mappings.time.times import Moment
 
@@ -35,7 +36,7 @@ def procedure_exclusion(procedure: fhir.Procedure, clock: Clock) -> str | None:
         return status
     span = procedure.performed_period or procedure.occurrence_period
     texts = (procedure.performed_date_time, procedure.occurrence_date_time, span.start if span else None)
-    return "future" if clock.any_future(texts) else None
+    return "future" if clock.any_future(texts) and not is_reversed(span, clock) else None
 
 
 def procedure_episode(source: str, procedure: fhir.Procedure, clock: Clock, concept: str, member: str) -> Episode:
@@ -45,7 +46,8 @@ def procedure_episode(source: str, procedure: fhir.Procedure, clock: Clock, conc
         ongoing = True
     elif not ongoing and member in REPEATED and not (end and start and end.first_day > start.last_day):
         ongoing = None
-    return Episode(
+    span = procedure.performed_period or procedure.occurrence_period
+    episode = Episode(
         concept=concept,
         source=source,
         kind="procedure",
@@ -56,6 +58,8 @@ def procedure_episode(source: str, procedure: fhir.Procedure, clock: Clock, conc
         certainty=Certainty.CONFIRMED if _status(procedure.status) in _BEGUN else Certainty.PROVISIONAL,
         member=member,
     )
+    is_under_way = _status(procedure.status) == "in-progress" and bool(span and span.end)
+    return with_contradictions(episode, clock, (span,), goes_on_by_status=is_under_way)
 
 
 # Immunization
@@ -103,7 +107,8 @@ def participation_exclusion(subject: fhir.ResearchSubject, clock: Clock) -> str 
     status = _status(subject.status)
     if status not in _TAKES_PART | _TOOK_PART:
         return "entered-in-error" if status == "entered-in-error" else "not-participating"
-    return "future" if subject.period and clock.is_future(subject.period.start) else None
+    period = subject.period
+    return "future" if period and clock.is_future(period.start) and not is_reversed(period, clock) else None
 
 
 def participation_episode(
@@ -114,7 +119,7 @@ def participation_episode(
     ongoing = _status(subject.status) in _TAKES_PART
     if end:
         ongoing = not clock.is_over(end) and (ongoing or clock.is_to_come(end))
-    return Episode(
+    episode = Episode(
         concept=concept,
         source=source,
         kind="participation",
@@ -124,6 +129,8 @@ def participation_episode(
         ongoing=ongoing,
         member=member,
     )
+    takes_part = _status(subject.status) in _TAKES_PART
+    return with_contradictions(episode, clock, (subject.period,), goes_on_by_status=takes_part)
 
 
 # AllergyIntolerance

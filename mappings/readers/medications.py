@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from mappings.chart.chart import Chart, medication_display, medication_reference
 from mappings.concepts.catalogue import Catalogue, ConceptKind
 from mappings.facts import Certainty, Dose, DoseStep, Episode, range_of
 from mappings.readers import courses, uncoded
+from mappings.readers.contradictions import is_reversed, with_contradictions
 from mappings.time.clock import Clock
 from mappings.time.times import Moment, Period
 from mappings.values.dosage import Doses, is_local
@@ -110,7 +112,31 @@ def exclusion_of(use: fhir.MedicationUse, clock: Clock) -> str | None:
         return "not-done"
     if isinstance(use, fhir.MedicationStatement) and _is_not_taken(use):
         return "not-taken"
-    return "future" if clock.any_future((_written_down(use), _start_text(use))) else None
+    if clock.any_future((_written_down(use), _start_text(use))):
+        return None if any(is_reversed(period, clock) for period in _periods(use)) else "future"
+    return None
+
+
+def _periods(use: fhir.MedicationUse) -> Iterator[fhir.Span | None]:
+    """Every period that bounds the course."""
+    if isinstance(use, fhir.MedicationStatement | fhir.MedicationAdministration):
+        yield use.effective_period
+    if isinstance(use, fhir.MedicationAdministration):
+        yield use.occurence_period
+    for dosage in _dosages(use):
+        if dosage.timing and dosage.timing.repeat:
+            yield dosage.timing.repeat.bounds_period
+
+
+def _goes_on_by_status(use: fhir.MedicationUse) -> bool:
+    """Whether its status and its own period speak of the same thing: an order stays active until somebody closes it."""
+    status = fhir.clean(use.status or "").lower()
+    if isinstance(use, fhir.MedicationStatement):
+        return status == "active" and bool(use.effective_period and use.effective_period.end)
+    if isinstance(use, fhir.MedicationAdministration):
+        span = use.effective_period or use.occurence_period
+        return status == "in-progress" and bool(span and span.end)
+    return False
 
 
 def _is_not_taken(use: fhir.MedicationStatement) -> bool:
@@ -269,7 +295,7 @@ def episode_of(
         return (doses.given_on_a_day if once else doses.of)(dosages, drug.words, drug.ingredients)
 
     steps = tuple(DoseStep(step.first, step.last, dose_of(step.dosages)) for step in course.steps)
-    return Episode(
+    episode = Episode(
         concept=concept,
         source=source,
         kind="drug",
@@ -285,6 +311,7 @@ def episode_of(
         resource_type=type(use).__name__,
         steps=steps,
     )
+    return with_contradictions(episode, clock, _periods(use), goes_on_by_status=_goes_on_by_status(use))
 
 
 def _is_one_day(start: Moment | None, end: Moment | None) -> bool:

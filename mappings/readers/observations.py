@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from mappings.chart import decoding, fhir
-from mappings.chart.dates import date_text
+from mappings.chart.dates import date_text, is_reversed
 from mappings.concepts.catalogue import ON_ROOM_AIR, Concept
 from mappings.facts import Interval, Person, Polarity, Reason, Result
 from mappings.time.clock import Clock
@@ -97,6 +97,7 @@ class ResultReader:
         note, remark = self._remark(name, found, taken)
         problem = (
             (None if found.is_final else Reason.NOT_FINAL)
+            or (Reason.CONFLICTING if is_reversed(found.observation.effective_period) else None)
             or (Reason.IMPRECISE if taken is None else None)
             or (Reason.CONFLICTING if contradicts else None)
             or said.problem

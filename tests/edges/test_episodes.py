@@ -102,7 +102,11 @@ def test_an_exposure_excludes_however_the_drug_is_named(ask: Asked, resources: l
         (rituximab(status="stopped", authoredOn="2024-01-01"), "unknown: imprecise"),
         (rituximab(status="completed", authoredOn="2024-01-01"), "unknown: imprecise"),
         (rituximab(doNotPerform=True), "met"),
-        (rituximab(intent="proposal"), "met"),
+        (rituximab(intent="proposal"), "needs-human"),
+        (rituximab(intent="plan"), "needs-human"),
+        (rituximab(intent="plan", reportedBoolean=True), "not-met"),
+        (rituximab(dosageInstruction=[{"timing": {"repeat": {"boundsPeriod": {
+            "start": "2026-10-10", "end": "2025-10-10"}}}}]), "unknown: conflicting"),
         (rituximab(status="draft"), "met"),
         (rituximab(subject={"reference": "Patient/p2"}), "met"),
         ({"resourceType": "MedicationStatement", "id": "s", "status": "not-taken", "subject": SUBJECT,

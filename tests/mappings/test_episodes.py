@@ -88,13 +88,15 @@ def test_a_refuted_diagnosis_is_not_on_record_but_counted(verification: str) -> 
 @pytest.mark.parametrize(
     ("abatement", "ongoing"),
     [
-        ({"abatementDateTime": "2026-10-31"}, False),
+        ({"clinicalStatus": None, "abatementDateTime": "2026-10-31"}, False),
+        ({"clinicalStatus": code(CLINICAL, "inactive"), "abatementDateTime": "2026-10-31"}, False),
+        ({"abatementDateTime": "2026-10-31"}, None),  # active, and ended
         ({"abatementDateTime": "2026-11-02"}, True),
         ({"abatementDateTime": "2026"}, None),
-        ({"abatementPeriod": {"start": "2020-01-01", "end": "2020-02-01"}}, False),
+        ({"clinicalStatus": None, "abatementPeriod": {"start": "2020-01-01", "end": "2020-02-01"}}, False),
         ({"abatementBoolean": True}, False),
         ({"abatementString": "years ago"}, False),
-        ({"abatementAge": quantity(40, "a")}, False),
+        ({"clinicalStatus": None, "abatementAge": quantity(40, "a")}, False),
         ({"clinicalStatus": code(CLINICAL, "resolved"), "abatementDateTime": "2026-12-01"}, True),
     ],
 )
@@ -281,7 +283,8 @@ def a_statement(**more: object) -> dict[str, Any]:
         ({"status": "recorded"}, None),
         ({"status": "recorded", "effectivePeriod": {"start": "2025-01-01", "end": "2026-12-01"}}, True),
         ({"status": "recorded", "effectivePeriod": {"start": "2025-01-01", "end": "2026-01-01"}}, False),
-        ({"effectivePeriod": {"start": "2025-01-01", "end": "2026-01-01"}}, False),
+        ({"effectivePeriod": {"start": "2025-01-01", "end": "2026-01-01"}}, None),  # active, and ended
+        ({"status": None, "effectivePeriod": {"start": "2025-01-01", "end": "2026-01-01"}}, False),
     ],
 )
 def test_a_statement_is_current_by_its_status_and_its_period(changes: dict[str, Any], ongoing: bool | None) -> None:
@@ -469,7 +472,7 @@ def a_subject(status: str, **more: object) -> dict[str, Any]:
         (a_subject("follow-up", period={"start": "2025-01-01"}), True),
         (a_subject("active", individual=None, subject=SUBJECT), True),
         (a_subject("off-study", period={"start": "2025-01-01", "end": "2026-01-01"}), False),
-        (a_subject("on-study", period={"start": "2025-01-01", "end": "2026-01-01"}), False),
+        (a_subject("on-study", period={"start": "2025-01-01", "end": "2026-01-01"}), None),  # it ended, and goes on
         (a_subject("withdrawn"), False),
         (a_subject("enrolled"), True),  # STU3
         (a_subject("completed", period={"end": "2026-10-01"}), False),
@@ -496,6 +499,64 @@ def test_an_allergy_to_a_drug_is_no_exposure_to_it() -> None:
     assert [episode.source for episode in facts.allergies("rituximab")] == ["AllergyIntolerance/al1"]
     refuted = allergy | {"verificationStatus": code("urn:x", "refuted")}
     assert facts_from(refuted).allergies("rituximab") == ()
+
+
+# Records that contradict themselves
+
+BACKWARDS = {"start": "2026-10-10", "end": "2025-10-10"}
+FROM_A_LATER_DAY = {"start": "2027-01-01", "end": "2025-10-10"}
+
+
+@pytest.mark.parametrize("period", [BACKWARDS, FROM_A_LATER_DAY])
+@pytest.mark.parametrize(
+    ("concept", "resource"),
+    [
+        ("prednisone", lambda period: a_statement(effectivePeriod=period)),
+        ("prednisone", lambda period: a_request(dosageInstruction=bounded(boundsPeriod=period))),
+        ("rituximab", lambda period: an_administration(effectiveDateTime=None, effectivePeriod=period)),
+        ("rituximab", lambda period: an_administration(effectiveDateTime=None, occurencePeriod=period)),
+        ("major-surgery", lambda period: a_procedure(performedDateTime=None, performedPeriod=period)),
+        ("trial-participation", lambda period: a_subject("on-study", period=period)),
+        (SLE, lambda period: a_condition(onsetPeriod=period)),
+        (SLE, lambda period: a_condition(clinicalStatus=None, abatementPeriod=period)),
+    ],
+)
+def test_an_end_before_its_start_leaves_the_record_open(concept: str, resource: Any, period: dict[str, str]) -> None:
+    episode = episode_from(concept, resource(period))
+    assert (episode.start, episode.end, episode.ongoing) == (None, None, None)
+    assert episode.contradiction == f"it ends on {period['end']}, before it begins on {period['start']}"
+
+
+def test_a_disease_that_ended_before_it_began_is_open() -> None:
+    episode = episode_from(SLE, a_condition(onsetDateTime="2020-05", abatementDateTime="2019"))
+    assert (episode.ongoing, episode.contradiction) == (None, "it ends on 2019, before it begins on 2020-05")
+    unsure = episode_from(SLE, a_condition(clinicalStatus=None, onsetDateTime="2020-05", abatementDateTime="2020"))
+    assert (unsure.ongoing, unsure.contradiction) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("concept", "resource"),
+    [
+        ("prednisone", a_statement(effectivePeriod={"start": "2025-01-01", "end": "2026-01-01"})),
+        ("rituximab", an_administration(
+            status="in-progress", effectiveDateTime=None, effectivePeriod={"start": "2025-01-01", "end": "2026-01-01"}
+        )),
+        ("major-surgery", a_procedure(
+            status="in-progress", performedDateTime=None, performedPeriod={"start": "2025-01-01", "end": "2026-01-01"}
+        )),
+        ("trial-participation", a_subject("on-study", period={"start": "2025-01-01", "end": "2026-01-01"})),
+        (SLE, a_condition(onsetDateTime="2025-01-01", abatementDateTime="2026-01-01")),
+    ],
+)  # fmt: skip
+def test_a_status_against_the_dates_leaves_open_whether_it_goes_on(concept: str, resource: dict[str, Any]) -> None:
+    episode = episode_from(concept, resource)
+    assert (days(episode.start), episode.end, episode.ongoing) == ((date(2025, 1, 1), date(2025, 1, 1)), None, None)
+    assert episode.contradiction == "by its status it goes on, and it ended on 2026-01-01"
+
+
+def test_an_order_that_nobody_closed_ends_by_its_dates() -> None:
+    order = a_request(dosageInstruction=bounded(boundsPeriod={"start": "2026-09-10", "end": "2026-09-20"}))
+    assert (episode_from("prednisone", order).ongoing, episode_from("prednisone", order).contradiction) == (False, None)
 
 
 # Research

@@ -57,6 +57,18 @@ def test_final_results_count_however_their_status_is_spelled(status: str) -> Non
     assert result_from("platelets", an_observation(status=status)).problem is None
 
 
+def test_a_result_of_a_period_that_ends_before_it_begins_is_open_and_hides_no_older_one() -> None:
+    period = {"start": "2026-10-19", "end": "2026-10-09"}
+    backwards = an_observation(id="o2", effectiveDateTime=None, effectivePeriod=period, issued="2026-10-19T10:00:00Z")
+    result = result_from("platelets", backwards)
+    assert (result.taken, result.problem) == (None, Reason.CONFLICTING)
+    assert [r.source for r in facts_from(an_observation(), backwards).undated_results("platelets")] == [
+        "Observation/o2"
+    ]
+    to_the_month = an_observation(effectiveDateTime=None, effectivePeriod={"start": "2026-10-19", "end": "2026-10"})
+    assert result_from("platelets", to_the_month).problem is None
+
+
 @pytest.mark.parametrize("status", ["preliminary", "registered", "unknown", "something-new", None])
 def test_a_result_that_is_not_final_says_so(status: str | None) -> None:
     assert result_from("platelets", an_observation(status=status)).problem is Reason.NOT_FINAL

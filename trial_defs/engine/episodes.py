@@ -39,6 +39,8 @@ _NO = _Seen(False)
 def present_within(episode: Episode, period: Period, today: date) -> _Seen:
     """Whether the episode, from start to end, reaches into the look-back."""
     edge = period.before(today)
+    if episode.contradiction and not (episode.start and episode.start.first_day >= edge):
+        return _Seen(None, None, episode.contradiction)
     if episode.was_over and episode.recorded and episode.recorded.last_day < edge:
         return _NO
     if episode.end:
@@ -64,14 +66,14 @@ def _began_within(episode: Episode, period: Period, today: date) -> _Seen:
         )
     if episode.recorded and in_window(episode.recorded, period, today) is False:
         return _NO  # written down before the window, so it began before it
-    return _Seen(None, None, "onset is not recorded")
+    return _Seen(None, None, episode.contradiction or "onset is not recorded")
 
 
 def _lasting(episode: Episode, period: Period, today: date) -> _Seen:
     if episode.start is None:
-        if episode.recorded and period.after(episode.recorded.last_day) <= today:
+        if episode.recorded and period.after(episode.recorded.last_day) <= today and not episode.contradiction:
             return _YES  # on record that long, so it began at least that long ago
-        return _Seen(None, None, "onset is not recorded")
+        return _Seen(None, None, episode.contradiction or "onset is not recorded")
     if period.after(episode.start.last_day) <= today:
         return _YES
     if period.after(episode.start.first_day) > today:
@@ -103,7 +105,7 @@ def _fits(leaf: Condition, episode: Episode, today: date, events: Sequence[Event
     if leaf.when == "active" and episode.ongoing is False:
         return _NO
     if leaf.when == "active" and episode.ongoing is None:
-        seen = _Seen(None, None, "whether it goes on is not recorded")
+        seen = _Seen(None, None, episode.contradiction or "whether it goes on is not recorded")
     if leaf.within:
         seen = _both(seen, present_within(episode, leaf.within, today))
     if leaf.began_within and leaf.anchor:
@@ -135,7 +137,7 @@ def answer_condition(leaf: Condition, facts: PatientFacts) -> Answer:
         return stated
     unclear = [(e, s) for e, s in seen if s.truth is None and e.certainty is Certainty.CONFIRMED]
     if unclear:
-        return _open(leaf, Reason.IMPRECISE, [e for e, _ in unclear], unclear[0][1].note)
+        return _unclear(leaf, [e for e, _ in unclear], unclear[0][1].note)
     uncertain = [e for e, s in seen if s.truth is not False and e.certainty is not Certainty.CONFIRMED]
     if uncertain:
         return _to_confirm(leaf, uncertain)
@@ -193,6 +195,12 @@ def _open(leaf: Condition | Treatment, reason: Reason, evidence: Sequence[Eviden
     return Answer(None, evidence=found, still_open=(Open(leaf, reason, None, found, note),))
 
 
+def _unclear(leaf: Condition | Treatment, episodes: Sequence[Episode], note: str | None) -> Answer:
+    """The dates of the records leave it open, or contradict each other."""
+    contradicts = any(episode.contradiction and episode.contradiction == note for episode in episodes)
+    return _open(leaf, Reason.CONFLICTING if contradicts else Reason.IMPRECISE, episodes, note)
+
+
 def _to_confirm(leaf: Condition | Treatment, episodes: Sequence[Episode]) -> Answer:
     """Provisional, named only in text, or quiet: a person is asked."""
     found = tuple(episodes)
@@ -243,7 +251,7 @@ def answer_treatment(leaf: Treatment, facts: PatientFacts) -> Answer:
     unclear = [member for member, s in seen.items() if s.truth is None]
     if len(true) + len(unclear) >= leaf.different and unclear:
         found = [e for member in (*true, *unclear) for e in by_member[member]]
-        return _open(leaf, Reason.IMPRECISE, found, seen[unclear[0]].note)
+        return _unclear(leaf, found, seen[unclear[0]].note)
     uncertain = [e for e in episodes if e.certainty is not Certainty.CONFIRMED and _may_count(leaf, e, facts.today)]
     if uncertain:
         return _to_confirm(leaf, uncertain)
@@ -335,7 +343,7 @@ def _in_time(leaf: Treatment, episode: Episode, today: date) -> _Seen:
         return _YES
     if leaf.when == "current":
         goes_on = None if episode.is_old_order else episode.ongoing
-        return _Seen(goes_on, None, "whether it goes on is not recorded")
+        return _Seen(goes_on, None, episode.contradiction or "whether it goes on is not recorded")
     assert leaf.within
     return present_within(episode, leaf.within, today)
 

@@ -140,11 +140,25 @@ define function "Is confirmed"(entry FHIR.Condition):
       where C.code.value in { 'provisional', 'differential', 'unconfirmed', 'unknown' }
   )
 
-define function "Onset"(entry FHIR.Condition):
+define function "Recorded onset"(entry FHIR.Condition):
   Coalesce("Day"(entry.onset as FHIR.dateTime), "Day"((entry.onset as FHIR.Period)."start"))
 
-define function "Ended"(entry FHIR.Condition):
+define function "Recorded end"(entry FHIR.Condition):
   Coalesce("Day"(entry.abatement as FHIR.dateTime), "Day"((entry.abatement as FHIR.Period)."end"))
+
+// Of dates that contradict each other, or the status, none is believed.
+define function "Is backwards"(entry FHIR.Condition):
+  Coalesce("Recorded end"(entry) before "Recorded onset"(entry), false)
+
+define function "Contradicts itself"(entry FHIR.Condition):
+  "Is backwards"(entry) or ("Recorded end"(entry) before "Today" and exists (
+    (entry.clinicalStatus.coding) C where C.code.value in { 'active', 'recurrence', 'relapse' }))
+
+define function "Onset"(entry FHIR.Condition):
+  if "Is backwards"(entry) then null else "Recorded onset"(entry)
+
+define function "Ended"(entry FHIR.Condition):
+  if Coalesce("Contradicts itself"(entry), false) then null else "Recorded end"(entry)
 
 define function "Is quiet"(entry FHIR.Condition):
   exists ((entry.clinicalStatus.coding) C where C.code.value in { 'inactive', 'remission' })
@@ -152,6 +166,7 @@ define function "Is quiet"(entry FHIR.Condition):
 // What comes and goes is over when it is inactive, and may be over when it began longer ago and has no status.
 define function "Goes on"(entry FHIR.Condition, limit System.Quantity):
   case
+    when "Contradicts itself"(entry) then null
     when "Ended"(entry) is not null then "Ended"(entry) on or after "Today"
     when exists ((entry.clinicalStatus.coding) C where C.code.value = 'resolved') then false
     when limit is null then true
@@ -247,11 +262,16 @@ _NOT_TAKEN = "{ 'entered-in-error', 'cancelled', 'draft', 'not-done', 'intended'
 COURSES: Mapping[str, str] = {
     "MedicationStatement": f"""\
 [MedicationStatement] M
-      let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start")),
-        last: "Day"((M.effective as FHIR.Period)."end")
+      let begun: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start")),
+        ended: "Day"((M.effective as FHIR.Period)."end"),
+        backwards: Coalesce(begun after ended, false),
+        disagrees: backwards or Coalesce(M.status.value = 'active' and ended before "Today", false),
+        first: if backwards then null else begun,
+        last: if disagrees then null else ended
       where not (M.status.value in {_NOT_TAKEN})
         and not Coalesce(first after "Today", false)
       return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept), first: first, last: last, goesOn: case
+        when disagrees then null
         when last before "Today" then false
         when last after "Today" then true
         when M.status.value in {{ 'completed', 'stopped', 'on-hold' }} then false
@@ -260,14 +280,15 @@ COURSES: Mapping[str, str] = {
     "MedicationRequest": f"""\
 [MedicationRequest] M
       where not (M.status.value in {_NOT_TAKEN})
-        and not Coalesce(M.intent.value in {{ 'proposal', 'plan', 'option' }}, false)
         and not Coalesce(M.doNotPerform.value, false)
         and (M.authoredOn is null or "Day"(M.authoredOn) on or before "Today")
       return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept),
         first: "Day"(M.authoredOn), last: (null as System.Date), goesOn: case
         when M.status.value in {{ 'completed', 'stopped', 'on-hold', 'ended' }} then false
         when M.status.value = 'active' then true
-        else null end, sure: true }}""",
+        else null end,
+        sure: not Coalesce(M.intent.value in {{ 'proposal', 'plan', 'option' }}, false)
+          or Coalesce((M.reported as FHIR.boolean).value, M.reported is FHIR.Reference, false) }}""",
     "MedicationAdministration": f"""\
 [MedicationAdministration] M
       let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start"))
@@ -291,11 +312,16 @@ COURSES: Mapping[str, str] = {
         goesOn: "Goes on"(T.entry, null as System.Quantity), sure: "Is confirmed"(T.entry) }""",
     "ResearchSubject": """\
 [ResearchSubject] M
-      let first: "Day"(M.period."start"), last: "Day"(M.period."end"),
-        takesPart: M.status.value in { 'on-study', 'on-study-intervention', 'on-study-observation', 'follow-up' }
+      let begun: "Day"(M.period."start"), ended: "Day"(M.period."end"),
+        backwards: Coalesce(begun after ended, false),
+        takesPart: M.status.value in { 'on-study', 'on-study-intervention', 'on-study-observation', 'follow-up' },
+        disagrees: backwards or Coalesce(takesPart and ended before "Today", false),
+        first: if backwards then null else begun,
+        last: if disagrees then null else ended
       where (takesPart or M.status.value in { 'off-study', 'withdrawn' })
         and not Coalesce(first after "Today", false)
       return all Tuple { codes: { 'trial-participation' }, first: first, last: last, goesOn: case
+        when disagrees then null
         when last before "Today" then false
         when last after "Today" then true
         else takesPart end, sure: true }""",
