@@ -53,6 +53,7 @@ def is_bare(each: Drafted) -> bool:
         ("Inclusions Criteria:", "inclusion", None),
         ("Subjects will be included if:", "inclusion", None),
         ("PATIENT CHARACTERISTICS:", "inclusion", None),
+        ("B. EXCLUSION CRITERIA", "exclusion", None),
     ],
 )
 def test_a_heading_of_any_form_is_known(heading: str, side: str, about: str | None) -> None:
@@ -116,6 +117,20 @@ def test_a_note_belongs_to_the_point_before_it(note: str) -> None:
     found = draft(f"Inclusion Criteria:\n\n* ALT ≤ 3 x ULN\n{note}\n").criteria
     assert [each.name for each in found] == ["alt"]
     assert not is_bare(found[0])
+
+
+def test_a_list_under_a_negated_line_of_exclusions_is_asked_whole() -> None:
+    found = draft(
+        "Exclusion Criteria:\n\n* Not meeting any of the following:\n\n  * LVEF > 50%\n  * eGFR > 60 mL/min\n"
+    )
+    (asked,) = found.criteria
+    assert not asked.is_computed
+    assert "LVEF" in str(asked.asks)
+
+
+def test_a_time_before_the_first_dose_is_a_window() -> None:
+    (found,) = computed("Exclusion Criteria:\n\n* Radiotherapy within 2 weeks of the first dose")
+    assert found.asks == {"treatment": {"of": "radiotherapy", "when": "within 2 wk"}}
 
 
 def test_a_title_over_a_list_is_no_criterion_and_a_population_is_a_cohort() -> None:
@@ -196,6 +211,9 @@ def test_the_disease_of_the_trial_is_never_a_bare_exclusion(condition: str, excl
         "Decline in FVC of 5%",
         "FEV1/FVC < 70%",
         "At risk of torsades de pointes",
+        "COVID-19 vaccination within 14 days",
+        "First-degree relative with schizophrenia",
+        "Albuminuria with UACR > 300 mg/g",
         "Severe reaction to cyclophosphamide in the past",
     ],
 )

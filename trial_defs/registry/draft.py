@@ -75,7 +75,10 @@ class _Drafter:
             drafted = (before, len(self.criteria.found))
 
     def _is_note(self, point: Point) -> bool:
-        return phrases.NOTE.match(self.criteria.low[point.start : point.end]) is not None
+        low = self.criteria.low[point.start : point.end]
+        clause = Clause(point.side, point.about, point.place, point.start, point.end)
+        has_own_limit = not phrases.SURE_NOTE.match(low) and bool(self.criteria.reader.limits(clause))
+        return phrases.NOTE.match(low) is not None and not has_own_limit
 
     def _note(self, point: Point, drafted: tuple[int, int]) -> None:
         """An exception to the point before, or something to read beside it."""
@@ -111,7 +114,7 @@ class _Drafter:
             self.clauses.ask(Clause(point.side, point.about, point.place, point.start, point.end))
         elif not join.counts:
             self._read_line(point)
-        lines = self._lines(point)
+        lines, before = self._lines(point), len(self.criteria.found)
         with self.criteria.under(lines):
             if join.negated and point.side == "inclusion":
                 for child in point.children:
@@ -129,6 +132,8 @@ class _Drafter:
                 self._points(point.children)
         if join.list_start is not None:
             self._words_around(point, lines)
+        if len(self.criteria.found) == before and point.end > point.start and not point.title:
+            self.clauses.ask(Clause(point.side, point.about, point.place, point.start, point.end))
 
     def _read_line(self, point: Point) -> None:
         """What the line over a list asks for itself; the rest of its words stands over its points."""

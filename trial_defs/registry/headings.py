@@ -25,7 +25,7 @@ class Heading:
 _KIND = r"(?P<kind>non[ -]?inclusions?|inclusions?|exclusions?|exclusionary)"
 # A line that is nothing but a heading, or one that goes on behind its colon or full stop.
 _LINE = re.compile(
-    rf"(?m)^[ \t>#|*•\-]*(?P<mark>\(?\d{{1,2}}(?:\.\d{{1,2}})*[.)]?(?=[ \t]))?[ \t*#]*\(?"
+    rf"(?m)^[ \t>#|*•\-]*(?P<mark>\(?(?:\d{{1,2}}(?:\.\d{{1,2}})*[.):]?|[a-z][.)]|[ivx]+[.)])(?=[ \t]))?[ \t*#]*\(?"
     rf"(?P<before>(?:[a-z][\w'/&,\-]*[ \t]+|\d+[ \t]*|\([^()\n]{{0,60}}\)[ \t]*|[:\-][ \t]*){{0,10}}?){_KIND}"
     rf"(?:[ \t]+(?P<word>criteri(?:a|on|ons)|list))?\)?(?P<after>(?:[ \t]*\([^()\n]{{0,80}}\))?"
     rf"(?:[ \t]*-[ \t]*[a-z][^:.\n]{{0,60}}|[ \t]+(?:for|in|of|are|include|includes|as follows|\d)\b[^:.;\n]{{0,90}})?)"

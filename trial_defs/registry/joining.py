@@ -53,7 +53,7 @@ _ANY = re.compile(rf"\b(?:any|either)(?: one| \(?\w+\)?)? (?:of )?{_LIST}|\beith
 _ALL = re.compile(rf"\b(?:all|both|each)(?: of)? {_LIST}|\ball of\b")
 _NONE = re.compile(
     r"\b(?:none of|(?:must|should|do|does|may|can|will|shall|is|are) ?not\b|cannot|without\b|absence of"
-    r"|free (?:of|from)|no evidence"
+    r"|free (?:of|from)|no evidence|\bnot\b|fail\w* to\b"
     r"|no history|no (?:known )?(?:presence|signs?)|lack of|not have|has no\b|have no\b|never had|no more than"
     r"|fewer than|less than|at most)"
 )

@@ -53,6 +53,8 @@ class Lexicon:
 
     def is_barred(self, low: str, mention: Mention) -> bool:
         """Whether the word before the name makes another disease of it: "portal hypertension"."""
+        if _OF_ANOTHER_KIND.match(low, mention.end):
+            return True
         if mention.concept == "active-infection" and _OF_SOMETHING.match(low, mention.end):
             return True
         pattern = self.barred.get(mention.concept)
@@ -141,5 +143,6 @@ def _pattern(names: Mapping[str, object], kind: str, concept_of: dict[str, str])
     return re.compile(r"(?<![a-z0-9])(?:" + "|".join(parts) + r")(?![a-z0-9])")
 
 
+_OF_ANOTHER_KIND = re.compile(r"\s+(?:vaccin\w*|exposure|contacts?|screening|risk)\b")
 _OF_SOMETHING = re.compile(r"\s+(?:of|with|by|due to|caused by|involving|from)\s+(?!any\b|unknown)")
 _GAP = r"(?:[\s\-()]{1,3})"

@@ -45,7 +45,8 @@ class Item:
 _MARK = re.compile(
     r"(?P<bullet>[•*●▪◦‣·]|-(?!\d)|o(?=\s))?[ \t]*-?[ \t]*"
     r"(?P<number>\(?(?:\d{1,2}(?:\.\d{1,2})* ?[.),](?!\d)|\d{1,2}(?:\.\d{1,2})+(?=\s+[a-z(])|[ivx]{1,4}[.)](?=\s)"
-    r"|[a-z][.)](?=\s)|(?(bullet)(?!)|\d{1,2}(?= [a-z](?!ears?\b|onths?\b|eeks?\b|ays?\b|nd\b|r\b|o\b)))))?[ \t,]*"
+    r"|[a-z]{1,2}\d{1,2}[.):](?=\s)|[a-z][.)](?=\s)"
+    r"|(?(bullet)(?!)|\d{1,2}(?= [a-z](?!ears?\b|onths?\b|eeks?\b|ays?\b|nd\b|r\b|o\b)))))?[ \t,]*"
 )
 _INLINE = re.compile(
     r"(?<=[;.:,)\s])\s(?P<inline>\d{1,2}[.)]|\(\d{1,2}\)|[a-d]\.|-)\s*(?=[a-z(=])|\s(?P<star>[*•])\s+(?=[a-z(])"

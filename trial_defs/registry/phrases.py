@@ -49,7 +49,7 @@ _UNIT = (
     r"|mg ?/ ?(?:mmol|g)\b|g ?/ ?g\b|[mg]?g ?/ ?d?l\b|[pn]g ?/ ?m?l\b|[pnum]mol ?/ ?l\b|(?:m?iu|u"
     r"|units?) ?/ ?(?:m?l|liter|litre)\b"
     r"|meq ?/ ?l\b|copies ?/ ?ml\b|ug ?/ ?m?l\b|kg ?/ ?m ?\^? ?2(?!\d)|kg\b|(?:degrees? (?:celsius|c)\b|° ?c\b)"
-    r"|(?:bpm|beats? ?(?:/|per) ?min(?:ute)?s?|/ ?min(?:ute)?)\b"
+    r"|(?:bpm|beats? ?(?:/|per) ?min(?:ute)?s?|breaths? ?(?:/|per) ?min(?:ute)?s?|/ ?min(?:ute)?)\b"
     r"|mg ?/ ?(?:d|day)\b|ml ?/ ?min(?:ute|utes)?\b(?: ?/ ?1\.73 ?m ?\^? ?2)?|mm ?/ ?h(?:r|our)?\b|mm ?/? ?hg\b"
     r"|ms(?:ec)?\b|milliseconds?\b"
     r"|g(?:rams)? ?/ ?(?:24 ?h(?:ours)?|d(?:ay)?)"
@@ -252,6 +252,7 @@ NOTE = re.compile(
     r"|permitted|waived)|participate|enroll)"
     r"|(?:[a-z\-/,()]+ ){0,14}?(?:is|are) (?:allowed|permitted|acceptable|eligible|not exclu\w+|not considered))"
 )
+SURE_NOTE = re.compile(r"^\W*(?:notes?|n\.?b\.?|exceptions?|except|unless|however)\b")
 PATIENTS_WITH = re.compile(r"^\W*(?:patients|subjects|those) with")
 ALLOWED = re.compile(
     r"\b(?:may|can|could|will) be (?:included|enrolled|considered|eligible|allowed|permitted|waived)"
@@ -263,6 +264,8 @@ ALLOWED = re.compile(
 NEGATED = re.compile(r"\b(?:no|not|without|avoid\w*|free of)\b")
 DIAGNOSED = re.compile(
     r"\b(?:diagnos\w+ (?:of|with)|combined with|criteria for)\W+(?:(?!and\b|or\b)[a-z]+\W+){0,3}?$"
+    r"|^\W*(?:(?:male|female|adult|men|women|people|adults|individuals"
+    r"|participants)\b[^,;:]{0,45}) with (?:(?!and\b|or\b)[a-z/]+\W){0,4}$"
     r"|^\W*(?:subjects|patients) with (?:(?!and\b|or\b)[a-z/]+\W){0,4}$"
 )
 CLASSIFIED = re.compile(r"^\s*(?:\([a-z]+\)\s*)?classification criteria")
@@ -275,9 +278,15 @@ TREATED_LIST = re.compile(
     r"|ineffective|intoleran\w+"
     r"|refractory to|prior|previous(?:ly)?|used|using|therap(?:y|ies)|treatments?)\b"
 )
-DOSE = re.compile(r"\bmg\b|(?<!high.)\bdoses?\b|\bpulse\b")
+DOSE = re.compile(
+    r"\bmg\b|(?<!high.)(?<!first )(?<!last )(?<!prior to )(?<!before )\bdoses?\b(?! of (?:the )?(?:study|investig"
+    r"|trial))|\bpulse\b"
+)
 ALLERGY = re.compile(r"allerg|hypersensitiv|contraindicat|(?<!anti)anaphyla|reactions? to")
-NOT_THE_PATIENT = re.compile(r"\bfamily history\b")
+NOT_THE_PATIENT = re.compile(
+    r"\bfamily history\b|\b(?:degree|blood|family) (?:relative|member)s?\b|\brelatives? (?:with|diagnosed)"
+    r"|\bpregnant (?:partner|wife|spouse)"
+)
 AGE = re.compile(
     r"\b(\d{1,2})\s*(?:to|-)\s*(\d{2,3})\s*years|between (\d{1,2}) and (\d{2,3}) years"
     r"|(?:≥|>=|at least)\s*(\d{1,2}) years?(?: old)?,? and\s*(?:≤|<=|at most|up to)\s*(\d{2,3}) years"
@@ -322,7 +331,7 @@ def ucum(plain: str) -> str | None:
         return "/uL"
     if plain.startswith(("degree", "°")):
         return "Cel"
-    if re.match(r"^(?:beats?(?:/|per)|/min)", plain):
+    if re.match(r"^(?:beats?(?:/|per)|breaths?(?:/|per)|/min)", plain):
         return "/min"
     plain = plain.replace("m^2", "m2").replace("minutes", "minute")
     if plain.startswith("%"):
