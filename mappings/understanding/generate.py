@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.concepts.vocabulary import OUR_CONCEPTS, pack_folders
 from mappings.understanding.words import FOLDER, read_list, words_of
 
 OUT = FOLDER / "diagnosis-words.txt"
@@ -52,13 +52,18 @@ def _line(word: str, uses: int, ours: Counter[str], generic: frozenset[str]) -> 
     return f"{word}: {' '.join(sorted(name for name, count in ours.items() if count >= least))}"
 
 
-def main() -> None:
-    catalogue = load_catalogue([Path(__file__).parents[1] / "concepts"])
+def text() -> str:
+    """The list as it should be for the catalogue with all packs."""
+    catalogue = load_catalogue([OUR_CONCEPTS, *pack_folders(None)])
     generic = frozenset(read_list("generic-disease-words.txt"))
     head = [
         "# Made by mappings/understanding/generate.py from ICD-10-CM (CDC/NCHS, CMS): words, and what they point to."
     ]
-    OUT.write_text("\n".join([*head, *lines(catalogue, titles(), generic)]) + "\n", encoding="utf-8")
+    return "\n".join([*head, *lines(catalogue, titles(), generic)]) + "\n"
+
+
+def main() -> None:
+    OUT.write_text(text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

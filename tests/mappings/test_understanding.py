@@ -10,7 +10,7 @@ import pytest
 from mappings.chart import fhir
 from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.understanding.classes import RecordKind, Understanding
-from mappings.understanding.generate import lines
+from mappings.understanding.generate import OUT, lines, text
 from mappings.understanding.words import words_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10"
@@ -151,3 +151,7 @@ def test_a_word_points_to_a_concept_from_the_share_of_its_titles_on() -> None:
     assert "growth: malignancy" in made
     assert "lung: malignancy" in made
     assert {"asthma", "benign", "breast"} <= set(made)
+
+
+def test_the_list_of_words_is_that_of_the_catalogue() -> None:
+    assert OUT.read_text("utf-8") == text(), "run python -m mappings.understanding.generate"
