@@ -153,5 +153,6 @@ def test_a_word_points_to_a_concept_from_the_share_of_its_titles_on() -> None:
     assert {"asthma", "benign", "breast"} <= set(made)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the package opens its file in an old way
 def test_the_list_of_words_is_that_of_the_catalogue() -> None:
     assert OUT.read_text("utf-8") == text(), "run python -m mappings.understanding.generate"
