@@ -156,11 +156,24 @@ class Episode(Struct, frozen=True, gc=False):
     was_over: bool = False  # it was over when it was written down: "history of"
     resource_type: str = ""  # of a drug: whether it was ordered, stated or given. A source need not name its type
     steps: tuple[DoseStep, ...] = ()  # of a taper; `dose` is then that of the day of reading
+    regimen: int | None = None  # alike for orders and statements that give the same instructions
+    replaces: tuple[str, ...] = ()  # logical ids of the orders that this one replaces
+    instance_of: tuple[str, ...] = ()  # logical ids of the orders of which this one is an instance
     contradiction: str | None = None  # how the record contradicts itself; what it contradicts is left open
+
+    @property
+    def id(self) -> str:
+        """The logical id of its record, which ends its source."""
+        return id_in(self.source)
 
     def dose_on(self, day: date) -> Dose | None:
         """The dose of a day on which the drug is taken: a range where more than one step may apply."""
         return range_of(self.steps, day) if self.steps else self.dose
+
+
+def id_in(reference: str) -> str:
+    """The logical id in a reference, an address or a `urn:uuid:`, without its version."""
+    return reference.partition("/_history/")[0].rpartition("/")[2].rpartition(":")[2]
 
 
 def range_of(steps: Iterable[DoseStep], day: date | None = None) -> Dose:

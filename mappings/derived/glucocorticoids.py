@@ -38,7 +38,7 @@ def current_dose(
     """
     current = [e for e in episodes if e.ongoing is not False]
     lately = [e for e in episodes if _is_administration(e) and e.start and e.start.last_day >= today - _RECENT]
-    dose = _sum(current, catalogue, today, unread)
+    dose = _sum(current, episodes, catalogue, today, unread)
     if not current and lately:
         return DailyDose(Decimal(0), None, tuple(lately), "given lately, without an order in the chart")
     return dose
@@ -49,24 +49,35 @@ def _is_administration(episode: Episode) -> bool:
 
 
 def _sum(
-    episodes: Sequence[Episode], catalogue: Catalogue, day: date, unread: frozenset[str] = frozenset()
+    episodes: Sequence[Episode],
+    every: Sequence[Episode],
+    catalogue: Catalogue,
+    day: date,
+    unread: frozenset[str] = frozenset(),
 ) -> DailyDose:
-    """Orders for one drug add up; an order and a statement of the same drug are one intake, told twice.
+    """Doses of different drugs add up; an order and a statement of the same drug are one intake, told twice.
 
-    An order that repeats an older one to the letter may be its renewal, or may come on top: that is left open. So is
-    the most that it may be while drugs are `unread`. The least is then what was given, or what every type tells: a
-    statement that is missing may say less than an order.
+    An order that was replaced (by one of `every`), an instance of an order and a renewal in the same words do not add
+    up. Other orders of one drug may replace each other or come on top: from the larger to the sum. The most that it
+    may be is open while drugs are `unread`. The least is then what was given, or what every type tells: a statement
+    that is missing may say less than an order.
     """
+    replaced, doubtful = _replaced(every, day)
+    episodes = [episode for episode in episodes if episode.source not in replaced]
     tellings: dict[str, dict[str, list[DailyDose]]] = {}
     for episode in _told_once(episodes):
-        kind = episode.resource_type
-        tellings.setdefault(episode.member or episode.concept, {}).setdefault(kind, []).append(
-            _one(episode, catalogue, day)
+        dose = _one(episode, catalogue, day)
+        by_kind = tellings.setdefault(episode.member or episode.concept, {})
+        by_kind.setdefault(episode.resource_type, []).append(
+            _after_replacement(dose) if episode.source in doubtful else dose
         )
     low, high = Decimal(0), Decimal(0)
     unknown, notes = False, []
     for by_kind in tellings.values():
-        sums = [_added(_renewed(doses)) for doses in by_kind.values()]
+        sums = [
+            _added(_renewed(doses)) if kind == "MedicationAdministration" else _unlinked(doses)
+            for kind, doses in by_kind.items()
+        ]
         given = _given(by_kind)
         low += given if unread - by_kind.keys() else max(min(dose.low for dose in sums), given)
         known = [dose.high for dose in sums if dose.high is not None]
@@ -77,6 +88,55 @@ def _sum(
         notes.append(f"at least {low.normalize():f} mg/day, for not every drug entry could be read")
     note = "; ".join(dict.fromkeys(notes)) or None
     return DailyDose(low, None if unknown or unread else high, tuple(episodes), note)
+
+
+def _replaced(every: Sequence[Episode], day: date) -> tuple[set[str], set[str]]:
+    """The sources of orders that another has replaced by that day; and of those whose replacement is not current.
+
+    An instance order repeats the order that it is an instance of.
+    """
+    orders = {episode.id: episode for episode in every if episode.resource_type == "MedicationRequest"}
+    gone: set[str] = set()
+    doubtful: set[str] = set()
+    for order in orders.values():
+        if any(parent in orders and parent != order.id for parent in order.instance_of):
+            gone.add(order.source)
+        if not order.replaces or (order.start and order.start.first_day > day):
+            continue
+        stands = order.ongoing is True and order.certainty is Certainty.CONFIRMED
+        stands = stands or (order.ongoing is False and _is_dated(order) and _covers(order, day))
+        for old in (orders[name] for name in order.replaces if name in orders):
+            if old is not order and order.id not in old.replaces:
+                (gone if stands else doubtful).add(old.source)
+    return gone, doubtful - gone
+
+
+def _after_replacement(dose: DailyDose) -> DailyDose:
+    return replace(dose, low=Decimal(0), note="whether it goes on after an order that replaced it is not recorded")
+
+
+def _unlinked(doses: Sequence[DailyDose]) -> DailyDose:
+    """Orders (or statements) of one drug without a link between them: from the largest to the sum.
+
+    Those with the same instructions of different days are renewals and count once.
+    """
+    alike: dict[object, dict[date | None, list[DailyDose]]] = {}
+    for dose in doses:
+        (episode,) = dose.episodes
+        by_day = alike.setdefault(episode.regimen if episode.regimen is not None else episode.source, {})
+        by_day.setdefault(episode.start.first_day if episode.start else None, []).append(dose)
+    once = [dose for by_day in alike.values() for dose in max(by_day.values(), key=_weight)]
+    every = _added(once)
+    if len(once) == 1:
+        return every
+    drug = once[0].episodes[0].member or once[0].episodes[0].concept
+    what = "orders" if once[0].episodes[0].resource_type == "MedicationRequest" else "entries"
+    note = f"{len(once)} {what} of {drug}; whether one replaces the other is not recorded"
+    return DailyDose(max(dose.low for dose in once), every.high, (), f"{note}; {every.note}" if every.note else note)
+
+
+def _weight(of_day: Sequence[DailyDose]) -> tuple[int, Decimal]:
+    return len(of_day), of_day[0].low
 
 
 def _given(by_kind: Mapping[str, Sequence[DailyDose]]) -> Decimal:
@@ -178,7 +238,7 @@ def past_doses(
     ends |= {e.start.first_day - timedelta(1) for e in dated if e.start}
     ends |= {step.last for e in dated for step in e.steps if step.last}
     for day in sorted((day for day in ends if day < today), reverse=True):
-        dose = _sum([e for e in dated if _covers(e, day)], catalogue, day, unread)
+        dose = _sum([e for e in dated if _covers(e, day)], episodes, catalogue, day, unread)
         if dose.low > 0:
             yield day, replace(dose, high=None) if any(_covers(e, day) for e in others) else dose
 
@@ -195,7 +255,7 @@ def changed_since(day: date, episodes: Sequence[Episode], catalogue: Catalogue, 
             days.add(episode.end.last_day + timedelta(1))
         days |= {step.first for step in episode.steps if step.first}
     doses = [
-        _sum([e for e in episodes if _covers(e, one)], catalogue, one).exact
+        _sum([e for e in episodes if _covers(e, one)], episodes, catalogue, one).exact
         for one in sorted(days)
         if day <= one <= today
     ]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mappings.chart import fhir
 from mappings.chart.chart import Chart, medication_display, medication_reference
 from mappings.concepts.catalogue import Catalogue, ConceptKind
-from mappings.facts import Certainty, Dose, DoseStep, Episode, range_of
+from mappings.facts import Certainty, Dose, DoseStep, Episode, id_in, range_of
 from mappings.readers import courses, uncoded
 from mappings.readers.contradictions import is_reversed, with_contradictions
 from mappings.time.clock import Clock
@@ -295,6 +295,7 @@ def episode_of(
         return (doses.given_on_a_day if once else doses.of)(dosages, drug.words, drug.ingredients)
 
     steps = tuple(DoseStep(step.first, step.last, dose_of(step.dosages)) for step in course.steps)
+    dose = range_of(steps, None if ongoing is False else clock.today) if steps else dose_of(_dosages(use))
     episode = Episode(
         concept=concept,
         source=source,
@@ -305,13 +306,33 @@ def episode_of(
         ongoing=ongoing,
         certainty=certainty,
         member=member,
-        dose=range_of(steps, None if ongoing is False else clock.today) if steps else dose_of(_dosages(use)),
+        dose=dose,
         recorded=clock.moment(_written_down(use)),
         ended_because=_ended_because(use) if ongoing is False else None,
         resource_type=type(use).__name__,
         steps=steps,
+        regimen=hash((_dosages(use), dose)),
+        replaces=_replaced(use),
+        instance_of=_based_on(use) if _is_instance(use) else (),
     )
     return with_contradictions(episode, clock, _periods(use), goes_on_by_status=_goes_on_by_status(use))
+
+
+def _is_instance(use: fhir.MedicationUse) -> bool:
+    return isinstance(use, fhir.MedicationRequest) and fhir.clean(use.intent or "").lower() == "instance-order"
+
+
+def _based_on(use: fhir.MedicationUse) -> tuple[str, ...]:
+    based_on = use.based_on if isinstance(use, fhir.MedicationRequest) else ()
+    return tuple(id_in(fhir.clean(each.reference)) for each in based_on if each.reference)
+
+
+def _replaced(use: fhir.MedicationUse) -> tuple[str, ...]:
+    """The orders that this one takes the place of: its prior prescription, and the plan that it carries out."""
+    if not isinstance(use, fhir.MedicationRequest):
+        return ()
+    prior = use.prior_prescription.reference if use.prior_prescription else None
+    return (*((id_in(fhir.clean(prior)),) if prior else ()), *(() if _is_instance(use) else _based_on(use)))
 
 
 def _is_one_day(start: Moment | None, end: Moment | None) -> bool:

@@ -180,11 +180,25 @@ def dose_span(*resources: Json) -> tuple[float | None, float | None]:
         ([order(10)], (10, 10)),
         ([order(4, "6902")], (5, 5)),
         ([order(10), order(4, "6902", id="m2")], (15, 15)),
-        ([order(10), order(5, id="m2")], (15, 15)),
-        ([order(10), order(10, id="m2")], (20, 20)),  # one in the morning and one at night
-        ([order(10), order(10, id="m2", authoredOn="2026-10-10")], (10, 20)),  # renewed, or on top
-        ([order(10), order(10, id="m2"), order(10, id="m3", authoredOn="2026-10-10")], (20, 30)),
-        ([order(10), order(5, id="m2", authoredOn="2026-10-10")], (15, 15)),
+        ([order(10), order(5, id="m2")], (10, 15)),  # one replaces the other, or comes on top
+        ([order(10), order(10, id="m2")], (10, 20)),  # written twice, or one in the morning and one at night
+        ([order(10), order(10, id="m2", authoredOn="2026-10-10")], (10, 10)),  # renewed
+        ([order(10), order(10, id="m2"), order(10, id="m3", authoredOn="2026-10-10")], (10, 20)),
+        ([order(10), order(5, id="m2", authoredOn="2026-10-10")], (10, 15)),
+        ([order(10), order(5, id="m2", priorPrescription={"reference": "MedicationRequest/m1"})], (5, 5)),
+        ([order(10), order(5, id="m2", basedOn=[{"reference": "https://x/fhir/MedicationRequest/m1/_history/2"}])],
+         (5, 5)),
+        ([order(10), order(5, id="m2", basedOn=[{"reference": "urn:uuid:m1"}])], (5, 5)),
+        ([order(10), order(4, "6902", id="m2", priorPrescription={"reference": "MedicationRequest/m1"})], (5, 5)),
+        ([order(10), order(5, id="m2", status="stopped", priorPrescription={"reference": "MedicationRequest/m1"})],
+         (0, 10)),
+        ([order(10), order(5, id="m2", priorPrescription={"reference": "MedicationRequest/other"})], (10, 15)),
+        ([order(10), *(order(10, id=f"i{day}", authoredOn=f"2026-10-2{day}", intent="instance-order",
+                             basedOn=[{"reference": "MedicationRequest/m1"}]) for day in range(5))], (10, 10)),
+        ([order(10), order(5, id="m2", priorPrescription={"reference": "MedicationRequest/m1"}),
+          order("2.5", id="m3", priorPrescription={"reference": "MedicationRequest/m2"})], (2.5, 2.5)),
+        ([order(10, priorPrescription={"reference": "MedicationRequest/m2"}),
+          order(5, id="m2", priorPrescription={"reference": "MedicationRequest/m1"})], (10, 15)),
         ([order(10), statement(10)], (10, 10)),
         ([order(10), statement(20)], (10, 20)),
         ([statement(10), statement(10) | {"id": "s2"}], (10, 10)),  # one list, taken twice
@@ -194,9 +208,14 @@ def dose_span(*resources: Json) -> tuple[float | None, float | None]:
         ([order(10, dosageInstruction=[{"text": "taper as directed"}])], (0, None)),
         ([a_request(medicationCodeableConcept={"text": "prednisone"}, dosageInstruction=[a_dosage(10)])], (0, 10)),
     ],
-)
+)  # fmt: skip
 def test_the_dose_is_the_sum_of_what_is_current(resources: list[Json], expected: tuple[float, float | None]) -> None:
     assert dose_span(*resources) == expected
+
+
+def test_two_orders_of_one_drug_say_why_the_dose_is_a_range() -> None:
+    result = result_from("glucocorticoid-dose", order(10), order(5, id="m2"))
+    assert result.note == "2 orders of prednisone; whether one replaces the other is not recorded"
 
 
 def test_glucocorticoids_that_are_all_over_are_a_dose_of_zero_that_says_so() -> None:
@@ -252,11 +271,14 @@ def until(last: str, **more: Any) -> Json:
         ([order(10, authoredOn="2026-10-10")], True),
         ([until("2026-10-09"), order(10, authoredOn="2026-10-10")], False),
         ([until("2026-10-09"), order(5, authoredOn="2026-10-10")], True),
-        ([order(10), order(10, id="m2", authoredOn="2026-10-10")], None),
+        ([order(10), order(10, id="m2", authoredOn="2026-10-10")], False),  # renewed
+        ([order(10), order(5, id="m2", authoredOn="2026-10-10")], None),
+        ([order(10), order(5, id="m2", authoredOn="2026-10-10",
+                           priorPrescription={"reference": "MedicationRequest/m1"})], True),
         ([order(10, status="stopped")], None),
         ([order(10, authoredOn=None)], None),
         ([order(10, dosageInstruction=[{"text": "as directed"}])], None),
     ],
-)
+)  # fmt: skip
 def test_a_dose_is_stable_when_no_day_since_differs(resources: list[Json], changed: bool | None) -> None:
     assert facts_from(*resources).dose_changed_since(date(2026, 10, 4)) is changed
