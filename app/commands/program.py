@@ -14,6 +14,7 @@ from app.commands.gaps import gaps_command
 from app.commands.match import match_command
 from app.commands.registry import add_commands
 from app.commands.replay import replay_command
+from app.commands.review import review_trial
 from app.commands.screen import screen_command
 from app.commands.serve import demo_command, serve_command
 from app.commands.trials import add_trial_commands
@@ -31,6 +32,7 @@ trials_cli = typer.Typer(help="The trial definitions that are served.", no_args_
 add_trial_commands(trials_cli)
 add_commands(trials_cli)
 trials_cli.command(name="export")(export_trial)
+trials_cli.command(name="review")(review_trial)
 
 
 def _print_version(asked: bool) -> None:

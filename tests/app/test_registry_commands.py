@@ -150,6 +150,23 @@ def test_a_gate_that_asks_nobody_cannot_be_signed(tmp_path: Path, registry: str)
     assert "the gate of cohort main is a question, which lets every patient in" in found.output
 
 
+def test_a_draft_is_shown_beside_its_text(tmp_path: Path, registry: str) -> None:
+    path = imported(tmp_path, registry)
+    found = run("review", path)
+    assert found.exit_code == 0, found.output
+    page = (tmp_path / f"{NUMBER}.review.html").read_text()
+    assert '<a id="text-I1.hemoglobin" href="#I1.hemoglobin">Hemoglobin &gt;= 9 g/dL</a>' in page
+    assert '<article id="I1.hemoglobin">' in page
+    assert "Hemoglobin: 8 g/dL → not met, 9 g/dL → met, no result → unknown" in page
+    assert "<script" not in page
+
+
+def test_a_page_of_something_else_is_not_written(tmp_path: Path) -> None:
+    found = run("review", tmp_path / "nothing.yaml")
+    assert found.exit_code == 2
+    assert "there is no such file" in found.output
+
+
 def test_another_studys_entry_refreshes_nothing(tmp_path: Path, registry: str) -> None:
     path = imported(tmp_path, registry)
     other = tmp_path / "other.json"
