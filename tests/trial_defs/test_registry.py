@@ -71,6 +71,7 @@ def value(of: str, limit: str) -> dict[str, Any]:
             [value("creatinine-clearance", ">= 40 mL/min")],
         ),
         ("* NYHA class I, II or III", [value("nyha-class", "<= 3 {class}")]),
+        ("* NYHA functional class II-III", [value("nyha-class", "2..3 {class}")]),
         ("* Body weight between 40 and 90 kg", [value("body-weight", "40..90 kg")]),
         ("* PLT of at least 75 x 109/L", [value("platelets", ">= 75 10*9/L")]),
         ("1. Hemoglobin \\>= 9 g/dL", [value("hemoglobin", ">= 9 g/dL")]),

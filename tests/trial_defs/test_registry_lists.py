@@ -167,6 +167,7 @@ def test_a_line_broken_by_the_width_of_the_page_is_one_point() -> None:
         "Deep vein thrombosis requiring anticoagulation within 6 months",
         "Severe heart failure, arrhythmia",
         "Planned major surgery within 4 weeks",
+        "CNS disease: hydrocephalus, ataxia",
     ],
 )
 def test_a_qualifier_beside_a_disease_or_treatment_is_asked(exclusion: str) -> None:

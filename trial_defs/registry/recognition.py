@@ -45,6 +45,8 @@ class Window:
     until_now: bool
 
 
+_WITHOUT_UNIT = ("body-mass-index", "hba1c")  # mostly written without one; the plausible range keeps others out
+_MONOVALENT = ("potassium", "sodium")  # a milliequivalent is a millimole
 LOST = 'The sign before this number is lost ("="). It is drafted as {sign}; is that what the protocol says?'
 ANOTHER = "Another number stands in this sentence and was not read. Does it change this limit?"
 
@@ -202,6 +204,10 @@ class Reader:
         plain = re.sub(r"\s+", "", written or "")
         if own is None:
             return None
+        if not plain and concept in _WITHOUT_UNIT:
+            return own
+        if plain.startswith("meq/") and concept in _MONOVALENT:
+            plain = "mmol/l"
         if not plain or plain.startswith("point"):
             return own if own.startswith("{") or (own == "%" and plain) else None
         unit = phrases.ucum(plain)
@@ -298,6 +304,8 @@ class Reader:
                 limit = f">= {min(numbers)} {{class}}"
             elif clause.side == "inclusion" and min(numbers) == 1:
                 limit = f"<= {max(numbers)} {{class}}"
+            elif clause.side == "inclusion" and len(numbers) == 2:
+                limit = f"{min(numbers)}..{max(numbers)} {{class}}"
             else:
                 continue
             words: Words = {"value": {"of": mention.concept, "is": limit}}

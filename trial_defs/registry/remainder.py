@@ -92,6 +92,8 @@ def beside(parts: Sequence[Part], span: Span, kind: Kind) -> tuple[str, ...]:
             found += [w for w, at in part.words if w not in frame and _is_near(part, at, span)]
         else:
             found += [w for w, _ in part.words if w not in frame]
+    if kind != "limit" and last + 1 < len(parts) and parts[last + 1].cut == ":":
+        found.append("the list behind the colon")
     if kind != "limit":
         found += _before(parts[:here], lists["qualifiers"])
     found += _after(parts[last + 1 :], frame, lists, kind)
