@@ -44,14 +44,27 @@ _OTHER_ACTIONS = frozenset({"collect", "correct"})
 _BASE_RULES: dict[str, Decision] = {"optout": "deny", "optoute": "deny", "optin": "permit", "optinr": "permit"}
 
 _RESEARCH = re.compile(
-    r"\bresearch\b|\brsch|\bclinical (trial|study|studies)\b|forschung|wissenschaftlich|\bstudien?(teil\w*)?\b", re.I
+    r"\bresearch\b|\brsch|\bclinical (trials?|study|studies)\b|\btrials\b"
+    r"|\btrial (contact|enrol\w*|invit\w*|particip\w*|recruit\w*)"
+    r"|\b(contact|approach|recruit|invit)\w* .*\b(trial|study|studies)\b"
+    r"|forschung|wissenschaftlich|\bstudien?(teil\w*)?\b|wetenschappelijk|klinisch onderzoek"
+    r"|\b(à|a|pour) la recherche\b|\brecherche (biomédicale|clinique|médicale|scientifique)\b|\bessais? cliniques?\b"
+    r"|\b(en|para) (la )?investigación\b|\binvestigación (científica|clínica|médica)\b|\bensayos? clínicos?\b"
+    r"|\bricerca\b|\bstudi clinici\b",
+    re.I,
 )
 _CONTACT = re.compile(r"\b(re-?)?contact\w*|kontakt|\brecruit\w*|\bapproach\w*|\binvit(e|ed|ation)\b", re.I)
 _MEDICAL_DATA = re.compile(r"\bmdat\b", re.I)
 _OTHER_DATA = re.compile(r"\b(biomat|kkdat|kdat|idat)\b|ergaenzung|erhebung|verknuepfung|zusatzbefund|ergebnisse", re.I)
 _DENIES = re.compile(
     r"\b(no|not|never|declin\w*|refus\w*|opt(ed|s|ing)?[ -]?out|withdr\w+|object\w*|den(y|ies|ied))\b"
-    r"|\b(keine?|lehnt|ablehn\w*|abgelehnt|widerspr\w+|widerruf\w*)\b",
+    r"|\b(keine?|nicht|lehnt|ablehn\w*|abgelehnt|widerspr\w+|widerruf\w*|geen|niet|bezwaar|weiger\w*)\b"
+    r"|\b(ne pas|opposition|opposée?|s['’]oppose|retrait|rechaz\w+|rifiut\w+)\b",
+    re.I,
+)
+_NO_OBJECTION = re.compile(
+    r"\bno (objections?|refusal)\b|\b(does|did) not (object|decline|refuse)\b"
+    r"|\bkein(en?)? widerspruch\b|\bgeen bezwaar\b",
     re.I,
 )
 
@@ -130,8 +143,13 @@ def _decision(consent: fhir.Consent, topic: Topic, is_research: bool, clock: Clo
     base = _type(consent.decision) or _base_rule(consent.policy_rule)
     found = [_provision(each, topic, base, is_research, clock) for each in consent.provision]
     if not consent.provision:
-        return base if is_research else None
+        return base or _denial_in_words(consent) if is_research else None
     return _strictest(found)
+
+
+def _denial_in_words(consent: fhir.Consent) -> Decision | None:
+    """A denial that only the words of a scope or category hold: "Research participation - declined"."""
+    return "deny" if any(_is_refusal(_words(concept)) for concept in _concepts(consent)) else None
 
 
 def _base_rule(rule: fhir.CodeableConcept | None) -> Decision | None:
@@ -226,7 +244,11 @@ def _warns(flag: fhir.Flag, clock: Clock) -> bool:
         return False
     end = clock.moment(flag.period.end) if flag.period else None
     words = _words(flag.code) if flag.code else ""
-    return not (end and clock.is_over(end)) and bool(_RESEARCH.search(words) and _DENIES.search(words))
+    return not (end and clock.is_over(end)) and bool(_RESEARCH.search(words) and _is_refusal(words))
+
+
+def _is_refusal(words: str) -> bool:
+    return bool(_DENIES.search(_NO_OBJECTION.sub("", words)))
 
 
 def _words(concept: fhir.CodeableConcept) -> str:

@@ -128,6 +128,20 @@ CHARTS: dict[str, list[list[Json]]] = {
     "denies, the outer period has ended": [[consent(rule("deny", period=ENDED))]],
     "denies, the outer period begins later": [[consent(rule("deny", period=LATER))]],
     "permits, a nested denial whose period has ended": [[permits(rule("deny", period=ENDED))]],
+    "about research, no provision and no rule; its scope or category names a refusal": [
+        [consent(category=[{"text": words}]) | {"scope": {"text": words}}]
+        for words in (
+            "Research participation - declined",
+            "Forschung abgelehnt",
+            "Refus de participation à la recherche",
+            "No autoriza el uso en investigación",
+            "Bezwaar tegen wetenschappelijk onderzoek",
+        )
+    ],
+    "about research, no provision and no rule; its scope or category names no refusal": [
+        [consent() | {"scope": {"text": words}}]
+        for words in ("Research", "Research: no objection", "Kein Widerspruch gegen Forschung")
+    ],
     "about research, with a modifierExtension, which we do not understand": [
         [PERMIT | {"modifierExtension": [{"url": "urn:not"}]}]
     ],
@@ -185,7 +199,22 @@ def test_a_patient_is_hidden_or_shown_as_the_page_says(row: str) -> None:
             assert facts_from(*numbered).declines_research == (ROWS[row] == "hidden"), consents
 
 
-@pytest.mark.parametrize("words", ["Do not contact for research", "Lehnt Studienteilnahme ab", "Keine Studien"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Do not contact for research",
+        "Declines clinical trials",
+        "No trials",
+        "Opted-out of trial recruitment",
+        "Do not approach for studies",
+        "Lehnt Studienteilnahme ab",
+        "Keine Studien",
+        "Nicht für Studien kontaktieren",
+        "S'oppose à la recherche clinique",
+        "Rechaza participar en ensayos clínicos",
+        "Geen wetenschappelijk onderzoek",
+    ],
+)
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
@@ -197,3 +226,19 @@ def test_a_patient_is_hidden_or_shown_as_the_page_says(row: str) -> None:
 def test_a_flag_hides_until_its_period_ends(words: str, more: Json, expected: bool) -> None:
     flag = {"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": words}, "subject": SUBJECT} | more
     assert facts_from(flag).declines_research == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Enrolled in a clinical trial",
+        "No objection to research contact",
+        "Sleep study refused",
+        "Declined trial of labor",
+        "Recherche de BMR refusée",
+        "Non-small cell lung cancer, research patient",
+    ],
+)
+def test_a_flag_without_a_refusal_of_research_hides_nobody(words: str) -> None:
+    flag = {"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": words}, "subject": SUBJECT}
+    assert not facts_from(flag).declines_research
