@@ -124,6 +124,26 @@ def test_refreshing_renews_the_status_and_names_the_criteria_of_changed_words(tm
     assert yaml.safe_load(path.read_text())["recruiting"]["status"] == "closed"
 
 
+def test_a_concept_of_the_site_is_recognized_by_its_own_names(tmp_path: Path) -> None:
+    concepts = tmp_path / "concepts"
+    concepts.mkdir()
+    (concepts / "mine.yaml").write_text(
+        "tumour-load: {title: Tumour load, kind: result, names: [clonal burden], unit: '%', plausible: [0, 100], "
+        "current_for: 90 d, codes: {loinc: {}}, source: invented}\n"
+    )
+    page = tmp_path / "page.txt"
+    page.write_text("A study of something\nInclusion Criteria:\n\n* Clonal burden > 20 %\n")
+    found = run("import", page, "--out", tmp_path, "--id", "HOUSE-9", "--mappings", concepts)
+    assert found.exit_code == 0, found.output
+    content = yaml.safe_load((tmp_path / "HOUSE-9.yaml").read_text())
+    assert content["before"][0]["include"] == {"value": {"of": "tumour-load", "is": "> 20 %"}}
+
+
+def test_the_command_counts_the_words_that_stand_nowhere(tmp_path: Path, registry: str) -> None:
+    found = run("import", NUMBER, "--out", tmp_path, "--registry", registry)
+    assert "words in no criterion and no question: 0 of 8" in found.output
+
+
 def test_a_changed_text_takes_the_signature_off_and_is_shown_once(tmp_path: Path, registry: str) -> None:
     path = imported(tmp_path, registry)
     path.write_text(path.read_text() + "signed_off: {by: A. Person, on: 2026-12-01}\n")
