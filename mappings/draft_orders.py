@@ -439,7 +439,7 @@ def _record(order: Planned, chart: Chart, catalogue: Catalogue) -> Struct:
             # "Rituximab infusion": no procedure of ours, but the drug is given.
             return fhir.MedicationStatement(
                 id=record.id,
-                status="active",
+                status="recorded" if last else "active",
                 medication_codeable_concept=code,
                 subject=subject,
                 effective_period=fhir.Span(first, last),
@@ -479,7 +479,7 @@ def _taken(
 ) -> fhir.MedicationStatement:
     return fhir.MedicationStatement(
         id=use.id,
-        status="active",
+        status="recorded" if end else "active",  # an end that has passed leaves no active statement
         medication_codeable_concept=use.medication_codeable_concept,
         medication_reference=use.medication_reference,
         medication=use.medication,

@@ -384,7 +384,8 @@ class _DrugUse(msgspec.Struct, rename="camel"):
 def _medications_named_in(folder: Path, servers: Servers) -> set[str]:
     """Every "Medication/1" to which a drug entry in the files refers."""
     found = set()
-    for path in sorted(path for name in names_of("drug-use") for path in folder.glob(f"{name}.*.ndjson")):
+    names = names_of("drug-use", "drug-supply")
+    for path in sorted(path for name in names for path in folder.glob(f"{name}.*.ndjson")):
         with path.open("rb") as file:
             for line in file:
                 found |= {reference for reference in _references_in(line, servers) if _MEDICATION.match(reference)}

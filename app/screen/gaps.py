@@ -25,7 +25,7 @@ from mappings.time.clock import Clock
 from mappings.understanding.classes import NotUnderstood
 from trial_defs.definition.expressions import Expression, Trial, concepts_of, leaves_of
 
-_KEPT = frozenset(names_of("person", "diagnosis", "drug-use", "procedure", "vaccination", "allergy"))
+_KEPT = frozenset(names_of("person", "diagnosis", "drug-use", "drug-supply", "procedure", "vaccination", "allergy"))
 
 
 @dataclass(frozen=True, slots=True)

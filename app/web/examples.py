@@ -112,6 +112,7 @@ def hook_call(hook: str, **more: Any) -> dict[str, Any]:
             "medicationRequests": _bundle("searchset", _DRUGS),
             "medicationStatements": None,
             "medicationAdministrations": None,
+            "medicationDispenses": None,
             "procedures": None,
             "immunizations": None,
             "researchSubjects": None,

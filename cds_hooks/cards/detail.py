@@ -321,7 +321,9 @@ def _reading(match: Match, trial: TrialMatch, cohort: CohortMatch) -> list[Secti
 
 
 def _matters(source: SourceReport) -> bool:
-    return source.state != "complete" and source.resource_type in READ_TYPES
+    """Whether something is missing that a criterion may need; what only adds evidence leaves nothing open."""
+    name = source.resource_type
+    return source.state != "complete" and name in READ_TYPES and BY_NAME[name].read_as != "drug-supply"
 
 
 def _unread(source: SourceReport) -> str:

@@ -170,7 +170,7 @@ class ChartBuilder:
         known = self._medications(servers)
         asked = dict.fromkeys(map(servers.local, self._wanted))
         wanted = {local: None for local in asked if _MEDICATION.match(local) and local not in known}
-        for name in names_of("drug-use"):
+        for name in names_of("drug-use", "drug-supply"):
             for found in self._found.get(name, ()):
                 reference = medication_reference(found.resource)
                 local = servers.local(reference) if reference else ""

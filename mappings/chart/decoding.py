@@ -30,7 +30,7 @@ _COMMON_OTHERS = (
     "ClaimResponse", "ClinicalImpression", "Communication", "CommunicationRequest", "Composition", "Coverage",
     "Device", "DeviceRequest", "DeviceUseStatement", "DocumentReference", "Encounter", "EpisodeOfCare",
     "ExplanationOfBenefit", "Goal", "Group", "HealthcareService", "ImagingStudy", "List", "Location", "Media",
-    "MedicationDispense", "MeasureReport", "NutritionOrder", "Organization", "Parameters", "Person", "Practitioner",
+    "MeasureReport", "NutritionOrder", "Organization", "Parameters", "Person", "Practitioner",
     "PractitionerRole", "Provenance", "Questionnaire", "QuestionnaireResponse", "RelatedPerson", "RequestGroup",
     "ResearchStudy", "RiskAssessment", "ServiceRequest", "Specimen", "SupplyDelivery", "Task", "VisionPrescription",
 )  # fmt: skip

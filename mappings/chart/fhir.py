@@ -318,6 +318,13 @@ class MedicationAdministration(MedicationUse, frozen=True):
     dosage: Dosage | None = None
 
 
+class MedicationDispense(MedicationUse, frozen=True):
+    when_prepared: str | None = None
+    when_handed_over: str | None = None
+    days_supply: Quantity | None = None
+    dosage_instruction: tuple[Dosage, ...] = ()
+
+
 class Procedure(_Resource, frozen=True):
     status: str | None = None
     code: CodeableConcept | None = None
@@ -456,8 +463,9 @@ class Other(_Resource, frozen=True):
 
 
 PatientRecord = (
-    Observation | Condition | MedicationRequest | MedicationStatement | MedicationAdministration | Procedure
-    | Immunization | AllergyIntolerance | ResearchSubject | FamilyMemberHistory | DiagnosticReport | Consent | Flag
+    Observation | Condition | MedicationRequest | MedicationStatement | MedicationAdministration | MedicationDispense
+    | Procedure | Immunization | AllergyIntolerance | ResearchSubject | FamilyMemberHistory | DiagnosticReport | Consent
+    | Flag
 )  # fmt: skip
 
 

@@ -71,6 +71,7 @@ def _sum(
         by_kind.setdefault(episode.resource_type, []).append(
             _after_replacement(dose) if episode.source in doubtful else dose
         )
+    tellings = {drug: _without_old_supplies(by_kind) for drug, by_kind in tellings.items()}
     low, high = Decimal(0), Decimal(0)
     unknown, notes = False, []
     for by_kind in tellings.values():
@@ -88,6 +89,22 @@ def _sum(
         notes.append(f"at least {low.normalize():f} mg/day, for not every drug entry could be read")
     note = "; ".join(dict.fromkeys(notes)) or None
     return DailyDose(low, None if unknown or unread else high, tuple(episodes), note)
+
+
+def _without_old_supplies(by_kind: dict[str, list[DailyDose]]) -> dict[str, list[DailyDose]]:
+    """Without what was dispensed before the newest order or statement of the drug, which says what is taken since."""
+    others = [dose for kind, doses in by_kind.items() if kind != "MedicationDispense" for dose in doses]
+    starts = [start.first_day for dose in others for episode in dose.episodes if (start := episode.start)]
+    if not others or "MedicationDispense" not in by_kind:
+        return by_kind
+    kept = [
+        dose
+        for dose in by_kind["MedicationDispense"]
+        for episode in dose.episodes
+        if episode.ongoing and starts and episode.start and episode.start.first_day >= max(starts)
+    ]
+    rest = {kind: doses for kind, doses in by_kind.items() if kind != "MedicationDispense"}
+    return {**rest, "MedicationDispense": kept} if kept else rest
 
 
 def _replaced(every: Sequence[Episode], day: date) -> tuple[set[str], set[str]]:

@@ -31,7 +31,7 @@ Reader = Callable[[str, str], Episode]  # (concept, member) -> the record as an 
 _Codes = dict[str | None, Chain]  # the codes of one system that were met
 _FOREIGN: _Codes = {}  # of a system of which no code stands for anything; nothing is ever put into it
 Sightings = dict[str, list[tuple[Reader, str]]]
-_USES = (fhir.MedicationRequest, fhir.MedicationStatement, fhir.MedicationAdministration)
+_USES = (fhir.MedicationRequest, fhir.MedicationStatement, fhir.MedicationAdministration, fhir.MedicationDispense)
 _GLUCOCORTICOID = "glucocorticoid"
 _COUNTED: tuple[type[fhir.FamilyMemberHistory | fhir.DiagnosticReport], ...] = (
     fhir.FamilyMemberHistory,
@@ -191,7 +191,7 @@ class Index:
         if not drug.known:
             self.excluded[name]["medication-not-resolved"] += 1
             self.unsure.add(name)
-        certainty = Certainty.PLANNED if medications.is_only_planned(use) else Certainty.CONFIRMED
+        certainty = medications.certainty_of(use)
         chains = tuple(chain for concept in drug.concepts for chain in self._chains_of(concept))
         if not chains:
             certainty = Certainty.TEXT_ONLY

@@ -1,9 +1,10 @@
-"""Drug entries (MedicationRequest, -Statement, -Administration) as `Episode`s: which drug, when, still so, how much."""
+"""Drug entries (planned, stated, given, dispensed) as `Episode`s: which drug, when, still so, how much."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Literal
 
 from msgspec import Struct
@@ -89,7 +90,17 @@ _DRUGS: frozenset[ConceptKind] = frozenset({"treatment"})
 
 # Whether it counts, and since when
 
+_HANDED_OVER = frozenset({"completed", "stopped"})
 _NOT_ORDERED = frozenset({"proposal", "plan", "option"})
+
+
+def certainty_of(use: fhir.MedicationUse) -> Certainty:
+    """How surely the drug was taken, planned or dispensed, as far as intent and status say."""
+    if is_only_planned(use):
+        return Certainty.PLANNED
+    if isinstance(use, fhir.MedicationDispense) and fhir.clean(use.status or "").lower() not in _HANDED_OVER:
+        return Certainty.PROVISIONAL
+    return Certainty.CONFIRMED
 
 
 def is_only_planned(use: fhir.MedicationUse) -> bool:
@@ -110,6 +121,8 @@ def exclusion_of(use: fhir.MedicationUse, clock: Clock) -> str | None:
         return "not-taken" if status == "intended" else status
     if isinstance(use, fhir.MedicationRequest) and use.do_not_perform:
         return "not-done"
+    if isinstance(use, fhir.MedicationDispense) and status in ("declined", "preparation"):
+        return "not-dispensed"
     if isinstance(use, fhir.MedicationStatement) and _is_not_taken(use):
         return "not-taken"
     if clock.any_future((_written_down(use), _start_text(use))):
@@ -126,6 +139,29 @@ def _periods(use: fhir.MedicationUse) -> Iterator[fhir.Span | None]:
     for dosage in _dosages(use):
         if dosage.timing and dosage.timing.repeat:
             yield dosage.timing.repeat.bounds_period
+
+
+_A_SUPPLY = 90  # days; few are longer
+_A_REFILL = 30  # days after the end of a supply, on which the next one may still come
+
+
+def _end_of_supply(use: fhir.MedicationDispense, start: Moment | None, clock: Clock) -> Moment | None:
+    """When a supply that is taken as it should be is used up."""
+    if start is None:
+        return None
+    length = _length(use.days_supply)
+    if length:
+        return clock.after(start, length)
+    return clock.days(start.first_day, start.last_day + timedelta(_A_SUPPLY), start.text)
+
+
+def _is_supplied(end: Moment | None, clock: Clock) -> bool | None:
+    """Whether what was dispensed is being taken: as long as it lasts; unknown while a refill may still come."""
+    if end is None:
+        return None
+    if not clock.is_over(end):
+        return True if end.is_one_day else None
+    return False if clock.today > end.last_day + timedelta(_A_REFILL) else None
 
 
 def _goes_on_by_status(use: fhir.MedicationUse) -> bool:
@@ -151,7 +187,7 @@ def _written_down(use: fhir.MedicationUse) -> str | None:
 
 
 def _dosages(use: fhir.MedicationUse) -> tuple[fhir.Dosage, ...]:
-    if isinstance(use, fhir.MedicationRequest):
+    if isinstance(use, fhir.MedicationRequest | fhir.MedicationDispense):
         return use.dosage_instruction
     if isinstance(use, fhir.MedicationStatement):
         return use.dosage
@@ -169,6 +205,8 @@ def _start_text(use: fhir.MedicationUse) -> str | None:
     if isinstance(use, fhir.MedicationAdministration):
         span = use.effective_period or use.occurence_period
         return use.effective_date_time or use.occurence_date_time or (span.start if span else None)
+    if isinstance(use, fhir.MedicationDispense):
+        return use.when_handed_over or use.when_prepared
     return None
 
 
@@ -186,6 +224,8 @@ def _course(use: fhir.MedicationUse, start: Moment | None, clock: Clock) -> cour
         if course.end is None and validity and validity.end and is_over:
             return replace(course, end=clock.moment(validity.end))
         return course
+    if isinstance(use, fhir.MedicationDispense):
+        return replace(course, end=_end_of_supply(use, start, clock))
     end = course.end
     if isinstance(use, fhir.MedicationStatement) and use.effective_period and use.effective_period.end:
         end = clock.moment(use.effective_period.end)
@@ -219,6 +259,8 @@ def _is_ongoing(use: fhir.MedicationUse, course: courses.Course, clock: Clock) -
     """Whether the drug is being given at that moment; a date that the entry gives says more than its status."""
     end = course.end
     status = fhir.clean(use.status or "").lower()
+    if isinstance(use, fhir.MedicationDispense):
+        return _is_supplied(end, clock)
     if status == "on-hold":
         return False
     if end is not None and not isinstance(use, fhir.MedicationAdministration):
@@ -226,6 +268,8 @@ def _is_ongoing(use: fhir.MedicationUse, course: courses.Course, clock: Clock) -
             return False
         if clock.is_to_come(end) and status in (*_ENDED, "recorded", "active"):
             return True
+        if status == "recorded" and end.is_one_day:
+            return True  # on its last day too
     if status in _ENDED:
         return False
     if status not in ("active", "in-progress"):

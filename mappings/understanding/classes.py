@@ -16,6 +16,7 @@ from typing import Literal
 
 from mappings.chart import fhir
 from mappings.concepts.catalogue import Catalogue, CatalogueKey, plain_code, system_name
+from mappings.resource_types import names_of
 from mappings.understanding import shapes
 from mappings.understanding.drug_names import DrugNames, load_drug_names
 from mappings.understanding.words import (
@@ -33,7 +34,7 @@ NOTHING: frozenset[str] = frozenset()
 
 _RECORDED_IN: Mapping[RecordKind, tuple[str, ...]] = {
     "diagnosis": ("Condition",),
-    "drug": ("MedicationRequest", "MedicationStatement", "MedicationAdministration"),
+    "drug": names_of("drug-use"),
     "procedure": ("Procedure",),
     "vaccine": ("Immunization",),
     "allergy": ("AllergyIntolerance",),

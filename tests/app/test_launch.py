@@ -144,6 +144,7 @@ async def test_a_launch_goes_to_the_ehrs_own_authorization_server(
         "code_challenge_method": "S256",
         "scope": "launch openid fhirUser patient/Patient.rs patient/Condition.rs patient/Observation.rs "
         "patient/MedicationRequest.rs patient/MedicationStatement.rs patient/MedicationAdministration.rs "
+        "patient/MedicationDispense.rs "
         "patient/Procedure.rs patient/Immunization.rs patient/ResearchSubject.rs patient/Consent.rs patient/Flag.rs "
         "patient/Medication.rs",
     }

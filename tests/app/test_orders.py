@@ -27,6 +27,7 @@ KEYS = {
     "MedicationRequest": "medicationRequests",
     "MedicationStatement": "medicationStatements",
     "MedicationAdministration": "medicationAdministrations",
+    "MedicationDispense": "medicationDispenses",
     "Procedure": "procedures",
     "Immunization": "immunizations",
     "ResearchSubject": "researchSubjects",

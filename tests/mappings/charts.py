@@ -78,6 +78,20 @@ def an_administration(**more: object) -> Json:
     } | more
 
 
+def a_dispense(rxnorm: str = "8640", **more: object) -> Json:
+    """Prednisone for 30 days, handed over on 10 October 2026."""
+    resource: Json = {
+        "resourceType": "MedicationDispense",
+        "id": "d1",
+        "status": "completed",
+        "subject": SUBJECT,
+        "medicationCodeableConcept": code(RXNORM, rxnorm),
+        "whenHandedOver": "2026-10-10T09:00:00Z",
+        "daysSupply": quantity(30, "d"),
+    }
+    return {key: item for key, item in (resource | more).items() if item is not None}
+
+
 def a_request(rxnorm: str = "8640", **more: object) -> Json:
     """An active order for prednisone, written on 1 September 2026."""
     resource: Json = {

@@ -32,6 +32,7 @@ BARE: dict[str, Json] = {
     "MedicationRequest": USE | {"intent": "order"},
     "MedicationStatement": USE,
     "MedicationAdministration": USE | {"status": "completed", "effectiveDateTime": "2026-03-05"},
+    "MedicationDispense": USE | {"status": "completed"},
     "Procedure": {"status": "completed", "subject": {"reference": "Patient/1"}},
     "Immunization": {
         "status": "completed",
@@ -63,7 +64,8 @@ TEXTS = ("2026-03-05", "2026-03-05T10:00:00.5+02:00", "10:30:00", "mon", "female
 # Members of other versions of FHIR than R4B.
 OTHER_VERSIONS = {
     "Condition": {"abatementBoolean", "assertedDate", "dateRecorded"},
-    "MedicationRequest": {"medication"},
+    "MedicationRequest": {"medication", "reported"},
+    "MedicationDispense": {"medication", "statusReason"},
     "MedicationStatement": {"medication", "taken", "adherence"},
     "MedicationAdministration": {"medication", "occurenceDateTime", "occurencePeriod"},
     "Procedure": {"occurrenceDateTime", "occurrencePeriod"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date
 from decimal import Decimal
 from typing import Any
 
@@ -12,19 +12,24 @@ import pytest
 from mappings.chart.addresses import Servers
 from mappings.chart.chart import ChartBuilder
 from mappings.facts import Certainty, Dose
+from mappings.patient_facts import facts_of
 from tests.mappings.charts import (
+    AS_OF,
     RXNORM,
     SNOMED,
     SUBJECT,
     a_bundle,
     a_condition,
+    a_dispense,
     a_dosage,
+    a_patient,
     a_request,
     an_administration,
     code,
     episode_from,
     facts_from,
     quantity,
+    small_catalogue,
     source_of,
 )
 
@@ -301,6 +306,57 @@ def test_an_administration_is_one_event() -> None:
     assert days(episode.start) == days(episode.end) == (date(2026, 5, 4), date(2026, 5, 4))
     assert episode.ongoing is False
     assert facts_from(an_administration(status="not-done")).episodes("rituximab") == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "ongoing", "end"),
+    [
+        ({}, True, date(2026, 11, 9)),
+        ({"whenHandedOver": "2026-09-15"}, None, date(2026, 10, 15)),  # a refill may still come
+        ({"whenHandedOver": "2026-08-01"}, False, date(2026, 8, 31)),
+        ({"whenHandedOver": None, "whenPrepared": "2026-10-20"}, True, date(2026, 11, 19)),
+        ({"daysSupply": None}, None, date(2027, 1, 8)),
+        ({"daysSupply": None, "whenHandedOver": "2026-01-01"}, False, date(2026, 4, 1)),
+        ({"whenHandedOver": None}, None, None),
+    ],
+)
+def test_a_supply_is_taken_as_long_as_it_lasts(changes: dict[str, Any], ongoing: bool | None, end: date | None) -> None:
+    episode = episode_from("prednisone", a_dispense(**changes))
+    assert (episode.ongoing, episode.end and episode.end.last_day) == (ongoing, end)
+
+
+@pytest.mark.parametrize(
+    ("status", "certainty"),
+    [("completed", Certainty.CONFIRMED), ("stopped", Certainty.CONFIRMED), ("in-progress", Certainty.PROVISIONAL),
+     ("on-hold", Certainty.PROVISIONAL), ("unknown", Certainty.PROVISIONAL)],
+)  # fmt: skip
+def test_what_may_not_have_been_handed_over_is_put_to_a_person(status: str, certainty: Certainty) -> None:
+    assert episode_from("prednisone", a_dispense(status=status)).certainty is certainty
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"status": "declined"}, "not-dispensed"),
+        ({"status": "preparation"}, "not-dispensed"),
+        ({"status": "cancelled"}, "cancelled"),
+        ({"whenHandedOver": "2026-11-02"}, "future"),
+    ],
+)
+def test_what_was_not_handed_over_is_no_exposure(changes: dict[str, Any], reason: str) -> None:
+    facts = facts_from(a_dispense(**changes))
+    assert facts.episodes("prednisone") == ()
+    assert source_of(facts, "MedicationDispense").excluded == ((reason, 1),)
+
+
+def test_that_nothing_was_read_of_dispenses_leaves_no_silence_open() -> None:
+    builder = ChartBuilder(None)
+    builder.add(json.dumps(a_bundle(a_patient())).encode(), None)
+    builder.whole_chart()
+    builder.fail("MedicationDispense", "failed")
+    facts = facts_of(builder.build(), small_catalogue(), AS_OF, UTC)
+    assert facts.state("MedicationDispense") == "failed"
+    assert facts.readable("rituximab")
 
 
 def by_reference(reference: str, **more: Any) -> dict[str, Any]:

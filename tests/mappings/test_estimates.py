@@ -13,6 +13,7 @@ from mappings.facts import Reason, Result
 from tests.mappings.charts import (
     RXNORM,
     SUBJECT,
+    a_dispense,
     a_dosage,
     a_patient,
     a_request,
@@ -201,6 +202,11 @@ def dose_span(*resources: Json) -> tuple[float | None, float | None]:
           order(5, id="m2", priorPrescription={"reference": "MedicationRequest/m1"})], (10, 15)),
         ([order(10), statement(10)], (10, 10)),
         ([order(10), statement(20)], (10, 20)),
+        ([a_dispense(dosageInstruction=[a_dosage(10)])], (10, 10)),
+        ([a_dispense(dosageInstruction=[a_dosage(10)], whenHandedOver="2026-09-15")], (0, 10)),  # a refill may come
+        ([order(10), a_dispense(dosageInstruction=[a_dosage(10)])], (10, 10)),
+        ([order(10), a_dispense(dosageInstruction=[a_dosage(20)])], (10, 20)),
+        ([order(10, authoredOn="2026-10-20"), a_dispense(dosageInstruction=[a_dosage(20)])], (10, 10)),  # changed since
         ([statement(10), statement(10) | {"id": "s2"}], (10, 10)),  # one list, taken twice
         ([order(10, status="stopped")], (0, 0)),
         ([order(10, status="unknown")], (0, 10)),

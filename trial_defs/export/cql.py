@@ -456,9 +456,14 @@ class _Writer:
         """
         name = f"{concept} alone: courses" if alone else f"{concept}: courses"
         if name not in self.shared:
-            parts = [self._courses_in(kind, concept, alone) for kind in self.catalogue.where(concept)]
+            parts = [self._courses_in(kind, concept, alone) for kind in self._kinds(concept)]
             self.shared[name] = f"define {_name(name)}: flatten {{ {', '.join(parts)} }}"
         return _name(name)
+
+    def _kinds(self, concept: str) -> tuple[str, ...]:
+        """Where a treatment is recorded; what was dispensed is evidence where orders are."""
+        where = tuple(self.catalogue.where(concept))
+        return (*where, "MedicationDispense") if "MedicationRequest" in where else where
 
     def _courses_in(self, kind: str, concept: str, alone: bool) -> str:
         if kind not in COURSES:

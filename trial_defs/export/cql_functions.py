@@ -297,6 +297,19 @@ COURSES: Mapping[str, str] = {
       return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept),
         first: first, last: Coalesce("Day"((M.effective as FHIR.Period)."end"), first),
         goesOn: M.status.value = 'in-progress', sure: true }}""",
+    # A supply lasts as long as it says, or 90 days; it may still be taken while a refill may come.
+    "MedicationDispense": f"""\
+[MedicationDispense] M
+      let first: Coalesce("Day"(M.whenHandedOver), "Day"(M.whenPrepared)),
+        length: (M.daysSupply).value.value,
+        last: if length is null then null else first + Quantity {{ value: length, unit: 'days' }}
+      where not (M.status.value in {_NOT_TAKEN})
+        and not Coalesce(M.status.value in {{ 'declined', 'preparation' }}, false)
+        and not Coalesce(first after "Today", false)
+      return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept), first: first, last: last, goesOn: case
+        when last on or after "Today" then true
+        when Coalesce(last, first + 90 days) + 30 days before "Today" then false
+        else null end, sure: Coalesce(M.status.value in {{ 'completed', 'stopped' }}, false) }}""",
     "Procedure": """\
 [Procedure] M
       let first: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."start")),
