@@ -55,8 +55,11 @@ def import_trial(
     raw = _entry(source, registry)
     record = _record(raw, "SOURCE")
     name = trial_id or record.id
-    if name is None or not re.match(r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", name, re.A):
+    if name is None:
         stop("--id: is needed, because this entry has no registry number: letters, digits and hyphens")
+    if not re.match(r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", name, re.A):
+        what = "--id" if trial_id else "SOURCE: its registry number"
+        stop(f"{what}: {name}: is no id of a trial; an id is up to 64 letters, digits and hyphens: --id HOUSE-7")
     catalogue = _catalogue(mappings)
     draft = draft_of(record, catalogue)
     document = f"{name}.source.{'json' if raw.lstrip().startswith(b'{') else 'txt'}"

@@ -89,6 +89,8 @@ def test_a_page_without_a_number_needs_an_id(tmp_path: Path) -> None:
     page = tmp_path / "page.txt"
     page.write_text("A study of something\n" + CRITERIA)
     assert "--id" in run("import", page, "--out", tmp_path).output
+    refused = run("import", page, "--out", tmp_path, "--id", "HOUSE_7")
+    assert "--id: HOUSE_7: is no id of a trial; an id is up to 64 letters, digits and hyphens" in refused.output
     assert run("import", page, "--out", tmp_path, "--id", "HOUSE-7").exit_code == 0
     assert (tmp_path / "HOUSE-7.yaml").is_file()
 
