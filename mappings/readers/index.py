@@ -50,7 +50,7 @@ class Index:
     episodes: Sightings = field(default_factory=dict)
     allergies: Sightings = field(default_factory=dict)
     named: dict[str, list[observations.Found]] = field(default_factory=dict)  # results by their words alone
-    undated: set[str] = field(default_factory=set)  # concepts of which a result has no date
+    undated: set[str] = field(default_factory=set)  # concepts of which a result has no date that can be read
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
     unasked: set[str] = field(default_factory=set)  # sources of Observations that are of no concept
     unreadable: list[str] = field(default_factory=list)  # sources of Observations with parts that do not fit their form
@@ -126,12 +126,12 @@ class Index:
         reason: str = standing
         if standing in ("final", "not-final"):
             if not self.clock.is_future(date):
-                self._add_values(source, observation, standing == "final", is_dated=bool(date))
+                self._add_values(source, observation, standing == "final", date)
                 return
             reason = "future"
         self.excluded["Observation"][reason] += 1
 
-    def _add_values(self, source: str, observation: fhir.Observation, is_final: bool, *, is_dated: bool) -> None:
+    def _add_values(self, source: str, observation: fhir.Observation, is_final: bool, date: str | None) -> None:
         chains, named = self._coded(observation)
         parts = decoding.parts_of(observation)
         if chains is None or parts is None:
@@ -150,12 +150,14 @@ class Index:
             self.named.setdefault(named, []).append(observations.Found(source, observation, is_final))
         elif not chains and not parts:
             self.unasked.add(source)
-        if chains and not is_dated:
+        if chains and not self.clock.moment(date):
             self.undated.update(*chains)
         for component in parts:
             chains = self._without_exceptions(self._chains_of(component.code), component.code, observation)
             if chains and (component.modifier_extension or observations.says_something(component)):
                 self._note(self.results, chains, observations.Found(source, observation, is_final, component))
+                if not self.clock.moment(date):
+                    self.undated.update(*chains)
 
     def _coded(self, observation: fhir.Observation) -> tuple[Chains | None, str | None]:
         """What its code stands for, None where it cannot be read; and the concept that it only names."""

@@ -205,6 +205,22 @@ def test_a_final_result_without_any_date_is_reported(ask: Asked) -> None:
     assert [each["resource"] for each in alike.criterion["evidence"]] == ["Observation/o1"]
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"effectiveDateTime": "18.11.2026"},
+        {"effectiveDateTime": "20261118"},
+        {"effectiveDateTime": None, "effectivePeriod": {"start": "2026-10-25", "end": "2026-02-01"}},
+    ],
+)
+def test_a_result_whose_date_cannot_be_believed_is_shown_beside_an_older_one(ask: Asked, when: Json) -> None:
+    low = {name: value for name, value in (platelets(20, id="o2") | when).items() if value is not None}
+    beside = ask(AT_LEAST_100, platelets(), low)
+    assert beside.says == "met"
+    assert "Platelets 20 × 10⁹/L, undated" in beside.explanation
+    assert len(beside.criterion["evidence"]) == 2
+
+
 # A state that an Observation tells
 
 PREGNANT, BREASTFEEDING = condition("pregnancy", when="active"), condition("lactation", when="active")

@@ -294,12 +294,12 @@ def _pending_otherwise(leaf: Value, facts: PatientFacts, settled: Result, verdic
 
 
 def _undated_otherwise(leaf: Value, facts: PatientFacts, verdict: _Check) -> tuple[Result, ...]:
-    """A result without any date that would answer otherwise: it decides nothing, and must be told."""
+    """A result without a date that can be believed, which would answer otherwise: it decides nothing, but is shown."""
     for result in facts.undated_results(leaf.concept):
-        if result.problem is Reason.IMPRECISE and check(replace(result, problem=None), leaf.test, leaf).truth not in (
-            None,
-            verdict.truth,
-        ):
+        if result.problem not in (Reason.IMPRECISE, Reason.CONFLICTING):
+            continue
+        truth = check(replace(result, problem=None), leaf.test, leaf).truth
+        if truth is not None and truth is not verdict.truth:
             return (result,)
     return ()
 
