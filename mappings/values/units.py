@@ -56,6 +56,11 @@ def canonical_unit(text: str) -> str | None:
     return readings[0] if readings else None
 
 
+def common_units() -> frozenset[str]:
+    """The UCUM units between which conversion is most common: those of the `factors` in `unit_aliases.yaml`."""
+    return frozenset(unit for pair in _aliases().factors for unit in pair)
+
+
 class UnitLibraryUnusable(RuntimeError):
     """The installed versions of the unit libraries do not work together; the message names them."""
 

@@ -99,6 +99,59 @@ def test_both_say_what_was_settled_by_hand_where_they_once_differed(served: Serv
     assert not (found := oracle.ask_both(questions, served).disagreements), lines(found)
 
 
+PLATELETS = ("NCT06711146", "I9.platelets")
+UNIT_TEXTS = [  # the text that a laboratory writes, and what 180 of it are against at least 25 10*9/L
+    ("10*9/L", Outcome.MET),
+    ("10*3/uL", Outcome.MET),
+    ("x10E3/uL", Outcome.MET),
+    ("10^3/uL", Outcome.MET),
+    ("Gpt/L", Outcome.MET),
+    ("109/L", Outcome.UNKNOWN),
+    ("103/uL", Outcome.UNKNOWN),
+    ("mmHg", Outcome.UNKNOWN),
+    ("EU/mL", Outcome.UNKNOWN),
+    ("mg/dL", Outcome.UNKNOWN),
+    ("no unit", Outcome.UNKNOWN),
+]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_unit_text_is_read_as_the_mappings_read_it_and_ends_no_other_chart(served: Served) -> None:
+    trial, criterion = PLATELETS
+    questions = [
+        question_of(unit, trial, {"results": {"platelets": f"180 {unit}"}}, None, served) for unit, _ in UNIT_TEXTS
+    ]
+    for question, (unit, expected) in zip(questions, UNIT_TEXTS, strict=True):
+        assert oracle.our_answers(question, served.trials[trial], served)[criterion] is expected, unit
+    assert not (found := oracle.ask_both(questions, served).disagreements), lines(found)
+
+
+AGE = ("NCT06711146", "I2.age")
+AGES = [  # born, asked on, whether 18 years have been completed
+    ("2008-02-29", date(2026, 2, 28), Outcome.NOT_MET),
+    ("2008-02-29", date(2026, 3, 1), Outcome.MET),
+    ("2010-03-01", date(2028, 2, 29), Outcome.NOT_MET),
+    ("2010-02-28", date(2028, 2, 28), Outcome.MET),
+    ("2008", date(2026, 6, 1), Outcome.UNKNOWN),
+    ("2007", date(2026, 6, 1), Outcome.MET),
+    ("2009", date(2026, 6, 1), Outcome.NOT_MET),
+    ("2008-06", date(2026, 6, 15), Outcome.UNKNOWN),
+    ("2008-05", date(2026, 6, 15), Outcome.MET),
+]
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_age_is_open_unless_both_ends_of_a_partial_birth_date_agree(served: Served) -> None:
+    trial, criterion = AGE
+    questions = [
+        Question(f"{born} {today}", trial, today, bundle_of({"patient": {"born": born}}, today, served.catalogue))
+        for born, today, _ in AGES
+    ]
+    for question, (_, _, expected) in zip(questions, AGES, strict=True):
+        assert oracle.our_answers(question, served.trials[trial], served)[criterion] is expected, question.name
+    assert not (found := oracle.ask_both(questions, served).disagreements), lines(found)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "differ"),
     [

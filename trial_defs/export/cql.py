@@ -26,6 +26,7 @@ from mappings.readers.events import REPEATED
 from mappings.time.times import Period, parse_period
 from trial_defs.definition import expressions as x
 from trial_defs.export.cql_functions import COURSES, HEAD, ON_OXYGEN
+from trial_defs.export.cql_units import unit_texts
 
 _POSITIVE = ("10828004", "52101004", "260373001", "LA6576-8", "LA11882-0")
 _NEGATIVE = ("260385009", "2667000", "260415000", "LA6577-6", "LA11883-8")
@@ -63,11 +64,16 @@ def library_of(trial: x.Trial, catalogue: Catalogue) -> CqlLibrary:
         except NotSaid as reason:
             left_out[criterion.id] = str(reason)
     systems = (f"    when address in {_texts(addresses)} then {_text(name)}" for name, addresses in SYSTEMS.items())
+    units = unit_texts(catalogue)
+    spelled = {text: unit for text, unit in units.items() if text != unit}
     head = (
         HEAD.replace("{SYSTEMS}", "\n".join(systems))
         .replace("{POSITIVE}", _texts(_POSITIVE))
         .replace("{NEGATIVE}", _texts(_NEGATIVE))
         .replace("{UNCLEAR}", _texts(_UNCLEAR))
+        .replace("{PLAIN_UNITS}", _texts(tuple(text for text, unit in units.items() if text == unit)))
+        .replace("{UNIT_TEXTS}", _texts(tuple(spelled)))
+        .replace("{UNITS_OF_TEXTS}", _texts(tuple(spelled.values())))
     )
     notes = [f"// Not in this library: {name} ({_comment(why)})" for name, why in left_out.items()]
     parts = (
@@ -140,9 +146,7 @@ class _Writer:
             case x.AtLeast():
                 return self._at_least(expression)
             case x.Age():
-                years = 'CalculateAgeInYearsAt(FHIRHelpers.ToDate(Patient.birthDate), "Today")'
-                tests = (f"{years} {b.comparator} {int(b.canonical)}" for b in _bounds(expression.test))
-                return f"({' and '.join(tests)})"
+                return f"({' and '.join(map(_aged, _bounds(expression.test)))})"
             case x.SexIs():
                 known = "Patient.gender.value in { 'female', 'male' }"
                 return f"(if {known} then Patient.gender.value = {_text(expression.sex)} else null)"
@@ -505,6 +509,13 @@ def _silence(absent: str) -> str:
 
 def _bounds(test: x.Bound | x.Between) -> tuple[x.Bound, ...]:
     return (test.low, test.high) if isinstance(test, x.Between) else (test,)
+
+
+def _aged(bound: x.Bound) -> str:
+    """A limit on the age as a comparison of days: an age in years is not the same in all engines (29 February)."""
+    years = int(bound.canonical) + (bound.comparator in (">", "<="))
+    reached = f'"Is aged"({years} years)'
+    return reached if bound.comparator in (">", ">=") else f"not {reached}"
 
 
 def _limit(bound: x.Bound) -> str:

@@ -21,6 +21,11 @@ define function "Day"(at FHIR.dateTime): date from FHIRHelpers.ToDateTime(at)
 define function "Day of"(result FHIR.Observation):
   Coalesce("Day"(result.effective as FHIR.dateTime), "Day"((result.effective as FHIR.Period)."end"))
 
+// Null where the date of birth is not known well enough. Counted back from today, so that somebody born on 29 February
+// is a year older on 1 March.
+define function "Is aged"(length System.Quantity):
+  FHIRHelpers.ToDate(Patient.birthDate) on or before ("Today" - length)
+
 // The addresses under which a code system arrives, as one name.
 define function "System"(address System.String):
   case
@@ -51,9 +56,25 @@ define "Entries":
 define function "Newest"(found List<FHIR.Observation>):
   (found) R where "Day of"(R) = Max((found) F return "Day of"(F))
 
+// The unit texts that are understood, each with what it means in UCUM. An engine reads any text as UCUM: it takes 109/L
+// for 109 per litre, and a text that is no UCUM ends the run.
+define "Plain units": {PLAIN_UNITS}
+
+define "Unit texts": {UNIT_TEXTS}
+
+define "Units of texts": {UNITS_OF_TEXTS}
+
+define function "Unit"(text System.String):
+  case
+    when text in "Plain units" then text
+    when text in "Unit texts" then "Units of texts"[IndexOf("Unit texts", text)]
+    else null
+  end
+
 define function "Quantity"(value FHIR.Quantity):
-  if value is null then null
-  else System.Quantity { value: value.value.value, unit: Coalesce(value.code.value, value.unit.value, '1') }
+  First(({ 1 }) N let unit: "Unit"(Coalesce(value.code.value, value.unit.value, '1'))
+    return all if value.value.value is null or unit is null then null
+      else System.Quantity { value: value.value.value, unit: unit })
 
 define function "Amount"(result FHIR.Observation): "Quantity"(result.value as FHIR.Quantity)
 
