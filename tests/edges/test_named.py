@@ -220,6 +220,8 @@ def test_a_vaccination_against_a_disease_is_not_the_disease(ask: Asked) -> None:
         ("ivig", "Kiovig"),
         ("immunosuppressant", "Methotrexat 15 mg s.c."),
         ("growth-factor", "tbo-filgrastim 300 mcg"),
+        ("erythropoietin", "EPO"),
+        ("erythropoietin", "Erypo 4000 IE s.c."),
     ],
 )
 def test_a_drug_that_is_only_called_by_a_brand_or_in_german_is_asked_about(
