@@ -61,6 +61,7 @@ class PatientFacts:
         self._said: dict[str, bool] = {}
         self._in_order: dict[str, bool] = {}
         self._newest: dict[str, tuple[Result | Episode, ...]] = {}
+        self._called: dict[str, tuple[Result, ...]] = {}
 
     @property
     def now(self) -> Moment:
@@ -95,7 +96,9 @@ class PatientFacts:
         return missing | self._left_open[concept] if concept in self._left_open else missing
 
     def is_whole_from(self, concept: str, day: date | None) -> bool:
-        """Whether every value of the concept of that day and later was read; with None, of any day."""
+        """Whether every value of the concept of that day and later was read and understood; with None, of any day."""
+        if self._index.named and any(_is_since(called, day) for called in self.called(concept)):
+            return False
         unread = self.unread(concept)
         return not unread or (unread == _RESULTS and day is not None and self.results_are_whole_from(day))
 
@@ -107,13 +110,40 @@ class PatientFacts:
     def is_newest(self, result: Result) -> bool:
         """Whether no result that was not read can be newer, or nearer to what an estimate was calculated from.
 
-        A list that was cut short keeps its newest records only where it came newest first.
+        A list that was cut short keeps its newest records only where it came newest first. A result that only its words
+        name may be newer too.
         """
+        if self._index.named and self.called_since(result):
+            return False
         if "Observation" in self.read_completely or result.concept == estimates.DAILY_DOSE:
             return True  # today's dose is summed from drugs; what they leave open is in the result
         if self._whole_after is None or result.taken is None:
             return False
         return estimates.no_input_is_nearer(result, self._whole_after)
+
+    @property
+    def names_results(self) -> bool:
+        """Whether a result is known by its words alone."""
+        return bool(self._index.named)
+
+    def called(self, concept: str) -> tuple[Result, ...]:
+        """The final results with a value that only their words say to be of the concept."""
+        if concept not in self._index.named:
+            return ()
+        if concept not in self._called:
+            spoken = [each for each in self._index.named[concept] if each.is_final and _has_value(each)]
+            self._called[concept] = tuple(_as_named(each, concept, self._index, self._reader) for each in spoken)
+        return self._called[concept]
+
+    def called_since(self, result: Result) -> tuple[Result, ...]:
+        """Those that may be newer than a result, or than what it was calculated from, or nearer in time to that."""
+        base = result.inputs[0] if result.formula and result.inputs else result
+        found = [each for each in self.called(result.concept) if _may_be_newer(each, result)]
+        if base is not result:
+            found += [each for each in self.called(base.concept) if _may_be_newer(each, base)]
+        for other in result.inputs[1:] if result.formula else ():
+            found += [each for each in self.called(other.concept) if _may_be_nearer(each, other, base)]
+        return tuple(found)
 
     def says_something_of(self, concept: str) -> bool:
         """Whether there is any result or episode, or a note on what keeps a result from being calculated."""
@@ -265,10 +295,42 @@ def _recorded(concept: str, index: Index, reader: observations.ResultReader) -> 
 def _named(concept: str, index: Index, reader: observations.ResultReader) -> Iterator[Result]:
     """Results that only their words say to be of the concept: no answer, and no silence either."""
     for found in index.named.get(concept, ()):
-        read = reader.result_of(found, concept, index.catalogue.concepts[concept])
-        name = fhir.words_of(decoding.code_of(found.observation))
-        note = f"one called “{name}” ({read.recorded or 'without a value'}) carries no code that is known"
-        yield replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
+        yield _as_named(found, concept, index, reader)
+
+
+def _as_named(found: observations.Found, concept: str, index: Index, reader: observations.ResultReader) -> Result:
+    read = reader.result_of(found, concept, index.catalogue.concepts[concept])
+    name = fhir.words_of(decoding.code_of(found.observation))
+    note = f"one called “{name}” ({read.recorded or 'without a value'}) carries no code that is known"
+    return replace(read, value=None, polarity=None, problem=Reason.MISSING, note=note, only_named=True)
+
+
+def _has_value(found: observations.Found) -> bool:
+    return bool(observations.is_modified(found.observation) or observations.says_something(found.observation))
+
+
+def _is_since(called: Result, day: date | None) -> bool:
+    return day is None or called.taken is None or called.taken.last_day >= day
+
+
+def _may_be_newer(called: Result, result: Result) -> bool:
+    """Not where both are of one moment, or of one day of which nothing more is known: that may be the same result."""
+    if called.taken is None or result.taken is None:
+        return True
+    one_day = called.taken.first_day == called.taken.last_day == result.taken.first_day == result.taken.last_day
+    if one_day and (called.taken.earliest != called.taken.latest or result.taken.earliest != result.taken.latest):
+        return False
+    return called.taken.latest > result.taken.latest
+
+
+def _may_be_nearer(called: Result, used: Result, base: Result) -> bool:
+    """Whether a result may lie nearer in time to `base` than the one that was used; of one day it may be the same."""
+    if called.taken is None or used.taken is None or base.taken is None:
+        return True
+    to = base.taken.first_day
+    return called.taken.last_day != used.taken.last_day and (
+        min(abs(called.taken.first_day - to), abs(called.taken.last_day - to)) <= abs(used.taken.first_day - to)
+    )
 
 
 def _episodes(concept: str, found: Sightings, index: Index) -> tuple[Episode, ...]:

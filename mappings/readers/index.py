@@ -147,7 +147,8 @@ class Index:
         elif chains and not parts:
             self.excluded["Observation"]["no-value"] += 1
         elif named:
-            self.named.setdefault(named, []).append(observations.Found(source, observation, is_final))
+            for concept in self.catalogue.ancestors(named):
+                self.named.setdefault(concept, []).append(observations.Found(source, observation, is_final))
         elif not chains and not parts:
             self.unasked.add(source)
         if chains and not self.clock.moment(date):

@@ -51,6 +51,7 @@ _HELD_WHOLE: Mapping[RecordKind, Mapping[str, re.Pattern[str]]] = {
 _COARSE: Mapping[RecordKind, tuple[str, ...]] = {"diagnosis": ("icd10",), "drug": ("atc",)}
 # Codes of those classifications that say nothing: "illness, unspecified"; "unknown vaccine".
 _EMPTY_CODES: Mapping[str, frozenset[str]] = {"icd10": frozenset({"R69"}), "cvx": frozenset({"999"})}
+_CODE_AS_WORD = re.compile(r"[^\W\d_]{4}")  # "Paracetamol", sent in place of a display
 _FAMILY = re.compile(r"^(?:family history|fh|fhx|family hx|familienanamnese)\b")
 
 
@@ -108,6 +109,7 @@ class Understanding:
         texts = [
             text for code in given for text in (code.text, *(c.display for c in codings if c in code.coding)) if text
         ]
+        texts = texts or [c.code for c in codings if c.code and _CODE_AS_WORD.search(c.code)]
         return every & self._with_ancestors(self._by_words(kind, texts, every))
 
     def _by_code(self, kind: RecordKind, coding: fhir.Coding) -> frozenset[str] | None:

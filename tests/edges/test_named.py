@@ -140,10 +140,62 @@ def test_a_result_is_named_by_its_whole_name_and_never_against_a_code_of_loinc(
     assert answered.criterion["evidence"] == []
 
 
-def test_a_coded_result_speaks_whatever_is_named_beside_it(ask: Asked) -> None:
-    coded = a_named_result(code("http://loinc.org", "777-3"), 150) | {"id": "o2", "effectiveDateTime": "2026-10-01"}
-    answered = ask(value("platelets", ">= 100 10*9/L"), a_named_result({"text": "Platelets"}, 10), coded)
-    assert answered.says == "met"
+ENOUGH = value("platelets", ">= 100 10*9/L")
+
+
+def a_coded_result(number: object, at: str = "2026-10-01", loinc: str = "777-3") -> dict[str, Any]:
+    return a_named_result(code("http://loinc.org", loinc), number) | {"id": f"o-{at}", "effectiveDateTime": at}
+
+
+def named_at(at: str | None, **more: Any) -> dict[str, Any]:
+    record = a_named_result({"text": "Platelets"}, 10) | {"effectiveDateTime": at} | more
+    return {key: each for key, each in record.items() if each is not None}
+
+
+def test_an_older_coded_result_does_not_speak_for_a_newer_one_that_is_only_named(ask: Asked) -> None:
+    answered = ask(ENOUGH, named_at("2026-10-20"), a_coded_result(150))
+    assert answered.says == "unknown: not-understood"
+    assert "one called “Platelets” (10 10*3/uL) carries no code that is known" in answered.explanation
+    assert [each["recorded"] for each in answered.criterion["evidence"]] == ["10 10*3/uL", "150 10*3/uL"]
+
+
+@pytest.mark.parametrize(
+    ("named", "coded"),
+    [
+        ("2026-09-20", "2026-10-01"),
+        ("2026-10-01", "2026-10-01"),
+        ("2026-10-01T08:00:00Z", "2026-10-01T08:00:00Z"),
+        ("2026-10-01", "2026-10-01T08:00:00Z"),
+    ],
+)
+def test_a_coded_result_speaks_where_none_that_is_only_named_is_newer(ask: Asked, named: str, coded: str) -> None:
+    assert ask(ENOUGH, named_at(named), a_coded_result(150, coded)).says == "met"
+
+
+@pytest.mark.parametrize("at", ["2026-10", "2026-10-01T09:00:00Z", None])
+def test_one_that_is_only_named_and_may_be_newer_counts_as_newer(ask: Asked, at: str | None) -> None:
+    assert ask(ENOUGH, named_at(at), a_coded_result(150, "2026-10-01T08:00:00Z")).says == "unknown: not-understood"
+
+
+@pytest.mark.parametrize("more", [{"status": "preliminary"}, {"valueQuantity": None}, {"status": "entered-in-error"}])
+def test_one_that_is_only_named_and_holds_no_final_value_takes_no_place(ask: Asked, more: dict[str, Any]) -> None:
+    assert ask(ENOUGH, named_at("2026-10-20", **more), a_coded_result(150)).says == "met"
+
+
+def test_a_result_of_the_past_that_is_only_named_leaves_open_whether_any_was_too_low(ask: Asked) -> None:
+    ever_low = value("platelets", "< 50 10*9/L", pick="any", within="3 mo")
+    assert ask(ever_low, a_coded_result(150), kind="exclude").says == "met"
+    assert ask(ever_low, named_at("2026-09-20"), a_coded_result(150), kind="exclude").says == "unknown: not-understood"
+    assert ask(ever_low, named_at("2026-03-20"), a_coded_result(150), kind="exclude").says == "met"
+    assert ask(ever_low, named_at("2026-09-20"), a_coded_result(10), kind="exclude").says == "not-met"
+
+
+def test_an_estimate_gives_way_to_a_newer_creatinine_that_is_only_named(ask: Asked) -> None:
+    filtration = value("egfr", ">= 30 mL/min/{1.73_m2}")
+    coded = a_coded_result(1, loinc="2160-0") | {"valueQuantity": {"value": 1, "unit": "mg/dL"}}
+    named = named_at("2026-10-20", code={"text": "Creatinine"}, valueQuantity={"value": 6, "unit": "mg/dL"})
+    assert ask(filtration, coded).says == "met"
+    assert ask(filtration, coded, named).says == "unknown: not-understood"
 
 
 def test_a_result_that_is_only_named_is_not_presumed_absent(ask: Asked) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.laws.charts import Json, Situation, bounded, examples, matched, outcomes, situations
+from tests.laws.charts import Json, Situation, bounded, examples, matched, our_catalogue, outcomes, situations
 from trial_defs.engine.findings import Outcome
 
 _CODED = {
@@ -45,6 +46,70 @@ def _helped(before: Situation, after: Situation) -> Iterator[object]:
     for key, (outcome, _) in outcomes(matched(after)).items():
         if outcome == Outcome.MET and known.get(key, (outcome, ""))[0] != Outcome.MET:
             yield key
+
+
+# Results: the law covers records whose words leave the concept possible
+
+
+def _results(chart: Situation) -> list[int]:
+    """The places of results with a name of their concept, alone on their day: two of one day may be one result."""
+    days = Counter(_day_and_code(record) for record in chart.records)
+    known = our_catalogue().concepts
+    return [
+        place
+        for place, record in enumerate(chart.records)
+        if record["resourceType"] == "Observation"
+        and days[_day_and_code(record)] == 1
+        and (entry := known.get(_concept_of(record)))
+        and entry.kind == "result"
+        and entry.names
+    ]
+
+
+def _concept_of(record: Json) -> str:
+    coding = record.get("code", {}).get("coding", [{}])[0]
+    found = our_catalogue().find(coding.get("system", ""), coding.get("code", ""))
+    return found[0] if found else ""
+
+
+def _day_and_code(record: Json) -> tuple[str, str]:
+    return _concept_of(record), str(record.get("effectiveDateTime", ""))[:10]
+
+
+def _only_named(chart: Situation, place: int) -> Situation:
+    records = [copy.deepcopy(record) for record in chart.records]
+    name = our_catalogue().concepts[_concept_of(records[place])].names[0]
+    records[place]["code"] = {"coding": [{"system": "urn:example:local", "code": "L1", "display": name}]}
+    return chart.with_records(records)
+
+
+def _undated(chart: Situation, place: int) -> Situation:
+    records = [copy.deepcopy(record) for record in chart.records]
+    for key in ("effectiveDateTime", "effectivePeriod", "issued"):
+        records[place].pop(key, None)
+    return chart.with_records(records)
+
+
+@bounded
+@given(situations(), st.data())
+def test_a_result_that_only_its_words_name_turns_no_criterion_to_met(chart: Situation, data: st.DataObject) -> None:
+    if places := _results(chart):
+        forgotten = _only_named(chart, data.draw(st.sampled_from(places)))
+        assert list(_helped(chart, forgotten)) == []
+
+
+@bounded
+@given(situations(), st.data())
+def test_a_result_without_its_date_turns_no_criterion_to_met(chart: Situation, data: st.DataObject) -> None:
+    if places := _results(chart):
+        assert list(_helped(chart, _undated(chart, data.draw(st.sampled_from(places))))) == []
+
+
+def test_no_result_of_the_cases_helps_by_being_forgotten() -> None:
+    for chart in list(examples())[::40]:
+        for place in _results(chart):
+            assert list(_helped(chart, _only_named(chart, place))) == [], chart.records[place]
+            assert list(_helped(chart, _undated(chart, place))) == [], chart.records[place]
 
 
 @bounded

@@ -434,15 +434,31 @@ def answer(expression: x.Expression, facts: PatientFacts) -> Answer:
 
 def _with_cause(found: Answer, facts: PatientFacts) -> Answer:
     """The answer of a leaf; where everything arrived, but a record was not understood, its open pieces say so."""
-    if not facts.left_open or found.truth is not None:
+    if found.truth is not None or not (facts.left_open or facts.names_results):
         return found
     pieces = tuple(
-        replace(piece, reason=Reason.NOT_UNDERSTOOD)
+        _not_understood(piece, facts)
         if piece.reason is Reason.NOT_READABLE and all(map(facts.has_arrived, x.concepts_of(piece.leaf)))
         else piece
         for piece in found.still_open
     )
-    return found if pieces == found.still_open else replace(found, still_open=pieces)
+    if pieces == found.still_open:
+        return found
+    quoted = tuple(each for piece in pieces for each in piece.evidence)
+    return replace(found, still_open=pieces, evidence=_each_once((*quoted, *found.evidence)))
+
+
+def _not_understood(piece: Open, facts: PatientFacts) -> Open:
+    """The piece with its cause; results that only their words name are quoted, the newest first."""
+    results = [each for each in piece.evidence if isinstance(each, Result)]
+    called = [each for result in results for each in facts.called_since(result)] or [
+        each for concept in x.concepts_of(piece.leaf) for each in facts.called(concept)
+    ]
+    called.sort(key=lambda each: each.taken.latest.timestamp() if each.taken else 0, reverse=True)
+    if not called:
+        return replace(piece, reason=Reason.NOT_UNDERSTOOD)
+    evidence = _each_once((called[0], *piece.evidence))
+    return replace(piece, reason=Reason.NOT_UNDERSTOOD, note=called[0].note, evidence=evidence)
 
 
 def _answer_value(leaf: x.Value, facts: PatientFacts) -> Answer:
