@@ -19,7 +19,7 @@ from mappings.patient_facts import PatientFacts
 from mappings.time.clock import Clock
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.attestation import NO_ATTESTATIONS, Attestations
-from trial_defs.engine.evaluation import is_indicated, match_facts, match_many
+from trial_defs.engine.evaluation import is_indicated, match_facts, match_many, may_be_indicated
 from trial_defs.engine.findings import CohortMatch, Finding, Match, Outcome, TrialMatch, Verdict
 from trial_defs.planning.order_effect import OrderEffect, effects_of
 
@@ -103,6 +103,11 @@ class _Question:
 def indicated_cohorts(trial: Trial, facts: PatientFacts) -> frozenset[str]:
     """The ids of the trial's cohorts whose diagnosis is on record, or is there for a person to confirm."""
     return frozenset(cohort.id for cohort in trial.cohorts if is_indicated(cohort, facts))
+
+
+def is_doubtful(trial: Trial, facts: PatientFacts) -> bool:
+    """Whether no cohort's diagnosis is on record, and a Condition that was not understood may be that of one."""
+    return not indicated_cohorts(trial, facts) and any(may_be_indicated(cohort, facts) for cohort in trial.cohorts)
 
 
 # What a label keeps back

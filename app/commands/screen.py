@@ -189,6 +189,9 @@ def warnings_of(report: Mapping[str, Any], unread: Path) -> Iterator[str]:
     if report["typesOpen"]:
         types = ", ".join(report["typesOpen"])
         yield f"No file of {types}: what needs them is open. If the export holds everything, say --complete."
+    if doubtful := report["patients"].get("not-understood"):
+        who = counted(doubtful, "patient")
+        yield f"{who} not evaluated: only a diagnosis that was not understood may be a trial's; see trialcards gaps."
     if forbidding := [kind for kind in FORBIDDING if kind in report["typesOpen"]]:
         were = "was" if len(forbidding) == 1 else "were"
         yield f"{' and '.join(forbidding)} {were} not seen: check who must not be approached before you contact anyone."

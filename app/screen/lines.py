@@ -19,6 +19,7 @@ from mappings.chart.assignment import Unassigned, patient_meant, patient_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.readers.uncoded import NAMED_EVENTS, named_in
 from mappings.resource_types import RESOURCE_TYPES, ROWS
+from mappings.understanding.classes import understanding_of
 
 _MOST_REMEMBERED = 100_000  # references and codes; forgetting them costs time only
 
@@ -103,6 +104,7 @@ class LineReader:
         self._servers = Servers.at((base_url,))
         self._patients: dict[str, str | None] = {}
         self._codes: dict[bytes, bool] = {}
+        self._unheard: dict[bytes, bool] = {}  # diagnoses by their code as written
 
     def read(self, line: bytes) -> Found:
         """Type, patient, whether it can open a gate, and id. The patient is None for what surely is about no patient.
@@ -153,6 +155,8 @@ class LineReader:
 
     def _opens(self, found: _Line) -> bool:
         """Whether one of its codes opens a gate. One of _MISFITS where a code is not written in its usual form."""
+        if found.resource_type == "Condition" and self._may_be_a_gate(bytes(found.code)):
+            return True
         known = self._codes
         for code in (found.code, found.vaccine_code, found.medication_codeable_concept):
             if code is not _NOTHING:
@@ -170,6 +174,22 @@ class LineReader:
                 self._codes.clear()
             self._codes[written] = self._stands_for_a_gate(_decode_concept(written))
         return self._codes[written]
+
+    def _may_be_a_gate(self, written: bytes) -> bool:
+        """Whether a diagnosis without a known code may be one, because it is not understood."""
+        if written not in self._unheard:
+            if len(self._unheard) >= _MOST_REMEMBERED:
+                self._unheard.clear()
+            self._unheard[written] = self._is_not_understood(_decode_concept(written) if written else None)
+        return self._unheard[written]
+
+    def _is_not_understood(self, concept: fhir.CodeableConcept | None) -> bool:
+        for coding in concept.coding if concept else ():
+            system, code = fhir.clean(coding.system or ""), fhir.clean(coding.code or "")
+            if system and code and self._catalogue.find(system, code):
+                return False
+        left_open = understanding_of(self._catalogue).concepts_left_open("diagnosis", (concept,))
+        return not self._gates.isdisjoint(left_open)
 
     def _stands_for_a_gate(self, concept: fhir.CodeableConcept | None) -> bool:
         """Whether a code of it does, or its words where no code is known: rather a chart too many than one too few."""
@@ -198,7 +218,10 @@ class LineReader:
             patient = patient if isinstance(resource, fhir.Patient) else self._whose(patient)
         except Unassigned:
             raise UnassignedLine(kind, identity) from None
-        return kind, patient, any(map(self._stands_for_a_gate, _concepts(resource))), identity
+        opens = any(map(self._stands_for_a_gate, _concepts(resource)))
+        if not opens and self._gates and isinstance(resource, fhir.Condition):
+            opens = self._is_not_understood(resource.code)
+        return kind, patient, opens, identity
 
     def _read_subject(self, line: bytes, where: decoding.Unreadable) -> Found:
         """A resource that no chart can use still leaves its patient's chart incomplete, if it says whose it is."""

@@ -21,6 +21,7 @@ _FATES: Mapping[str, str] = {
     "not-to-be-approached": "are not to be approached for research, or their record is no longer in use",
     "restricted": "are left out because a match rests on a record that may not be shown",
     "could-not-evaluate": "could not be evaluated: their conditions could not be read completely",
+    "not-understood": "could not be evaluated: only a diagnosis that was not understood may be that of a trial",
     "no-patient": "have records, and no Patient resource that can be read",
     "several-patients": "have more than one Patient resource",
     "other-patient": "have a Patient resource with another id",

@@ -39,6 +39,8 @@ class Reading(msgspec.Struct, frozen=True):
     born_from: str | None = None  # the days between which the patient was born
     born_to: str | None = None
     sex: str | None = None
+    doubtful: tuple[str, ...] = ()  # trials of which only a Condition that was not understood can open the gate
+    not_understood: tuple[str, ...] = ()  # "Condition 2 urn:oid:1.2": type, records, system (none where it has none)
     person: str = ""  # "died", "merged", "inactive" or "refused"; empty for a patient who may take part
 
 
@@ -58,10 +60,17 @@ class Readings(Protocol):
 
 
 def fate_of(
-    approachable: bool, indicated: Collection[str], listed: Collection[str], *, conditions_read: bool = True
+    approachable: bool,
+    indicated: Collection[str],
+    listed: Collection[str],
+    *,
+    conditions_read: bool = True,
+    doubtful: Collection[str] = (),
 ) -> str:
     """What became of a patient, in a word."""
     if not indicated:
+        if conditions_read and doubtful:
+            return "not-understood" if approachable else "not-to-be-approached"
         return "not-indicated" if conditions_read else "could-not-evaluate"
     if not approachable:
         return "not-to-be-approached"
@@ -72,20 +81,23 @@ def of_trials(known: Reading, trials: Collection[str]) -> Reading:
     """What is known, of these trials only."""
     indicated = tuple(trial for trial in known.indicated if trial in trials)
     listed = tuple(trial for trial in known.listed if trial in trials)
-    fate = fate_of(known.approachable, indicated, listed, conditions_read=known.conditions_read)
-    return msgspec.structs.replace(known, fate=fate, indicated=indicated, listed=listed)
+    doubtful = tuple(trial for trial in known.doubtful if trial in trials)
+    fate = fate_of(known.approachable, indicated, listed, conditions_read=known.conditions_read, doubtful=doubtful)
+    return msgspec.structs.replace(known, fate=fate, indicated=indicated, listed=listed, doubtful=doubtful)
 
 
 def together(kept: Reading, found: Reading) -> Reading:
     """What stands, and what was found of the same chart about other trials."""
     indicated, listed = (*kept.indicated, *found.indicated), (*kept.listed, *found.listed)
+    doubtful = (*kept.doubtful, *found.doubtful)
     is_dated = kept.valid_until is not None and found.valid_until is not None
     return msgspec.structs.replace(
         found,
-        fate=fate_of(found.approachable, indicated, listed, conditions_read=found.conditions_read),
+        fate=fate_of(found.approachable, indicated, listed, conditions_read=found.conditions_read, doubtful=doubtful),
         valid_until=min(str(kept.valid_until), str(found.valid_until)) if is_dated else None,
         indicated=indicated,
         listed=listed,
+        doubtful=doubtful,
         shows_day=kept.shows_day or found.shows_day,
     )
 

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -104,6 +104,15 @@ def screen(order: Order, progress: Progress | None = None) -> dict[str, Any]:
 
 
 @dataclass
+class Totals:
+    """Patients by what became of them, how many were evaluated, and their records that were not understood."""
+
+    patients: Counter[str] = field(default_factory=Counter)
+    evaluated: int = 0
+    unheard: Counter[str] = field(default_factory=Counter)  # by "Condition urn:oid:1.2"
+
+
+@dataclass
 class Found:
     """What was read, what was not, and what became of the patients."""
 
@@ -111,8 +120,7 @@ class Found:
     incomplete: frozenset[str]
     versions: Resolved
     way_of_reading: str
-    patients: Counter[str]
-    evaluated: int  # patients
+    counted: Totals
     compared: tables.Comparison | None
 
 
@@ -132,8 +140,12 @@ def _told(found: Found, export: Export) -> dict[str, Any]:
         "recordsInVersions": found.versions.records,
         "recordsInDoubt": found.versions.unresolved,
         "wayOfReading": found.way_of_reading,
-        "patients": dict(sorted(found.patients.items())),
-        "evaluated": found.evaluated,
+        "patients": dict(sorted(found.counted.patients.items())),
+        "evaluated": found.counted.evaluated,
+        "notUnderstood": [
+            {"resourceType": kind, "system": system or None, "count": count}
+            for (kind, _, system), count in sorted((key.partition(" "), n) for key, n in found.counted.unheard.items())
+        ],
     }
 
 
@@ -174,9 +186,9 @@ def _run(order: Order, folder: Path, progress: Progress) -> Found:
     if earlier and order.since:
         keep_readings(folder / EARLIER, tables.readings_of(order.since))
         work = replace(work, earlier=earlier, changed=_needed_for_changed(order, earlier))
-    patients, evaluated = _evaluate(order, work, runs, progress)
+    totals_of_patients = _evaluate(order, work, runs, progress)
     compared = comparison(order, stands=earlier is not None)
-    return Found(pieces, incomplete, resolved(folder / VERSIONS), way, patients, evaluated, compared)
+    return Found(pieces, incomplete, resolved(folder / VERSIONS), way, totals_of_patients, compared)
 
 
 def _check_assigned(pieces: Sequence[Sorted], order: Order) -> None:
@@ -299,7 +311,7 @@ def incomplete_types(pieces: Sequence[Sorted]) -> frozenset[str]:
 _SOMEONE = '{"resourceType":"Patient","id":"anyone"}'
 
 
-def _evaluate(order: Order, work: Work, runs: Runs, progress: Progress) -> tuple[Counter[str], int]:
+def _evaluate(order: Order, work: Work, runs: Runs, progress: Progress) -> Totals:
     parts = work.folder / "parts"
     todo = [shard for shard in range(work.shards) if not (parts / f"{shard:06}.json").exists()]
     progress.stage("Evaluating", work.shards, "shards")
@@ -309,12 +321,12 @@ def _evaluate(order: Order, work: Work, runs: Runs, progress: Progress) -> tuple
     return counted(parts)
 
 
-def counted(parts: Path) -> tuple[Counter[str], int]:
-    """What became of the patients of all shards, and how many of them were evaluated."""
-    patients: Counter[str] = Counter()
-    evaluated = 0
+def counted(parts: Path) -> Totals:
+    """What became of the patients of all shards."""
+    found = Totals()
     for path in sorted(parts.glob("*.json")):
         part = msgspec.json.decode(path.read_bytes(), type=Counted)
-        patients.update(part.patients)
-        evaluated += part.evaluated
-    return patients, evaluated
+        found.patients.update(part.patients)
+        found.unheard.update(part.not_understood)
+        found.evaluated += part.evaluated
+    return found

@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from app.definitions.served import Served
-from app.judge import Site, indicated_cohorts, judge
+from app.judge import Site, indicated_cohorts, is_doubtful, judge
 from app.screen.lines import LineError, LineReader
 from app.screen.reading import Earlier, Reading, Readings, digest_of_lines, fate_of, of_trials, together
 from cds_hooks.report import Json, instant, trial_entry
@@ -122,6 +122,7 @@ class Answers:
     readings: list[Reading] = field(default_factory=list)
     standing: list[Json] = field(default_factory=list)
     patients: Counter[str] = field(default_factory=Counter)
+    not_understood: Counter[str] = field(default_factory=Counter)  # records, by "Condition urn:oid:1.2"
     evaluated: int = 0  # patients, for one trial or more
 
 
@@ -134,6 +135,9 @@ def screen_patients(patients: Iterable[tuple[str, Lines]], sources: Sources) -> 
         reading = _screen(patient, sorted(sources.versions.current(lines)), sources, titles, answers)
         answers.readings.append(reading)
         answers.patients[reading.fate] += 1
+        for each in reading.not_understood:
+            kind, count, *system = each.split(" ", 2)
+            answers.not_understood[" ".join((kind, *system))] += int(count)
     return answers
 
 
@@ -198,13 +202,21 @@ def _read(
     conditions_read = chart.states["Condition"] == "complete"
     return replace(
         reading,
-        fate=fate_of(judged.approachable, judged.indicated, judged.listed, conditions_read=conditions_read),
+        fate=fate_of(
+            judged.approachable,
+            judged.indicated,
+            judged.listed,
+            conditions_read=conditions_read,
+            doubtful=judged.doubtful,
+        ),
         valid_until=instant(until) if until else None,
         approachable=judged.approachable,
         indicated=judged.indicated,
         listed=judged.listed,
         shows_day=shows_day,
         conditions_read=conditions_read,
+        doubtful=judged.doubtful,
+        not_understood=judged.not_understood,
         person=judged.person.state,
         born_from=judged.person.born_from,
         born_to=judged.person.born_to,
@@ -276,6 +288,8 @@ class _Judged:
     approachable: bool
     indicated: tuple[str, ...]
     listed: tuple[str, ...]
+    doubtful: tuple[str, ...]
+    not_understood: tuple[str, ...]
     person: _Person
 
     @property
@@ -345,8 +359,18 @@ def _judged(chart: Chart, at: Clock, trials: Sequence[Trial], question: Question
         found.approachable,
         tuple(trial.id for trial in indicated),
         tuple(match.trial.id for match in found.trials),
+        tuple(trial.id for trial in trials if is_doubtful(trial, judged.facts)) if judged.facts.left_open else (),
+        _not_understood(judged.facts),
         _person(chart, judged.facts),
     )
+
+
+def _not_understood(facts: PatientFacts) -> tuple[str, ...]:
+    """Each type and system with its records: see Reading."""
+    systems = (
+        (report.resource_type, system, count) for report in facts.sources for system, count in report.not_understood
+    )
+    return tuple(f"{kind} {count} {system or ''}".rstrip() for kind, system, count in systems)
 
 
 def _person(chart: Chart, facts: PatientFacts) -> _Person:

@@ -80,6 +80,8 @@ _PATIENT = {
     "born_from": "VARCHAR",
     "born_to": "VARCHAR",
     "sex": "VARCHAR",
+    "doubtful": "VARCHAR[]",
+    "not_understood": "VARCHAR[]",
     "person": "VARCHAR",
 }
 _STANDING = {"patient": "VARCHAR", "trial": "VARCHAR", "shows_day": "BOOLEAN"}

@@ -141,10 +141,11 @@ def _changed(work: Work) -> LineReader | None:
 
 
 class Counted(msgspec.Struct):
-    """The patients of one shard by what became of them, and how many of them were evaluated."""
+    """The patients of one shard by what became of them, how many of them were evaluated, and see Answers."""
 
     patients: dict[str, int]
     evaluated: int
+    not_understood: dict[str, int]
 
 
 def write_part(parts: Path, number: int, answers: Answers) -> None:
@@ -154,7 +155,10 @@ def write_part(parts: Path, number: int, answers: Answers) -> None:
     write_whole(parts / f"{number:06}.criteria", _as_lines(answers.criteria))
     write_whole(parts / f"{number:06}.patients", encoder.encode_lines(answers.readings))
     write_whole(parts / f"{number:06}.standing", encoder.encode_lines(answers.standing))
-    write_whole(parts / f"{number:06}.json", encoder.encode(Counted(answers.patients, answers.evaluated)))
+    write_whole(
+        parts / f"{number:06}.json",
+        encoder.encode(Counted(answers.patients, answers.evaluated, answers.not_understood)),
+    )
 
 
 def _as_lines(rows: Iterable[bytes]) -> bytes:

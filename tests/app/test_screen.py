@@ -23,6 +23,7 @@ pytest.importorskip("duckdb", reason="the screen needs DuckDB: pip install 'tria
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.commands.screen import warnings_of
 from app.screen.engines import LocalEngine
 from app.screen.export import ExportError, open_export
 from app.screen.order import ScreenError, moment_of_same
@@ -152,6 +153,74 @@ def test_an_observation_that_states_a_disease_opens_its_gate(
     screen(an_order(export, tmp_path / "b", trials.values(), catalogue, prefilter=False))
     assert {patient for patient, *_ in verdicts_of(tmp_path / "a")} == {"Patient/p3"}
     assert everything_in(tmp_path / "a") == everything_in(tmp_path / "b")
+
+
+def _diagnosed(name: str, catalogue: Catalogue, code: Json | None, **spec: Any) -> list[Json]:
+    """A patient whose one diagnosis has this code."""
+    found = a_patient(name, catalogue, conditions={"asthma": {}}, **spec)
+    for each in found:
+        if each["resourceType"] == "Condition":
+            each.pop("code")
+            each |= {"code": code} if code else {}
+    return found
+
+
+MASKED: Json = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": "masked"}]}
+
+
+@pytest.mark.parametrize(
+    ("code", "fates"),
+    [
+        (MASKED, {"not-understood": 1}),
+        (None, {"not-understood": 1}),
+        ({"text": "Choroba"}, {"not-understood": 1}),
+        ({"coding": [{"system": "urn:oid:1.2", "code": "K1"}]}, {"not-understood": 1}),
+        ({"text": "Acute bronchitis"}, {}),
+        ({"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": "J20.9"}]}, {}),
+    ],
+)
+def test_whose_gate_only_a_diagnosis_that_is_not_understood_may_open_is_counted_without_a_row(
+    trials: Mapping[str, Trial], catalogue: Catalogue, tmp_path: Path, code: Json | None, fates: dict[str, int]
+) -> None:
+    export = write_export(tmp_path / "export", _diagnosed("a", catalogue, code))
+    report = screen(an_order(export, tmp_path / "out", trials.values(), catalogue))
+    assert report["patients"] == fates
+    assert rows_of(tmp_path / "out", "matches") == []
+
+
+def test_records_that_were_not_understood_are_counted_by_type_and_system_and_shown(
+    trials: Mapping[str, Trial], catalogue: Catalogue, tmp_path: Path
+) -> None:
+    local = {"coding": [{"system": "urn:oid:1.2", "code": "K1"}]}
+    patients = [
+        *_diagnosed("a", catalogue, local),
+        *_diagnosed("b", catalogue, local),
+        *_diagnosed("c", catalogue, MASKED),
+    ]
+    order = an_order(write_export(tmp_path / "export", patients), tmp_path / "out", trials.values(), catalogue)
+    report = screen(order)
+    assert report["notUnderstood"] == [
+        {"resourceType": "Condition", "system": None, "count": 1},
+        {"resourceType": "Condition", "system": "urn:oid:1.2", "count": 2},
+    ]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Condition: 2 records of urn:oid:1.2" in page
+    assert "3 could not be evaluated: only a diagnosis that was not understood may be that of a trial" in page
+    assert [line for line in warnings_of(report, tmp_path) if "see trialcards gaps" in line] == [
+        "3 patients not evaluated: only a diagnosis that was not understood may be a trial's; see trialcards gaps."
+    ]
+
+
+def test_the_next_screen_takes_over_who_was_not_understood(
+    trials: Mapping[str, Trial], catalogue: Catalogue, tmp_path: Path
+) -> None:
+    export = write_export(tmp_path / "export", _diagnosed("a", catalogue, MASKED))
+    first = screen(an_order(export, tmp_path / "first", trials.values(), catalogue))
+    again = screen(an_order(export, tmp_path / "again", trials.values(), catalogue, since=tmp_path / "first"))
+    assert again["evaluated"] == 0
+    assert [again[key] for key in ("patients", "notUnderstood")] == [
+        first[key] for key in ("patients", "notUnderstood")
+    ]
 
 
 def test_no_row_is_written_for_a_cohort_that_is_not_indicated(

@@ -83,13 +83,6 @@ def _only_named(chart: Situation, place: int) -> Situation:
     return chart.with_records(records)
 
 
-def _undated(chart: Situation, place: int) -> Situation:
-    records = [copy.deepcopy(record) for record in chart.records]
-    for key in ("effectiveDateTime", "effectivePeriod", "issued"):
-        records[place].pop(key, None)
-    return chart.with_records(records)
-
-
 @bounded
 @given(situations(), st.data())
 def test_a_result_that_only_its_words_name_turns_no_criterion_to_met(chart: Situation, data: st.DataObject) -> None:
@@ -98,18 +91,10 @@ def test_a_result_that_only_its_words_name_turns_no_criterion_to_met(chart: Situ
         assert list(_helped(chart, forgotten)) == []
 
 
-@bounded
-@given(situations(), st.data())
-def test_a_result_without_its_date_turns_no_criterion_to_met(chart: Situation, data: st.DataObject) -> None:
-    if places := _results(chart):
-        assert list(_helped(chart, _undated(chart, data.draw(st.sampled_from(places))))) == []
-
-
 def test_no_result_of_the_cases_helps_by_being_forgotten() -> None:
     for chart in list(examples())[::40]:
         for place in _results(chart):
             assert list(_helped(chart, _only_named(chart, place))) == [], chart.records[place]
-            assert list(_helped(chart, _undated(chart, place))) == [], chart.records[place]
 
 
 @bounded

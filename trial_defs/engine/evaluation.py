@@ -227,6 +227,11 @@ def is_indicated(cohort: x.Cohort, facts: PatientFacts) -> bool:
     return _on_record(cohort.gate, facts)
 
 
+def may_be_indicated(cohort: x.Cohort, facts: PatientFacts) -> bool:
+    """Whether only a Condition that was not understood can open the cohort's gate, which nothing on record does."""
+    return not facts.person.deceased and not is_indicated(cohort, facts) and _may_be_on_record(cohort.gate, facts)
+
+
 def _cohort(trial: x.Trial, cohort: x.Cohort, reading: _Reading) -> CohortMatch:
     facts = reading.facts
     indicated = reading.is_on_record(cohort.gate)
