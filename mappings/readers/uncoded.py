@@ -186,13 +186,18 @@ def _names(key: CatalogueKey, kinds: Kinds) -> _Names:
         if entry.kind in kinds:
             for name in map(tokens_of, entry.names):
                 found.setdefault(name[0], {})[name] = concept
-    return {first: tuple(sorted(names.items(), key=lambda item: -len(item[0]))) for first, names in found.items()}
+    runs = {n: c for names in found.values() for n, c in names.items() if len(n) == 1 and _WITHOUT_SPACES.search(n[0])}
+    by_length = {first: sorted(names.items(), key=lambda item: -len(item[0])) for first, names in found.items()}
+    by_length[_RUNS] = sorted(runs.items(), key=lambda item: -len(item[0][0]))
+    return {first: tuple(names) for first, names in by_length.items()}
 
 
 def _mentions(tokens: Tokens, names: _Names) -> Iterator[_Mention]:
     """The names in a text, longest first and none inside another."""
     place = 0
     while place < len(tokens):
+        if not tokens[place].isascii() and _WITHOUT_SPACES.search(tokens[place]):
+            yield from (_Mention(concept, place, place + 1) for concept in _inside(tokens[place], names))
         mention = _mention_at(tokens, place, names)
         if mention:
             yield mention
@@ -213,6 +218,17 @@ def _mention_at(tokens: Tokens, place: int, names: _Names) -> _Mention | None:
     return None
 
 
+def _inside(token: str, names: _Names) -> Iterator[str]:
+    """The concepts whose Japanese or Chinese names are inside a run of signs, of names inside each other the longer."""
+    for name, concept in names.get(_RUNS, ()):
+        if name[0] in token:
+            yield concept
+            token = token.replace(name[0], " ")
+
+
+# Han, Hiragana and Katakana: written without spaces between words.
+_WITHOUT_SPACES = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_RUNS = " "  # the key of names written so; no token is a space
 # "strokes"; and what German, Dutch and Nordic text joins to a name: "Rituximabinfusion", "Methotrexattherapie".
 _TAIL = re.compile(
     r"(?:s|infusion(?:en|er)?|infuus|infusjon|therapie|terapi|behandlung(?:en)?|behandeling|behandling|gaben?|"

@@ -140,6 +140,39 @@ def test_a_result_is_named_by_its_whole_name_and_never_against_a_code_of_loinc(
     assert answered.criterion["evidence"] == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Methotrexat 15 mg", "Méthotrexate 2,5 mg comprimé", "Metotrexato 2,5 mg", "Methotrexaat", "Metotreksaatti",
+        "Metotreksat tabletter", "メトトレキサート錠2mg", "甲氨蝶呤片",
+    ],
+)  # fmt: skip
+def test_a_drug_is_called_by_its_name_in_other_languages(ask: Asked, words: str) -> None:
+    given = an_administration(medicationCodeableConcept={"text": words}, effectiveDateTime="2026-10-20")
+    asks = treatment("methotrexate", when="within 1 mo", absent="presume")
+    assert ask(asks, given, kind="exclude").says == "needs-human"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Epilepsie", "Épilepsie partielle", "Epilessia", "Epilepsia", "Epilepsi", "てんかんの疑い", "继发性癫痫"],
+)
+def test_a_diagnosis_is_called_by_its_name_in_other_languages(ask: Asked, words: str) -> None:
+    assert ask(NO_EPILEPSY, called(words), kind="exclude").says == "needs-human"
+
+
+def test_of_japanese_and_chinese_names_inside_each_other_the_longer_counts(ask: Asked) -> None:
+    def asked(name: str, words: str) -> str:
+        given = an_administration(medicationCodeableConcept={"text": words}, effectiveDateTime="2026-10-20")
+        return ask(treatment(name, when="within 1 mo", absent="presume"), given, kind="exclude").says
+
+    assert asked("prednisolone", "泼尼松龙片5mg") == "needs-human"
+    assert asked("prednisone", "泼尼松龙片5mg") == "met"
+    assert asked("prednisone", "泼尼松片5mg") == "needs-human"
+    assert asked("prednisolone", "メチルプレドニゾロン注射用") == "met"
+    assert asked("methylprednisolone", "メチルプレドニゾロン注射用") == "needs-human"
+
+
 ENOUGH = value("platelets", ">= 100 10*9/L")
 
 
