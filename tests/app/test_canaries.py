@@ -172,7 +172,9 @@ async def _everything_that_is_sent(server: Production, fhir: FhirServer) -> list
         answers += [await client.get(f"/{C}?x={C}"), await client.get(f"/api/v1/trials/{C}")]
         answers += [await client.post(f"/cds-services/{C}", json=hook()), await client.get(f"/reports/{C}?expires={C}")]
         answers += [await client.post(VIEW, json=hook(), headers=h) for h in (bearer(f"{C}.{C}.{C}"), {"cookie": C})]
-        answers += [await client.post(VIEW, json=hook(), headers=bearer(signed(jti=C, iss=C, tenant=C, kid=C)))]
+        # A refusal logs the issuer and the key id that it compared; they name a server and no patient.
+        strange = signed(jti=C, iss="https://stranger.example", tenant=C, kid="strange-key")
+        answers += [await client.post(VIEW, json=hook(), headers=bearer(strange))]
         for fault in _faults(fhir):
             for kind in ("Observation", "Patient", "Condition"):
                 fhir.faults = {kind: fault}

@@ -30,7 +30,7 @@ from trial_defs.definition.expressions import Expression, Treatment, leaves_of
 
 SERVICE = "/cds-services/trial-match-patient-view"
 TOKEN = "canary-token"
-DEADLINE = 1.0
+DEADLINE = 2.0
 RESOURCES: list[Resource] = [entry["resource"] for entry in WHOLE_CHART["entry"]]
 OPTIONAL = [part.resource_type for part in CHART if not part.required]
 
