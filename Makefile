@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # PYTHON=python3.12 chooses another interpreter than python3.
 PYTHON ?=
 
-.PHONY: run test bench bench-check format lock docs oracle mutants sbom FORCE
+.PHONY: run test bench bench-check alarm format lock docs oracle mutants sbom FORCE
 .DEFAULT_GOAL := run
 
 # The script looks at each call whether the environment is there, of the chosen Python, and newer than its lock.
@@ -32,6 +32,10 @@ bench: $(VENV)/.dev
 
 bench-check: $(VENV)/.dev
 	@set -e; for file in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) --check; done
+
+# How many cards, refusals and unknown criteria ordinary charts get: CHARTS=a folder of Bundles, BEFORE=an older commit.
+alarm: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.alarm $(if $(CHARTS),--charts $(CHARTS)) $(if $(BEFORE),--before $(BEFORE))
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
