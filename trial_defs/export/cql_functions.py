@@ -323,7 +323,7 @@ COURSES: Mapping[str, str] = {
 [MedicationDispense] M
       let first: Coalesce("Day"(M.whenHandedOver), "Day"(M.whenPrepared)),
         length: (M.daysSupply).value.value,
-        last: if length is null then null else first + Quantity {{ value: length, unit: 'days' }}
+        last: if length is null then null else first + System.Quantity {{ value: length, unit: 'days' }}
       where not (M.status.value in {_NOT_TAKEN})
         and not Coalesce(M.status.value in {{ 'declined', 'preparation' }}, false)
         and not Coalesce(first after "Today", false)
