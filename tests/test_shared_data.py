@@ -44,7 +44,7 @@ with_calls = pytest.mark.skipif(not CALLS.is_dir(), reason="../shared/cds-reques
 
 
 def check_report(report: Json) -> None:
-    assert set(report) == {"id", "patient", "asOf", "engine", "sources", "trials"}
+    assert set(report) == {"id", "patient", "approachable", "asOf", "engine", "sources", "trials"}
     for trial in report["trials"]:
         for cohort in trial["cohorts"]:
             outcomes = Counter(criterion["outcome"] for criterion in cohort["criteria"])
