@@ -61,11 +61,12 @@ def test_a_gzip_file_that_ends_in_the_middle_says_so_after_its_good_lines(tmp_pa
     assert found[-1] == Broken("the file ends in the middle")
 
 
+# A Condition without a code may be any disease.
 READ = [
     ({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": SLE}, ("1", True)),
     ({"resourceType": "Condition", "subject": {"reference": "Patient/1/_history/2"}, "code": SLE}, ("1", True)),
-    ({"resourceType": "Condition", "subject": {"reference": "https://ehr.example/fhir/Patient/1"}}, ("1", False)),
-    ({"resourceType": "Condition", "subject": {"reference": "HTTPS://EHR.example:443/fhir/Patient/1"}}, ("1", False)),
+    ({"resourceType": "Condition", "subject": {"reference": "https://ehr.example/fhir/Patient/1"}}, ("1", True)),
+    ({"resourceType": "Condition", "subject": {"reference": "HTTPS://EHR.example:443/fhir/Patient/1"}}, ("1", True)),
     ({"resourceType": "Condition", "subject": {"reference": "urn:uuid:1"}, "code": SLE}, ("1", True)),
     ({"resourceType": "Condition", "subject": {"reference": "urn:uuid:AbC"}, "code": SLE}, ("AbC", True)),
     ({"resourceType": "Condition", "subject": {"reference": "Device/1"}, "code": SLE}, (None, True)),

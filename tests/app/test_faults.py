@@ -32,7 +32,8 @@ SERVICE = "/cds-services/trial-match-patient-view"
 TOKEN = "canary-token"
 DEADLINE = 2.0
 RESOURCES: list[Resource] = [entry["resource"] for entry in WHOLE_CHART["entry"]]
-OPTIONAL = [part.resource_type for part in CHART if not part.required]
+# What a pharmacy dispensed only adds evidence: without it nothing is presumed that was not, and no card speaks of it.
+OPTIONAL = [p.resource_type for p in CHART if not p.required and BY_NAME[p.resource_type].read_as != "drug-supply"]
 
 ERROR = {"severity": "error", "code": "exception", "details": {"text": "canary-outcome"}}
 OUTCOME: Resource = {"resourceType": "OperationOutcome", "issue": [ERROR]}
