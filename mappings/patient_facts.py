@@ -47,7 +47,8 @@ class PatientFacts:
         self._index = Index(catalogue, self.person, clock)
         self._index.add(chart)
         self._reader = observations.ResultReader(self.person, clock, _Oxygen(self._index))
-        self.sources = tuple(self._report(name) for name in RESOURCE_TYPES)
+        # A chart that an earlier version kept knows nothing of a type that was added since.
+        self.sources = tuple(self._report(name) for name in RESOURCE_TYPES if name in chart.states)
         self._states: Mapping[str, SourceState] = {report.resource_type: report.state for report in self.sources}
         self._left_open = _left_open(self._index)
         self.left_open = frozenset(self._left_open)
