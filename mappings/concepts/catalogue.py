@@ -267,7 +267,18 @@ class Catalogue:
 
     def ancestors(self, concept: str) -> tuple[str, ...]:
         """The concept itself and every concept that includes it."""
-        return _ancestors(concept, _parents(self.concepts))
+        found = self._ancestors_of.get(concept)
+        if found is None:
+            found = self._ancestors_of[concept] = _ancestors(concept, self._parents_of)
+        return found
+
+    @cached_property
+    def _parents_of(self) -> Mapping[str, tuple[str, ...]]:
+        return _parents(self.concepts)
+
+    @cached_property
+    def _ancestors_of(self) -> dict[str, tuple[str, ...]]:
+        return {}
 
 
 class CatalogueKey:

@@ -60,6 +60,9 @@ class Index:
     _read: dict[tuple[Reader, str], Episode] = field(default_factory=dict)  # by reader and member
     _written: dict[bytes, tuple[Chains | None, str | None]] = field(default_factory=dict)  # by an Observation's code
     _fitting: dict[object, Chains] = field(default_factory=dict)
+    _left_open: dict[tuple[RecordKind, tuple[fhir.CodeableConcept | None, ...]], frozenset[str]] = field(
+        default_factory=dict
+    )
     _doses: Doses = field(default_factory=Doses)
     _members: dict[Chains, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
@@ -256,7 +259,11 @@ class Index:
         denied: frozenset[str] = frozenset(),
     ) -> None:
         """Note what a record without a known code or name leaves open."""
-        left_open = understanding_of(self.catalogue).concepts_left_open(kind, codes) - denied
+        key = (kind, codes)
+        known = self._left_open.get(key)
+        if known is None:
+            known = self._left_open[key] = understanding_of(self.catalogue).concepts_left_open(kind, codes)
+        left_open = known - denied
         if left_open:
             self.not_understood.append(NotUnderstood.of(type(record).__name__, source, codes, left_open))
 

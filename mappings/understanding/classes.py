@@ -130,11 +130,19 @@ class Understanding:
 
     def _under(self, system: str, code: str) -> frozenset[str]:
         """The concepts of which a code lies under this one."""
-        found: set[str] = set()
-        for (name, pattern), concepts in (*self.catalogue.by_prefix.items(), *self.catalogue.by_code.items()):
-            if name == system and pattern.startswith(code):
-                found.update(concepts)
-        return frozenset(found)
+        return self._by_start.get((system, code), NOTHING)
+
+    @cached_property
+    def _by_start(self) -> Mapping[tuple[str, str], frozenset[str]]:
+        """(system, beginning of a code) -> the concepts of the codes that begin so, where coarse codes are read."""
+        systems = {name for names in _COARSE.values() for name in names}
+        found: dict[tuple[str, str], set[str]] = {}
+        for known in (self.catalogue.by_prefix, self.catalogue.by_code):
+            for (system, pattern), concepts in known.items():
+                if system in systems:
+                    for length in range(1, len(pattern) + 1):
+                        found.setdefault((system, pattern[:length]), set()).update(concepts)
+        return {start: frozenset(concepts) for start, concepts in found.items()}
 
     def _is_look_alike(self, system: str, code: str) -> bool:
         return (system, code) in self._look_alikes

@@ -42,8 +42,10 @@ _AMERICAN: tuple[tuple[str, str], ...] = (
 
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, American spelling, without accents; numbers and single letters left out."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    plain = text.casefold()
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", text).casefold()
+        plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
     return [_american(word) for word in _WORD.findall(plain) if not (len(word) == 1 and _SAYS_NOTHING.match(word))]
 
 
