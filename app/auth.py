@@ -12,11 +12,13 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 from joserfc import jws
@@ -24,9 +26,11 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
 
 from app.ehrs import Caller, Ehr
-from app.errors import BadJson, NotAllowed, NotAuthenticated
+from app.errors import RETRY_AFTER, BadJson, NotAllowed, NotAuthenticated, ServiceError, Unavailable
 from app.logs import log
 from app.outbound import BodyTooLarge, Outbound, read_capped
+from app.storage.database import RecordsUnavailable
+from app.storage.used_tokens import PresentedToken, UsedTokens
 from app.web.strict_json import check_whole
 
 LONGEST_TOKEN = 16 * 1024
@@ -45,10 +49,6 @@ class Refused(Exception):
     def __init__(self, reason: str, expected: Iterable[str] = ()) -> None:
         super().__init__(reason)
         self.expected = tuple(sorted(expected))
-
-
-class TokenLedger(Protocol):
-    async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,30 +147,39 @@ def _keys_of(raw: bytes) -> dict[str, Key]:
     return keys
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A caller whose token is good; `token` is None where it may be used several times."""
+
+    caller: Caller
+    token: PresentedToken | None = None
+
+
 class Authenticator:
     """Decides who may call. In the demo profile `anyone` is the caller of every call.
 
-    `refused` hears of every refusal, for the counters.
+    `used` is None where tokens are only explained. `refused` hears of every refusal, for the counters.
     """
 
     def __init__(
-        self, ehrs: Sequence[Ehr], keys: KeySets, ledger: TokenLedger, operator_digests: Collection[str] = (),
+        self, ehrs: Sequence[Ehr], keys: KeySets, used: UsedTokens | None, operator_digests: Collection[str] = (),
         anyone: Caller | None = None, refused: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._ehrs = ehrs
         self._keys = keys
-        self._ledger = ledger
+        self._used = used
         self._operators = tuple(operator_digests)
         self._anyone = anyone
         self.refused = refused
 
-    async def ehr(self, authorization: Sequence[str], audiences: Collection[str], service: str | None) -> Caller:
+    async def ehr(self, authorization: Sequence[str], audiences: Collection[str], service: str | None) -> Verified:
         """The EHR that sent these Authorization headers, for a call whose own addresses are `audiences`.
 
-        401 unless its token is good in every respect; 403 when it is, but the EHR may not call this `service`.
+        401 unless its token is good in every respect; 403 when it is, but the EHR may not call this `service`. Whether
+        the token was used before is left to `one_use`, which needs the body.
         """
         if self._anyone is not None:
-            return self._anyone
+            return Verified(self._anyone)
         token = ""
         try:
             token = _bearer(authorization)
@@ -180,10 +189,41 @@ class Authenticator:
             raise NotAuthenticated from None
         if service is not None and not ehr.may_call(service):
             raise NotAllowed("This EHR may not call this service.")
-        if ehr.replay_guard and not await self._is_first_use(ehr, claims):
-            self._refuse(Refused("used before"), token)
-            raise NotAuthenticated
-        return Caller(ehr, claims.get("tenant") or "")
+        caller = Caller(ehr, claims.get("tenant") or "")
+        if not ehr.replay_guard:
+            return Verified(caller)
+        expires = datetime.fromtimestamp(claims["exp"] + SKEW, UTC)
+        return Verified(caller, PresentedToken(ehr.issuer, claims["jti"], expires, token))
+
+    @asynccontextmanager
+    async def one_use(self, verified: Verified, path: str, body: bytes) -> AsyncIterator[Caller]:
+        """Answer a call inside of this: its token is used up, but where the answer is 503.
+
+        401 when the token was used before, for another call or for one that was answered. What writes the answer down
+        must have the caller's `closing` in its transaction.
+        """
+        token = verified.token
+        if token is None:
+            yield verified.caller
+            return
+        assert self._used is not None
+        try:
+            if not await self._used.take(token, path, body):
+                self._refuse(Refused("used before"), token.text)
+                raise NotAuthenticated
+            yield replace(verified.caller, closing=(self._used.closing(token),))
+        except NotAuthenticated:
+            raise
+        except RecordsUnavailable as error:
+            # The token cannot be freed now; it is free by itself when this attempt must have ended.
+            error.retry_after = max(RETRY_AFTER, math.ceil(self._used.longest.total_seconds()))
+            raise
+        except Unavailable:
+            await self._used.free(token)
+            raise
+        except ServiceError:
+            await self._used.close(token)
+            raise
 
     def _refuse(self, refused: Refused, token: str) -> None:
         """Note why, with issuer, audience and key of the token, which are no secrets, and what would be taken."""
@@ -235,10 +275,6 @@ class Authenticator:
         digest = hashlib.sha256(token.encode()).hexdigest()
         if not any(hmac.compare_digest(digest, known) for known in self._operators):
             raise NotAuthenticated
-
-    async def _is_first_use(self, ehr: Ehr, claims: Mapping[str, Any]) -> bool:
-        expires = datetime.fromtimestamp(claims["exp"] + SKEW, UTC)
-        return await self._ledger.use_token(ehr.issuer, claims["jti"], expires)
 
     async def _verified(self, token: str, audiences: Collection[str]) -> tuple[Ehr, Mapping[str, Any]]:
         header, claims = token_parts(token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -181,10 +181,14 @@ def demo_ehr(fhir_server: str | None, timezone: str) -> DemoEhr:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling: an EHR, and the tenant within it."""
+    """Who is calling: an EHR, and the tenant within it.
+
+    `closing`: parts of the transaction that writes down the answer, after which the token of the call is used up.
+    """
 
     ehr: Ehr
     tenant: str = ""
+    closing: Sequence[Callable[[Any], object]] = ()
 
 
 class _File(_Entry):

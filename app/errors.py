@@ -97,10 +97,13 @@ class Unusable(ServiceError):
     status, issue, title = 422, "invalid", "Body or parameter not usable"
 
 
+RETRY_AFTER = 5  # seconds
+
+
 class Unavailable(ServiceError):
     status, issue, title = 503, "transient", "Not available now"
 
-    def __init__(self, detail: str, retry_after: int = 5) -> None:
+    def __init__(self, detail: str, retry_after: int = RETRY_AFTER) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 

@@ -33,6 +33,7 @@ from app.settings import Settings, read_settings
 from app.storage.database import LONGEST, RecordsUnavailable
 from app.storage.records import Records
 from app.storage.signing import Keys
+from app.storage.used_tokens import UsedTokens
 from app.traces import tracer_for
 from app.web.edge import Edge
 from app.web.examples import WHOLE_CHART
@@ -74,6 +75,7 @@ def services_from(settings: Settings) -> Services:
     outbound = Outbound()
     retention, snooze = timedelta(settings.retention_days), timedelta(settings.snooze_days)
     records = Records(settings.database_url, keys, retention, snooze)
+    tokens = UsedTokens(records, keys, longest_attempt(settings))
     ehrs = _ehrs_of(settings)
     metrics = Metrics(tracer_for(settings.traces))
     anyone = Caller(ehrs[0]) if settings.is_demo else None
@@ -84,12 +86,17 @@ def services_from(settings: Settings) -> Services:
         records=records,
         outbound=outbound,
         authenticator=Authenticator(
-            ehrs, KeySets(outbound), records, settings.operator_tokens, anyone, _counting(metrics)
+            ehrs, KeySets(outbound), tokens, settings.operator_tokens, anyone, _counting(metrics)
         ),
         keys=keys,
         clock=lambda: datetime.now(UTC),
         metrics=metrics,
     )
+
+
+def longest_attempt(settings: Settings) -> timedelta:
+    """After how long a hook call has ended, whatever became of it."""
+    return timedelta(seconds=settings.deadline + 1)
 
 
 def _counting(metrics: Metrics) -> Callable[[str], None]:
@@ -256,7 +263,8 @@ async def _say_wrong_parameter(request: Request, _: Exception) -> Response:
     return error_response(request.url.path, Unusable("A parameter is not usable; see the API documentation."))
 
 
-async def _say_no_database(request: Request, _: Exception) -> Response:
+async def _say_no_database(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RecordsUnavailable)
     services: Services = request.app.state.services
     services.metrics.no_database.inc()
-    return error_response(request.url.path, Unavailable("The database cannot be reached."))
+    return error_response(request.url.path, Unavailable("The database cannot be reached.", error.retry_after))

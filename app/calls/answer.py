@@ -45,7 +45,7 @@ async def answer(
     parts = offer.prefetch if drafts is None or drafts.may_matter(served.catalogue) else offer.required
     until = started + services.settings.deadline * (1 - KEPT_BACK)
     shown = Shown(caller.ehr.name, caller.tenant, hook.patient_id, hook.user_id)
-    call = Call(shown, offer.id, caller.ehr, services, served, base, now)
+    call = Call(shown, offer.id, caller.ehr, services, served, base, now, caller.closing)
     try:
         with services.metrics.phase("chart"):
             chart = await _chart(hook, parts, drafts, caller, services, until)
@@ -54,7 +54,7 @@ async def answer(
         await services.audit.note(call.audited("chart-unavailable"), now)
         raise
     if not cards:
-        await services.audit.note(call.audited("no-cards"), now, call.listed(assessment.reading))
+        await services.audit.note(call.audited("no-cards"), now, (*call.closing, *call.listed(assessment.reading)))
         return response(())
     with services.metrics.phase("record"):
         await write_down(call, assessment, "cards", _to_keep(cards, services))

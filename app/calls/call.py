@@ -46,6 +46,7 @@ class Call:
     served: Served
     base: str  # our own address
     now: datetime
+    closing: Sequence[Write] = ()  # see `Caller`
     report_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
@@ -150,6 +151,6 @@ async def write_down(call: Call, shown: Assessment, outcome: Outcome, cards: Seq
         used = {kept.concepts_hash, *(trial.trial.hash for trial in kept.trials)}
         await services.records.remember(call.served.texts, now, used)
     listed = call.listed(shown.reading, call.report_id if content else "")
-    also = [*services.audit.writes(call.audited(outcome, kept), now), *listed]
+    also = [*call.closing, *services.audit.writes(call.audited(outcome, kept), now), *listed]
     await services.records.keep(call.shown, call.action, call.report_id, content, cards, now, also)
     return KeptAnswer(report, chart, str(call.zone), given)

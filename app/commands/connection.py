@@ -126,17 +126,10 @@ def _moment(at: str | None, claims: Mapping[str, Any]) -> float:
     return float(issued) if isinstance(issued, int | float) and not isinstance(issued, bool) else time.time()
 
 
-class _NoLedger:
-    """Nothing is noted of a token that is only explained."""
-
-    async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool:
-        return True
-
-
 async def _faults(settings: Settings, token: str, audiences: Collection[str], now: float) -> list[Refused]:
     outbound = Outbound()
     try:
-        return await Authenticator(entries_of(settings), KeySets(outbound), _NoLedger()).faults(token, audiences, now)
+        return await Authenticator(entries_of(settings), KeySets(outbound), None).faults(token, audiences, now)
     finally:
         await outbound.close()
 

@@ -17,7 +17,7 @@ from app.ehrs import Caller
 from app.errors import NotHere, Unusable
 from app.judge import Site, judge
 from app.logs import call_id
-from app.routes.parameters import chosen, moment_of
+from app.routes.parameters import called, chosen, moment_of
 from app.storage.audit import AuditedCall, definitions_of
 from app.storage.records import Shown
 from app.web.examples import AS_OF, TRIAL, WHOLE_CHART
@@ -104,17 +104,18 @@ async def match_chart(
     """
     services = services_of(request)
     audiences = {services.public_address(request)}
-    caller = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, None)
-    zone = services.zone_of(caller.ehr)
+    verified = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, None)
+    zone = services.zone_of(verified.caller.ehr)
     moment = services.clock() if as_of is None else moment_of(as_of, zone)
     served = services.definitions.now
     trials = chosen(served, trial)
     body = await read_body(request, services.settings.max_match_bytes)
     work = (body, trials, served, Clock(moment, zone), services.site)
-    report, patient = (
-        await asyncio.to_thread(_match, *work) if len(body) > _BIG or len(trials) > MANY else _match(*work)
-    )
-    await audit_match(services, caller, patient, trials)
+    async with services.authenticator.one_use(verified, called(request), body) as caller:
+        report, patient = (
+            await asyncio.to_thread(_match, *work) if len(body) > _BIG or len(trials) > MANY else _match(*work)
+        )
+        await audit_match(services, caller, patient, trials)
     return Response(report, media_type="application/json")
 
 
@@ -122,7 +123,7 @@ async def audit_match(services: Services, caller: Caller, patient: str, trials: 
     """Write down that a whole chart was matched. `patient` is its Patient ("Patient/123")."""
     whose = Shown(caller.ehr.name, caller.tenant, patient.removeprefix("Patient/"), "")
     call = AuditedCall(call_id(), "match", whose, "report", definitions_of(trials))
-    await services.audit.note(call, services.clock())
+    await services.audit.note(call, services.clock(), caller.closing)
 
 
 def _match(body: bytes, trials: Sequence[Trial], served: Served, at: Clock, site: Site) -> tuple[bytes, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from app.storage.database import call_until
 from app.web.examples import FEEDBACK, context_of, hook_call
 from app.web.strict_json import check_whole, read_body, read_envelope
 from app.wiring import Services, services_of
-from cds_hooks.protocol.models import HookRequest, InvalidRequest, read_feedback, read_request
+from cds_hooks.protocol.models import Feedback, HookRequest, InvalidRequest, read_feedback, read_request
 from cds_hooks.protocol.services import OFFERS, Offer, discovery
 
 router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"])
@@ -85,18 +86,19 @@ async def _call(request: Request, offer: Offer) -> Response:
 async def _cards(request: Request, offer: Offer, services: Services, started: float) -> Response:
     own = services.public_address(request)
     with services.metrics.phase("authenticate"):
-        caller = await services.authenticator.ehr(request.headers.getlist("authorization"), {own}, offer.id)
+        verified = await services.authenticator.ehr(request.headers.getlist("authorization"), {own}, offer.id)
     with services.slots:
-        with services.metrics.phase("read"):
-            hook = await _read(request, offer, services.settings.max_hook_bytes)
-        base = own.removesuffix(request.url.path)
-        return Response(await answer(hook, offer, caller, services, base, started), media_type=_JSON)
+        body = await read_body(request, services.settings.max_hook_bytes)
+        async with services.authenticator.one_use(verified, own, body) as caller:
+            with services.metrics.phase("read"):
+                hook = _read(body, offer)
+            base = own.removesuffix(request.url.path)
+            return Response(await answer(hook, offer, caller, services, base, started), media_type=_JSON)
 
 
-async def _read(request: Request, offer: Offer, most: int) -> HookRequest:
-    envelope = read_envelope(await read_body(request, most))
+def _read(body: bytes, offer: Offer) -> HookRequest:
     try:
-        return read_request(envelope, offer.hook)
+        return read_request(read_envelope(body), offer.hook)
     except InvalidRequest as error:
         raise Unusable(str(error)) from None
 
@@ -110,14 +112,19 @@ async def _take_feedback(request: Request, offer: Offer) -> Response:
 async def _kept(request: Request, offer: Offer, services: Services) -> Response:
     own = services.public_address(request)
     audiences = {own, own.removesuffix("/feedback")}
-    caller = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, offer.id)
+    verified = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, offer.id)
     body = await read_body(request, _FEEDBACK_BYTES)
-    check_whole(body)
-    try:
-        items = read_feedback(body)
-    except InvalidRequest as error:
-        raise Unusable(str(error)) from None
-    await services.records.add_feedback(caller, offer.id, items, services.clock())
+    async with services.authenticator.one_use(verified, own, body) as caller:
+        items = _items(body)
+        await services.records.add_feedback(caller, offer.id, items, services.clock())
     for item in items:
         services.metrics.feedback.labels(item.outcome).inc()
     return Response(b"{}", media_type=_JSON)
+
+
+def _items(body: bytes) -> Sequence[Feedback]:
+    check_whole(body)
+    try:
+        return read_feedback(body)
+    except InvalidRequest as error:
+        raise Unusable(str(error)) from None

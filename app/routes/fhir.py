@@ -19,7 +19,7 @@ from app.definitions.served import Served
 from app.errors import BadJson, NotAcceptable, NotHere, ServiceError, Unusable
 from app.judge import judge
 from app.routes.api import audit_match
-from app.routes.parameters import chosen, moment_of
+from app.routes.parameters import called, chosen, moment_of
 from app.web.examples import AS_OF, TRIAL, WHOLE_CHART
 from app.web.media_types import FHIR_TYPE, takes_fhir
 from app.web.strict_json import check_whole, read_body
@@ -254,9 +254,9 @@ async def match_as_fhir(
     ResearchSubject for each, and a GuidanceResponse for each trial with what is missing."""
     services = services_of(request)
     audiences = {services.public_address(request)}
-    caller = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, None)
+    verified = await services.authenticator.ehr(request.headers.getlist("authorization"), audiences, None)
     served = _served(request)
-    zone = services.zone_of(caller.ehr)
+    zone = services.zone_of(verified.caller.ehr)
     trials = chosen(served, trial)
     body = await read_body(request, services.settings.max_match_bytes)
     check_whole(body)
@@ -264,10 +264,11 @@ async def match_as_fhir(
     asked = as_of if asked is None else asked
     moment = services.clock() if asked is None else moment_of(asked, zone)
     work = (chart, trials, services, moment, zone, _base(request))
-    answer, patient = (
-        await asyncio.to_thread(_matched, *work) if len(body) > _BIG or len(trials) > MANY else _matched(*work)
-    )
-    await audit_match(services, caller, patient, trials)
+    async with services.authenticator.one_use(verified, called(request), body) as caller:
+        answer, patient = (
+            await asyncio.to_thread(_matched, *work) if len(body) > _BIG or len(trials) > MANY else _matched(*work)
+        )
+        await audit_match(services, caller, patient, trials)
     return Response(answer, media_type=FHIR_TYPE)
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
+from starlette.requests import Request
+
 from app.definitions.served import Served
 from app.errors import Unusable
 from mappings.time.times import can_be_now, parse_moment
@@ -26,6 +28,11 @@ def moment_of(text: str, zone: tzinfo, name: str = "asOf") -> datetime:
 def _has_offset(text: str) -> bool:
     _, separator, clock = text.upper().partition("T")
     return bool(separator) and (clock.endswith("Z") or "+" in clock or "-" in clock)
+
+
+def called(request: Request) -> str:
+    """What a call asks for, body apart: the path with its query."""
+    return f"{request.url.path}?{request.url.query}"
 
 
 def chosen(served: Served, wanted: Sequence[str] | None) -> list[Trial]:

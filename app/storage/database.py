@@ -1,7 +1,8 @@
 """The database: connected, brought to its newest form, asked in transactions that tell in one way that it is gone.
 
 A transaction is a function of a connection. It runs as a whole in a thread: one way there and one back, however many
-statements it has, and whole or not at all whatever becomes of its caller.
+statements it has, and whole or not at all. It is rolled back where its caller has given up before the commit: what a
+caller was told is unavailable is not kept afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
-from app.errors import Unusable
+from app.errors import RETRY_AFTER, Unusable
 from app.logs import log
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -74,8 +75,22 @@ def if_any(statement: sa.Executable, *parts: Write) -> Work[bool]:
     return work
 
 
+_UNDO = "undo"  # in the info of a connection
+
+
+def undone_unless_heard(connection: sa.Connection, *parts: Write) -> None:
+    """Run these parts afterwards if the caller of this transaction gave up while it was being committed."""
+    connection.info.setdefault(_UNDO, []).extend(parts)
+
+
 class RecordsUnavailable(Exception):
-    """The database did not answer."""
+    """The database did not answer. `retry_after`: in how many seconds a caller may try again."""
+
+    retry_after: int = RETRY_AFTER
+
+
+class _GivenUp(Exception):
+    """Nobody waits for this transaction any more; raised to roll it back."""
 
 
 _call_ends: ContextVar[float | None] = ContextVar("call_ends", default=None)
@@ -144,7 +159,7 @@ class Database:
             if file := _file_of(self._url):
                 file.parent.mkdir(parents=True, exist_ok=True)
             async with asyncio.timeout(within):
-                await self._writing.run(self._prepare)
+                await self._writing.run(self._prepare, outlives_caller=True)
         except (DBAPIError, OSError) as error:
             log.warning("database not usable", **self._fault(error))
             raise RecordsUnavailable from error
@@ -263,19 +278,35 @@ class _Lane:
         self._new_threads = partial(ThreadPoolExecutor, threads, "database")  # started when they are needed
         self._threads = self._new_threads()
 
-    async def run(self, work: Work[T]) -> tuple[T, float]:
-        """What `work` gives back, and how many seconds it waited for its turn."""
-        loop, asked = asyncio.get_running_loop(), time.perf_counter()
-        return await loop.run_in_executor(self._threads, self._transact, work, asked)
+    async def run(self, work: Work[T], *, outlives_caller: bool = False) -> tuple[T, float]:
+        """What `work` gives back, and how many seconds it waited for its turn.
 
-    def _transact(self, work: Work[T], asked: float) -> tuple[T, float]:
+        It is rolled back where the caller has given up meanwhile, unless it `outlives_caller`.
+        """
+        loop, asked, given_up = asyncio.get_running_loop(), time.perf_counter(), threading.Event()
+        try:
+            return await loop.run_in_executor(self._threads, self._transact, work, asked, given_up)
+        except asyncio.CancelledError:
+            if not outlives_caller:
+                given_up.set()
+            raise
+
+    def _transact(self, work: Work[T], asked: float, given_up: threading.Event) -> tuple[T, float]:
         begun = time.perf_counter()
         queued = max(0.0, getattr(self._thread, "ended", 0.0) - asked)
         try:
             with self._turn():
                 waited = queued + time.perf_counter() - begun
                 with self.engine.begin() as connection:
-                    return work(connection), waited
+                    connection.info.pop(_UNDO, None)  # of a transaction that failed
+                    found = work(connection)
+                    undo: Sequence[Write] = connection.info.pop(_UNDO, ())
+                    if given_up.is_set():
+                        raise _GivenUp
+                if undo and given_up.is_set():  # while the commit was under way
+                    with self.engine.begin() as connection:
+                        all_of(*undo)(connection)
+                return found, waited
         finally:
             self._thread.ended = time.perf_counter()
 

@@ -1,4 +1,4 @@
-"""What is kept: the cards that were shown, the reports behind them, feedback, and the tokens already used.
+"""What is kept: the cards that were shown, the reports behind them, and feedback.
 
 One class reads and writes `tables.py`. Patients and users occur as keyed hashes only; what holds clinical facts is
 encrypted and has an end date.
@@ -22,7 +22,7 @@ from sqlmodel import SQLModel, col
 
 from app.ehrs import Caller
 from app.hashes import sha256_of
-from app.storage.database import Database, Write, doing
+from app.storage.database import Database, Write, all_of, doing
 from app.storage.signing import Keys
 from app.storage.tables import CallRow, DefinitionText, Dismissal, IssuedCard, KeptFeedback, KeptReport, UsedToken
 from cds_hooks.cards.dismissals import of_the_order_alone
@@ -215,9 +215,12 @@ class Records(Database):
 
     async def add_feedback(self, caller: Caller, service: str, items: Sequence[Feedback], now: datetime) -> int:
         """Store these items, all or none; how many were new. A repeated item changes nothing."""
-        return await self.write(
-            lambda connection: sum([self._add_item(connection, caller, service, item, now) for item in items])
-        )
+
+        def work(connection: sa.Connection) -> int:
+            all_of(*caller.closing)(connection)
+            return sum([self._add_item(connection, caller, service, item, now) for item in items])
+
+        return await self.write(work)
 
     def _add_item(self, connection: sa.Connection, caller: Caller, service: str, item: Feedback, now: datetime) -> bool:
         at = item.at.astimezone(UTC)
@@ -289,12 +292,7 @@ class Records(Database):
         by_reason = ("trial", "outcome", "reason")
         return {"feedback": _counted(rows, by_reason), "byWeek": _counted(weekly, ("week", *by_reason))}
 
-    # -- tokens
-
-    async def use_token(self, issuer: str, jti: str, expires_at: datetime) -> bool:
-        """Remember a token; False when it was used before, by whichever worker."""
-        row = {"id": sha256_of(issuer, jti), "expires_at": expires_at}
-        return await self.write(lambda connection: self._insert_once(connection, UsedToken, row))
+    # -- upkeep
 
     async def forget_dismissals(self, ehr: str) -> None:
         """Every card that was dismissed in this EHR may come back; for the demo."""

@@ -88,12 +88,14 @@ class Dismissal(SQLModel, table=True):
 
 
 class UsedToken(SQLModel, table=True):
-    """A token identifier that was already used, until the token expires."""
+    """A token identifier that was already used, until the token expires. Written and read by `used_tokens.py`."""
 
     __tablename__ = "used_token"
 
     id: str = Field(primary_key=True)  # issuer and jti, hashed
     expires_at: datetime = instant(index=True)
+    call: str | None = None  # keyed hash of the address and body that it was used for
+    free_from: datetime | None = instant(default=None)  # when the same call may use it again; None: never
 
 
 class DefinitionText(SQLModel, table=True):

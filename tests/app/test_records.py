@@ -18,6 +18,8 @@ from sqlmodel import SQLModel
 from app.ehrs import Caller, demo_ehr
 from app.storage.database import RecordsUnavailable, migrate, url_of, write_ahead
 from app.storage.records import NewCard, Records, Shown
+from app.storage.signing import Keys
+from app.storage.used_tokens import PresentedToken, UsedTokens
 from cds_hooks.protocol.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET, records_at
 
@@ -43,6 +45,12 @@ def everything_in(database: str) -> bytes:
         return b"".join(file.read_bytes() for file in Path(path).parent.glob(Path(path).name + "*"))
     rows = [rows_of(database, table) for table in SQLModel.metadata.tables]
     return repr(rows).encode()
+
+
+async def used(records: Records, jti: str = "jti") -> bool:
+    """Use a token for a call; whether it may be."""
+    tokens = UsedTokens(records, Keys((SECRET,)), timedelta(seconds=5), lambda: NOW)
+    return await tokens.take(PresentedToken("issuer", jti, NOW), "/path", b"body")
 
 
 async def show(records: Records, card: NewCard = CARD, shown: Shown = ANNA) -> None:
@@ -149,9 +157,9 @@ async def test_without_retention_no_report_is_kept(database: str) -> None:
 async def test_a_token_is_used_once_whichever_worker_sees_it(database: str) -> None:
     workers = [records_at(database) for _ in range(3)]
     await asyncio.gather(*(worker.prepare() for worker in workers))
-    uses = await asyncio.gather(*(worker.use_token("issuer", "jti", NOW) for worker in workers))
+    uses = await asyncio.gather(*(used(worker) for worker in workers))
     assert sorted(uses) == [False, False, True]
-    assert await workers[0].use_token("issuer", "another", NOW)
+    assert await used(workers[0], "another")
     for worker in workers:
         await worker.close()
 
@@ -179,14 +187,14 @@ def test_the_switch_to_write_ahead_logging_waits_for_another_worker(tmp_path: Pa
 
 
 async def test_many_writers_at_once_all_come_through(records: Records) -> None:
-    uses = await asyncio.gather(*(records.use_token("issuer", f"jti-{n}", NOW) for n in range(100)))
+    uses = await asyncio.gather(*(used(records, f"jti-{n}") for n in range(100)))
     assert uses == [True] * 100
 
 
 async def test_what_has_ended_is_deleted(records: Records, database: str) -> None:
     await show(records)
     await records.add_feedback(CALLER, SERVICE, [overridden("ask-later")], NOW)
-    await records.use_token("issuer", "jti", NOW)
+    await used(records)
     await records.purge(NOW + timedelta(31))
     counts = [
         len(rows_of(database, table)) for table in ("used_token", "kept_report", "dismissal", "issued_card", "feedback")
