@@ -169,6 +169,8 @@ def _print(entries: list[Entry]) -> None:
     typer.echo("when\twhat\tEHR\tpatient\tuser\toutcome\tshown")
     for entry in entries:
         shown = ", ".join(f"{card['trial']} {card['verdict']}" for card in entry.cards)
+        if entry.rows is not None:
+            shown = f"{counted(entry.rows, 'row')}: {', '.join(entry.definitions)}"
         when = entry.at.isoformat(timespec="seconds")
         columns = (when, entry.action, entry.ehr, entry.patient[:12], entry.user[:12], entry.outcome, shown)
         typer.echo("\t".join(columns))

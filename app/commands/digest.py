@@ -50,8 +50,7 @@ async def _new_rows(settings: Settings, start: datetime) -> Sequence[Row]:
     async with opened(settings) as records:
         worklist = worklist_of(records, settings)
         rows = [row for row in await worklist.every(Filter()) if row.first_seen >= start and row.patient_id is not None]
-        calls = [worklist.audited(row, "worklist-export", OPERATOR) for row in rows]
-        await Audit(records).note_all([call for call in calls if call], datetime.now(UTC))
+        await Audit(records).note_list("worklist-export", OPERATOR.subject, worklist.listed(rows), datetime.now(UTC))
         return rows
 
 

@@ -19,7 +19,10 @@ from app.commands.screen import screen_command
 from app.commands.serve import demo_command, serve_command
 from app.commands.trials import add_trial_commands
 from app.commands.worklist import worklist_cli
+from app.logs import configure_logs
 from cds_hooks.report import VERSION
+
+configure_logs()  # to standard error: standard output is for what a command was asked for
 
 cli = typer.Typer(
     name="trialcards",

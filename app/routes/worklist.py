@@ -280,7 +280,7 @@ async def show_row(request: Request, row_id: str) -> Response:
     found = await services.worklist.detail(row_id)
     if found is None:
         return gone_page(services, person)
-    await _note(services, [found.row], "worklist-row", person)
+    await _note_row(services, found.row, person)
     return await detail_page(services, person, found, saved=SAVED.get(request.query_params.get("saved", "")))
 
 
@@ -320,7 +320,7 @@ async def explain(request: Request, row_id: str) -> Response:
     if found is None or found.row.is_hidden or not found.row.report:
         return gone_page(services, person)
     row, base = found.row, services.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
-    await _note(services, [row], "worklist-row", person)
+    await _note_row(services, row, person)
     address = signed_address(services.keys, base, row.report, services.clock(), row.trial)
     return RedirectResponse(address, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
 
@@ -377,10 +377,15 @@ def change_audited(services: Services, row: Row, person: Person) -> list[Write]:
     return services.audit.writes(call, services.clock()) if call else []
 
 
+async def _note_row(services: Services, row: Row, person: Person) -> None:
+    """Who opened a row, in the audit trail."""
+    if call := services.worklist.audited(row, "worklist-row", person):
+        await services.audit.note(call, services.clock())
+
+
 async def _note(services: Services, rows: Sequence[Row], action: str, person: Person) -> None:
-    """Who saw what, in the audit trail."""
-    calls = [services.worklist.audited(row, action, person) for row in rows]
-    await services.audit.note_all([call for call in calls if call], services.clock())
+    """Who was shown a list, in the audit trail: one line."""
+    await services.audit.note_list(action, person.subject, services.worklist.listed(rows), services.clock())
 
 
 def gone_page(services: Services, person: Person) -> Response:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +20,9 @@ from sqlmodel import col
 
 from app.storage.database import Write, all_of, doing
 from app.storage.records import Records, Shown
+from app.storage.shown_lists import ROWS, OnList, RowShown, calls_of_lists, keep_list, lists_with, purge_lists, rows_on
 from app.storage.tables import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport
+from cds_hooks.words.wording import counted
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.gates import MANY
 
@@ -44,7 +47,7 @@ _TRIALS = "https://trialcards.org/fhir/CodeSystem/trial"
 
 Outcome = Literal[
     "cards", "launched", "no-cards", "report", "chart-unavailable", "row", "signed", "withdrawn", "logged-in",
-    "logged-out",
+    "logged-out", "rows",
 ]  # fmt: skip
 
 
@@ -95,6 +98,7 @@ class Entry:
     report: str
     definitions: Mapping[str, str]
     cards: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+    rows: int | None = None  # of a list that was shown
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -109,7 +113,17 @@ class Entry:
             "report": self.report or None,
             "definitions": dict(self.definitions),
             "cards": list(self.cards),
+            "rows": self.rows,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPatient:
+    """A row of a list: whose it is, and the trial with the definition that it rests on."""
+
+    whose: Shown
+    trial: str
+    definition: str
 
 
 class ErasedFacts(NamedTuple):
@@ -130,12 +144,26 @@ class Audit:
         """Write one call down, with `also`; committed when this returns."""
         await self._records.write(all_of(*self.writes(call, now), *also))
 
-    async def note_all(self, calls: Sequence[AuditedCall], now: datetime) -> None:
-        """Write several calls down, of as many patients, all or none."""
-        if not calls:
+    async def note_list(self, action: str, user: str, rows: Sequence[ListedPatient], now: datetime) -> None:
+        """Write down in one line that this user was shown these rows; nothing for a list without rows."""
+        if not rows:
             return
-        rows = await asyncio.to_thread(lambda: [self._row(call, now) for call in calls])
-        await self._records.write(doing(_NEW_CALL, rows))
+        definitions: dict[str, set[str]] = {}
+        for row in rows:
+            definitions.setdefault(row.trial, set()).add(row.definition)
+        named = {trial: "; ".join(sorted(texts)) for trial, texts in sorted(definitions.items())}
+        call = AuditedCall(str(uuid.uuid4()), action, Shown("", "", "", user), "rows", named)
+
+        def shown() -> list[RowShown]:
+            hashes = self._records.patient_hashes
+            return [RowShown(row.whose.ehr, row.whose.tenant, hashes(row.whose), row.trial) for row in rows]
+
+        listed, line = await asyncio.to_thread(shown), self._row(call, now)
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(_NEW_CALL, [line | {"shown_list": keep_list(connection, listed)}])
+
+        await self._records.write(work)
 
     def writes(self, call: AuditedCall, now: datetime) -> list[Write]:
         """What writes one call down; while secrets rotate, the patient's earlier lines move under the current one."""
@@ -159,6 +187,7 @@ class Audit:
             "outcome": call.outcome,
             "report": call.report,
             "definitions": msgspec.json.encode(dict(call.definitions)).decode(),
+            "shown_list": None,
         }
 
     async def note_reading(self, report: str, reading: str, now: datetime) -> str | None:
@@ -177,32 +206,47 @@ class Audit:
 
     async def entries(self, question: Question) -> list[Entry]:
         """What was asked for, oldest first."""
-        query = sa.select(CALLS).where(*self._conditions(question))
+        query = sa.select(CALLS).where(*self._whose(question), *_times(question))
         query = query.order_by(col(CallRow.at), col(CallRow.id)).limit(question.most)
 
-        def work(connection: sa.Connection) -> tuple[_Found, _Found]:
-            rows = connection.execute(query).mappings().all()
+        def work(connection: sa.Connection) -> tuple[_Found, _Found, Mapping[str, Sequence[OnList]]]:
+            rows = list(connection.execute(query).mappings())
+            lists = self._lists(connection, question, rows)
+            if question.ehr is not None:
+                rows += calls_of_lists(connection, lists, _times(question))
+                rows = sorted(rows, key=lambda row: (row["at"], row["id"]))[: question.most]
             reports = [row["report"] for row in rows if row["outcome"] == "cards"]
-            return rows, connection.execute(_cards_of(reports)).mappings().all() if reports else ()
+            return rows, connection.execute(_cards_of(reports)).mappings().all() if reports else (), lists
 
-        rows, cards = await self._records.read(work, None)
+        rows, cards, lists = await self._records.read(work, None)
         by_report: dict[str, list[Mapping[str, str]]] = {}
         for card in cards:
             shown = {"card": card["id"], "trial": card["trial"], "verdict": card["verdict"]}
             by_report.setdefault(card["report"], []).append(shown)
         # A report that is opened again shows no card again.
-        return [_entry(row, by_report.get(row["report"], []) if row["outcome"] == "cards" else []) for row in rows]
+        return [
+            _list_entry(row, lists[row["shown_list"]], question)
+            if row["shown_list"]
+            else _entry(row, by_report.get(row["report"], []) if row["outcome"] == "cards" else [])
+            for row in rows
+        ]
 
-    def _conditions(self, question: Question) -> Iterator[sa.ColumnElement[bool]]:
-        if question.patient is not None and question.ehr is not None:
-            whose = Shown(question.ehr, question.tenant, question.patient, "")
-            yield col(CallRow.patient).in_(self._records.patient_hashes(whose))
+    def _lists(self, connection: sa.Connection, question: Question, rows: _Found) -> Mapping[str, Sequence[OnList]]:
+        """The lists that are asked for, each with those of its rows that are: of a patient, of an EHR, or all."""
+        if question.ehr is None:
+            return rows_on(connection, {row["shown_list"] for row in rows if row["shown_list"]})
+        return lists_with(connection, self._hashes(question), question.ehr, _times(question))
+
+    def _hashes(self, question: Question) -> Sequence[str] | None:
+        if question.patient is None or question.ehr is None:
+            return None
+        return self._records.patient_hashes(Shown(question.ehr, question.tenant, question.patient, ""))
+
+    def _whose(self, question: Question) -> Iterator[sa.ColumnElement[bool]]:
+        if (hashes := self._hashes(question)) is not None:
+            yield col(CallRow.patient).in_(hashes)
         if question.ehr is not None:
             yield col(CallRow.ehr) == question.ehr
-        if question.since is not None:
-            yield col(CallRow.at) >= question.since.astimezone(UTC)
-        if question.until is not None:
-            yield col(CallRow.at) < question.until.astimezone(UTC)
 
     async def purge(self, now: datetime, keep: timedelta) -> int:
         """Delete the trail older than `keep`, with the cards and the feedback of that time; how many calls."""
@@ -212,18 +256,26 @@ class Audit:
             done = connection.execute(sa.delete(CallRow).where(col(CallRow.at) < before))
             connection.execute(sa.delete(IssuedCard).where(col(IssuedCard.shown_at) < before))
             connection.execute(sa.delete(KeptFeedback).where(col(KeptFeedback.received_at) < before))
+            purge_lists(connection)
             return done.rowcount
 
         return await self._records.write(work, None)
 
     async def lines_about(self, whose: Shown) -> int:
         """How many lines of the trail are about this patient."""
-        mine = sa.select(sa.func.count()).where(CALLS.c.patient.in_(self._records.patient_hashes(whose)))
-        return await self._records.read(lambda connection: connection.execute(mine).scalar_one(), None)
+        hashes = self._records.patient_hashes(whose)
+        mine = sa.select(sa.func.count()).where(CALLS.c.patient.in_(hashes))
+
+        def work(connection: sa.Connection) -> int:
+            lists = lists_with(connection, hashes, whose.ehr, ())
+            count: int = connection.execute(mine).scalar_one()
+            return count + len(calls_of_lists(connection, lists, ()))
+
+        return await self._records.read(work, None)
 
     async def ehrs(self) -> set[str]:
         """The names of the EHRs that the trail names."""
-        named = sa.select(CALLS.c.ehr).distinct()
+        named = sa.union(sa.select(CALLS.c.ehr), sa.select(ROWS.c.ehr))
         return set(await self._records.read(lambda connection: connection.execute(named).scalars().all(), None)) - {""}
 
     async def forget(self, whose: Shown) -> ErasedFacts:
@@ -250,13 +302,30 @@ class Audit:
         return await self._records.write(work, None)
 
 
+def _times(question: Question) -> Sequence[sa.ColumnElement[bool]]:
+    since = [] if question.since is None else [col(CallRow.at) >= question.since.astimezone(UTC)]
+    until = [] if question.until is None else [col(CallRow.at) < question.until.astimezone(UTC)]
+    return [*since, *until]
+
+
 def _cards_of(reports: Sequence[str]) -> sa.Select[str, str, str, str]:
     columns = (col(IssuedCard.id), col(IssuedCard.report), col(IssuedCard.trial), col(IssuedCard.verdict))
     return sa.select(*columns).where(col(IssuedCard.report).in_(reports)).order_by(col(IssuedCard.id))
 
 
+def _list_entry(row: Mapping[Any, Any], shown: Sequence[OnList], question: Question) -> Entry:
+    """A list as far as it was asked for: of one patient, only what it showed of that patient."""
+    entry = replace(_entry(row, ()), rows=len(shown))
+    if question.ehr is None:
+        return entry
+    definitions = {trial: text for trial, text in entry.definitions.items() if trial in {each.trial for each in shown}}
+    patient = shown[0].patient if question.patient is not None else ""
+    return replace(entry, ehr=question.ehr, tenant=question.tenant, patient=patient, definitions=definitions)
+
+
 def _entry(row: Mapping[Any, Any], cards: Sequence[Mapping[str, str]]) -> Entry:
     content = dict(row) | {"definitions": msgspec.json.decode(row["definitions"]), "cards": tuple(cards)}
+    del content["shown_list"]
     if content["at"].tzinfo is None:  # SQLite keeps no offset; every instant was written in UTC
         content["at"] = content["at"].replace(tzinfo=UTC)
     return Entry(**content)
@@ -289,7 +358,7 @@ def audit_event(entry: Entry) -> dict[str, Any]:
         "outcomeDesc": entry.outcome,
         "agent": [*user, *([_agent(entry.ehr, requestor=not user)] if entry.ehr else [])],
         "source": {"observer": {"display": "TrialCards"}},
-        "entity": [*_patient_entity(entry), *_report_entity(entry), *_trial_entities(entry)],
+        "entity": [*_patient_entity(entry), *_report_entity(entry), *_list_entity(entry), *_trial_entities(entry)],
     }
 
 
@@ -309,6 +378,11 @@ def _report_entity(entry: Entry) -> Iterator[dict[str, Any]]:
     if entry.report:
         what = {"identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{entry.report}"}}
         yield {"what": what, "role": {"system": _ROLES, "code": "3", "display": "Report"}}
+
+
+def _list_entity(entry: Entry) -> Iterator[dict[str, Any]]:
+    if entry.rows is not None:
+        yield {"name": counted(entry.rows, "row"), "role": {"system": _ROLES, "code": "3", "display": "Report"}}
 
 
 def _trial_entities(entry: Entry) -> Iterator[dict[str, Any]]:

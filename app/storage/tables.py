@@ -125,3 +125,26 @@ class CallRow(SQLModel, table=True):
     outcome: str
     report: str  # id of the report behind the cards; empty without cards
     definitions: str  # JSON object: trial -> version and hash of the definition that answered
+    shown_list: str | None = Field(default=None, index=True)  # the rows of a list that was shown; then no patient here
+
+
+class ShownList(SQLModel, table=True):
+    """A set of rows of the worklist that somebody was shown, once however often. Written by `shown_lists.py`."""
+
+    __tablename__ = "shown_list"
+
+    id: str = Field(primary_key=True)  # hash of the numbers
+    numbers: bytes  # of the rows, compressed
+
+
+class ListedRow(SQLModel, table=True):
+    """A row that stood on a list: what its number means, as long as a list has it."""
+
+    __tablename__ = "listed_row"
+    __table_args__ = (sa.UniqueConstraint("patient", "trial", name="listed_row_once"),)
+
+    number: int | None = Field(default=None, primary_key=True)
+    ehr: str
+    tenant: str
+    patient: str  # keyed hash
+    trial: str

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from app.people import Person
-from app.storage.audit import AuditedCall
+from app.storage.audit import AuditedCall, ListedPatient
 from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import Records, Shown
 from app.storage.signing import Keys
@@ -405,8 +405,16 @@ class Worklist:
         if row.patient_id is None:
             return None
         whose = Shown(row.ehr, row.tenant, row.patient_id, person.subject)
-        definitions = {row.trial: f"version {row.definition_version}, {row.definition_hash}"}
-        return AuditedCall(str(uuid.uuid4()), action, whose, "row", definitions)
+        return AuditedCall(str(uuid.uuid4()), action, whose, "row", {row.trial: _definition(row)})
+
+    @staticmethod
+    def listed(rows: Iterable[Row]) -> list[ListedPatient]:
+        """What the audit trail keeps of a list of these rows. Of a patient who cannot be named, nothing."""
+        return [
+            ListedPatient(Shown(row.ehr, row.tenant, row.patient_id, ""), row.trial, _definition(row))
+            for row in rows
+            if row.patient_id is not None
+        ]
 
     def _hashes_of(self, row: Row, found: Mapping[Any, Any]) -> Sequence[str]:
         """Under which the patient's cards may stand, also while secrets rotate."""
@@ -603,3 +611,7 @@ def _delete(connection: sa.Connection, chosen: sa.Select[str]) -> int:
         connection.execute(sa.delete(WorklistEvent).where(col(WorklistEvent.row).in_(some)))
         connection.execute(sa.delete(WorklistRow).where(col(WorklistRow.id).in_(some)))
     return len(ids)
+
+
+def _definition(row: Row) -> str:
+    return f"version {row.definition_version}, {row.definition_hash}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -253,3 +255,8 @@ async def test_the_commands_read_and_end_the_trail(tmp_path: Path, definitions: 
     assert "; did you mean st?" in run("purge", "--patient", PATIENT, "--ehr", "ST").stderr
     assert "0 calls deleted" in run("purge").stdout
     assert VIEW.rsplit("/", 1)[1] in run("audit").stdout
+    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as newer:
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+    warned = run("audit", "--json")
+    assert "database is newer" in warned.stderr
+    assert all(json.loads(line)["action"] for line in warned.stdout.splitlines())

@@ -301,7 +301,7 @@ async def test_after_a_patient_is_erased_only_the_trail_of_shown_cards_names_the
     hashes = services.records.patient_hashes(whose)
     await forgotten(services.settings, whose)
     named = {table for table in SQLModel.metadata.tables if hashes[0] in repr(rows_of(database, table))}
-    assert named == {"audited_call", "issued_card"}
+    assert named == {"audited_call", "issued_card", "listed_row"}
     assert not rows_of(database, "kept_report")
     assert not rows_of(database, "worklist_event")
 
