@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from cds_hooks.cards.detail import Section, fitted, status_line, unread_sections, verdict_line
+from cds_hooks.cards.detail import DetailWriter
+from cds_hooks.cards.fitting import Part, fitted
 from cds_hooks.cards.trial_cards import (
     EXTENSION,
     LONGEST_SUMMARY,
     OVERRIDE_REASONS,
     Card,
+    ContactFor,
     LinkTo,
     NewUuid,
     links_of,
@@ -23,9 +25,11 @@ from cds_hooks.cards.trial_cards import (
 )
 from cds_hooks.fhir.fhir_drafts import referral
 from cds_hooks.report import Json, trial_entry
-from cds_hooks.words.order_words import changed_line, closing_words, endings, keeping_open, named, order_lines
+from cds_hooks.words.brief import Brief
+from cds_hooks.words.order_words import OrderWords
 from cds_hooks.words.safe_text import markdown, plain, shortened
-from cds_hooks.words.wording import Titles, short_title, titles_of
+from cds_hooks.words.texts import Texts, texts_of
+from cds_hooks.words.wording import Titles, titles_of
 from mappings.concepts.catalogue import Catalogue
 from trial_defs.engine.findings import Match
 from trial_defs.planning.order_effect import OrderEffect
@@ -43,15 +47,19 @@ def order_cards_for(
     most: int = 3,
     silent: Collection[str] = (),
     match_extension: bool = True,
+    contact_for: ContactFor = lambda _: None,
+    texts: Texts | None = None,
 ) -> tuple[tuple[Card, OrderEffect | None], ...]:
     """One card for each effect on a trial that is not in `silent`, and one that says how many more there are."""
-    maker = _Maker(match, titles_of(catalogue), new_uuid, link_to, match_extension)
+    titles = titles_of(catalogue)
+    writer = DetailWriter(match, catalogue, Brief(titles, texts or texts_of()))
+    maker = _Maker(match, titles, new_uuid, link_to, match_extension, writer, contact_for)
     shown = [effect for effect in effects if effect.now.trial.id not in silent]
     cards: list[tuple[Card, OrderEffect | None]] = [(maker.card(effect), effect) for effect in shown[:most]]
     if len(shown) > most:
         rest = [effect.now for effect in shown[most:]]
-        summary = f"The order would close {len(rest)} more trial{'s' if len(rest) > 1 else ''} to this patient"
-        cards.append((more_card(new_uuid(), summary, rest, link_to), None))
+        summary = writer.texts.count("order.more", len(rest))
+        cards.append((more_card(new_uuid(), summary, rest, link_to, writer), None))
     return tuple(cards)
 
 
@@ -62,13 +70,15 @@ class _Maker:
     new_uuid: NewUuid
     link_to: LinkTo
     match_extension: bool
+    writer: DetailWriter
+    contact_for: ContactFor
 
     def card(self, effect: OrderEffect) -> Card:
         uuid = self.new_uuid()
         suggestion = self._ask_first(effect)
         body: Json = {
             "uuid": uuid,
-            "summary": summary_of(effect, self.titles),
+            "summary": summary_of(effect, self.writer.brief),
             "indicator": "info",
             "source": source_of(effect.now.trial),
             "detail": self._detail(effect),
@@ -84,54 +94,54 @@ class _Maker:
         return Card(uuid, effect.now, (suggestion["uuid"],), body)
 
     def _detail(self, effect: OrderEffect) -> str:
-        def brief(concept: str) -> str:
-            return short_title(self.titles(concept))
-
-        heading = "Would no longer be met" if effect.closes else "Would be open"
-        lines = [markdown(changed_line(finding, effect, brief), 300) for finding in effect.all_changed]
-        sections = [
-            Section("If signed", order_lines(effect, self.titles)),
-            Section(heading, lines),
-            Section("Until when", [markdown(line, 400) for line in endings(effect, self.titles)]),
-            Section("What would keep it open", [markdown(line, 300) for line in keeping_open(effect, self.titles)]),
-            Section("The match without the order", [verdict_line(effect.before)]),
-            *unread_sections(self.match),
-        ]
-        closing = (
-            "*What the patient needs comes first: this is no advice against the order, and the study team decides "
-            "about the trial.*"
+        texts, words = self.writer.texts, OrderWords(effect, self.writer.brief)
+        heading = "order.not-met" if effect.closes else "order.open"
+        return fitted(
+            [
+                Part([markdown(words.closing(), 300)], 0),
+                Part([texts("order.care-first")], 1),
+                Part(_lists(texts, heading, words.changed()), 2),
+                Part([texts("order.until", items=markdown(words.endings(), 300))], 3),
+                Part(_lists(texts, "order.keeping", words.keeping_open()), 6),
+                Part(_lists(texts, "order.read-as", words.orders()), 5),
+                Part([self.writer.status(effect.now)], 7),
+                Part(self.writer.contact(self.contact_for(effect.now.trial.id)), 8),
+                Part(self.writer.unread(effect.now), 4),
+            ]
         )
-        opening = [markdown(closing_words(effect, self.titles), 400), status_line(self.match, effect.now), closing]
-        return fitted(opening, [section for section in sections if section.lines])
 
     def _ask_first(self, effect: OrderEffect) -> Json:
-        trial = effect.now.trial
+        trial, texts = effect.now.trial, self.writer.texts
         name = f"{trial.short_title} ({trial.id})"
-        label = plain(f"Ask the study team first: {name}", 200)
-        reason = (
-            f"Planned: {named(effect.orders, self.titles)}. It may close {name} to this patient: is timing possible?"
-        )
+        label = plain(texts("order.ask-team", trial=name), 200)
+        reason = texts("order.ask-reason", order=OrderWords(effect, self.writer.brief).names, trial=name)
         action = {"type": "create", "description": label, "resource": referral(trial, self.match.patient, reason)}
         return {"label": label, "uuid": self.new_uuid(), "actions": [action]}
 
 
-def summary_of(effect: OrderEffect, titles: Titles) -> str:
+def _lists(texts: Texts, key: str, items: Sequence[str]) -> list[str]:
+    """The line with all items, then with fewer."""
+    shown = [markdown(item, 240) for item in items]
+    return [texts(key, items=texts.first_of(shown, most)) for most in range(len(shown), 0, -1)]
+
+
+def summary_of(effect: OrderEffect, brief: Brief) -> str:
     """One sentence under 140 characters: the order, the trial, until when."""
-    trial = effect.now.trial
-    order = shortened(plain(named(effect.orders, titles)), 40)
-    verb = "put off" if effect.postpones else "close" if effect.closes else "leave open"
-    end = f" ({trial.id}){_end(effect)}"
-    start = f"{order} would {verb} "
-    return start + shortened(plain(trial.short_title), LONGEST_SUMMARY - len(start) - len(end)) + end
+    trial, texts = effect.now.trial, brief.texts
+    order = shortened(plain(OrderWords(effect, brief).names), 40)
+    key = "postpones" if effect.postpones else "closes" if effect.closes else "leaves-open"
+    said = texts(f"order.summary.{key}", order=order, trial="\0", end=f"({trial.id}){_end(effect, texts)}")
+    return said.replace("\0", shortened(plain(trial.short_title), LONGEST_SUMMARY - len(said)))
 
 
-def _end(effect: OrderEffect) -> str:
+def _end(effect: OrderEffect, texts: Texts) -> str:
     if effect.lasts_while_given:
-        return " while it is given"
+        return texts("order.summary.while-given")
     if effect.until:
-        return f" until {'at least ' if effect.goes_on else ''}{effect.until}"
+        key = "order.summary.until-at-least" if effect.goes_on else "order.summary.until"
+        return texts(key, day=texts.day(effect.until))
     if effect.closes:
-        return " while it is given" if effect.goes_on else ", with no end in sight"
+        return texts("order.summary.while-given" if effect.goes_on else "order.summary.no-end")
     return ""
 
 

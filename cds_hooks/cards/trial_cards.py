@@ -15,12 +15,15 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.cards.detail import detail_of, more_detail
+from cds_hooks.cards.detail import DetailWriter
 from cds_hooks.fhir.fhir_drafts import referral, test_order
 from cds_hooks.protocol import override_reasons
+from cds_hooks.protocol.contact import Contact
 from cds_hooks.report import Json, trial_entry
+from cds_hooks.words.brief import Brief
 from cds_hooks.words.safe_text import plain, shortened
-from cds_hooks.words.wording import Titles, counted, is_overdue, short_title, subject_words, titles_of
+from cds_hooks.words.texts import Texts, texts_of
+from cds_hooks.words.wording import Titles, counted, is_overdue, titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason
 from trial_defs.definition import expressions as x
@@ -63,6 +66,7 @@ class Card:
 
 NewUuid = Callable[[], str]
 LinkTo = Callable[[TrialMatch | None], Link | None]
+ContactFor = Callable[[str], Contact | None]  # the id of a trial -> whom to call about it
 
 
 def cards_for(
@@ -74,21 +78,34 @@ def cards_for(
     most: int = 3,
     silent: Collection[str] = (),
     match_extension: bool = True,
+    contact_for: ContactFor = lambda _: None,
+    texts: Texts | None = None,
 ) -> tuple[Card, ...]:
     """The cards of one answer, best first.
 
     `link_to` gives the address of the full explanation of one trial, or of all (None). `silent` are the ids of trials
-    that a user has set aside; they are neither shown nor counted. Only `new_uuid` differs between calls.
+    that a user has set aside; they are neither shown nor counted. `contact_for` says whom to call about a trial, by
+    its id. `texts`: of the reader's language, default English. Only `new_uuid` differs between calls.
     """
+    titles = titles_of(catalogue)
+    brief = Brief(titles, texts or texts_of())
     maker = _Maker(
-        match, catalogue, titles_of(catalogue), new_uuid, link_to, match_extension, needs_of(match.trials, catalogue)
+        match,
+        catalogue,
+        titles,
+        new_uuid,
+        link_to,
+        match_extension,
+        needs_of(match.trials, catalogue),
+        DetailWriter(match, catalogue, brief),
+        contact_for,
     )
     shown = [trial for trial in ranked(match, catalogue) if trial.trial.id not in silent]
     cards = [maker.card(trial) for trial in shown[:most]]
     if len(shown) > most:
         rest = shown[most:]
-        summary = f"{counted(len(rest), 'more trial')} may be worth a conversation with this patient"
-        cards.append(more_card(new_uuid(), summary, rest, link_to))
+        summary = brief.texts.count("summary.more", len(rest))
+        cards.append(more_card(new_uuid(), summary, rest, link_to, maker.detail))
     return tuple(cards)
 
 
@@ -135,6 +152,8 @@ class _Maker:
     link_to: LinkTo
     match_extension: bool
     needs: Sequence[Need]
+    detail: DetailWriter
+    contact_for: ContactFor
 
     def card(self, trial: TrialMatch) -> Card:
         uuid = self.new_uuid()
@@ -142,10 +161,10 @@ class _Maker:
         suggestions = self._suggestions(trial, cohort)
         body: Json = {
             "uuid": uuid,
-            "summary": summary_of(trial, cohort, self.titles),
+            "summary": summary_of(trial, cohort, self.detail.brief, self.match.as_of.date()),
             "indicator": "info",
             "source": source_of(trial.trial),
-            "detail": detail_of(self.match, trial, cohort, self.catalogue, self.titles),
+            "detail": self.detail.of_trial(trial, cohort, self.contact_for(trial.trial.id)),
             "suggestions": suggestions,
             "selectionBehavior": "any",
             "overrideReasons": OVERRIDE_REASONS,
@@ -180,7 +199,7 @@ class _Maker:
         return suggestion | ({"isRecommended": True} if recommended else {})
 
 
-def more_card(uuid: str, summary: str, trials: Sequence[TrialMatch], link_to: LinkTo) -> Card:
+def more_card(uuid: str, summary: str, trials: Sequence[TrialMatch], link_to: LinkTo, detail: DetailWriter) -> Card:
     """The card that stands for the trials without one of their own."""
     topic = {"code": MORE_TOPIC, "system": TRIAL_SYSTEM, "display": "More trials"}
     body: Json = {
@@ -188,7 +207,7 @@ def more_card(uuid: str, summary: str, trials: Sequence[TrialMatch], link_to: Li
         "summary": summary,
         "indicator": "info",
         "source": {"label": SOURCE, "topic": topic},
-        "detail": more_detail(trials),
+        "detail": detail.of_others(trials),
     }
     if link := link_to(None):
         body["links"] = [_link("All trials for this patient", link)]
@@ -220,40 +239,47 @@ def topic_code(trial_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "", trial_id)
 
 
-def summary_of(trial: TrialMatch, cohort: CohortMatch, titles: Titles) -> str:
-    """One sentence under 140 characters: the trial, its verdict, and what decides next."""
-    said = f"({trial.trial.id}): {cohort.verdict.label} – {_next(cohort, titles)}"
+def summary_of(trial: TrialMatch, cohort: CohortMatch, brief: Brief, today: date) -> str:
+    """One sentence under 140 characters: the trial, its verdict, what decides next, and doubts about recruiting."""
+    texts = brief.texts
+    label = texts(f"verdict.{cohort.verdict.value}")
+    said = texts("summary", trial=trial.trial.id, verdict=label, next=_next(cohort, brief))
+    if is_overdue(trial.trial, today):
+        said = texts("summary.overdue", said=said)
+    elif trial.trial.status == "not-yet-recruiting":
+        said = texts("summary.not-yet-recruiting", said=said)
     said = shortened(plain(said, LONGEST_SUMMARY), LONGEST_SUMMARY - 24)
     title = shortened(plain(trial.trial.short_title), LONGEST_SUMMARY - 1 - len(said))
     return f"{title} {said}"
 
 
-def _next(cohort: CohortMatch, titles: Titles) -> str:
+def _next(cohort: CohortMatch, brief: Brief) -> str:
+    texts = brief.texts
     unknown, judged = cohort.of(Outcome.UNKNOWN), len(cohort.of(Outcome.NEEDS_HUMAN))
     match cohort.verdict:
         case Verdict.NEAR_MISS:
-            return _gap(cohort, titles)
+            return _gap(cohort, brief)
         case Verdict.POSSIBLY_ELIGIBLE:
-            return _count_open(unknown)
+            return _count_open(unknown, texts)
         case _ if unknown or judged:
-            return f"nothing missing, {counted(judged, 'point')} for you to judge"
+            return texts.count("summary.questions", judged)
         case _:
-            return "nothing open"
+            return texts("summary.nothing-open")
 
 
-def _count_open(unknown: Sequence[Finding]) -> str:
+def _count_open(unknown: Sequence[Finding], texts: Texts) -> str:
     pieces = [piece for finding in unknown for piece in finding.still_open if piece.reason]
     results = all(isinstance(p.leaf, x.Value | x.Change) and p.reason is Reason.MISSING for p in pieces)
-    return (
-        f"{counted(len(unknown), 'result')} missing" if pieces and results else f"{counted(len(unknown), 'point')} open"
-    )
+    return texts.count("summary.results-missing" if pieces and results else "summary.points-open", len(unknown))
 
 
-def _gap(cohort: CohortMatch, titles: Titles) -> str:
-    missed = cohort.of(Outcome.NOT_MET)
-    names = dict.fromkeys(short_title(subject_words(leaf, titles)) for f in missed for leaf in f.decided_by[:1])
-    what = " and ".join(names) or counted(len(missed), "criterion")
-    return f"{what}, may fit from {cohort.recheck_on}" if cohort.recheck_on else f"{what} just outside the limit"
+def _gap(cohort: CohortMatch, brief: Brief) -> str:
+    texts, missed = brief.texts, cohort.of(Outcome.NOT_MET)
+    names = list(dict.fromkeys(brief.subject(leaf) for finding in missed for leaf in finding.decided_by[:1]))
+    what = texts.join(names) or texts.count("summary.criteria-missed", len(missed))
+    if cohort.recheck_on:
+        return texts("summary.gap-until", names=what, day=texts.day(cohort.recheck_on))
+    return texts("summary.gap", names=what)
 
 
 # -- the answer -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from cds_hooks.words.safe_text import plain
+from cds_hooks.words.texts import Texts, texts_of
 from mappings.concepts.catalogue import Catalogue, id_in_words
 from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Result
 from mappings.time.times import Moment, Period
@@ -65,7 +66,7 @@ def unit_words(unit: str) -> str:
         return _UNITS[unit]
     power = _POWER.match(unit)
     if power:
-        return f"× 10{power[1].translate(_SUPERSCRIPT)}{unit[power.end() :]}"
+        return f"× 10{power[1].translate(_SUPERSCRIPT)}{unit[power.end() :].replace('/u', '/µ')}"
     unit = re.sub(r"\{[^}]*\}", "", unit).replace("[IU]", "IU")
     return re.sub(r"(?<![a-zA-Z])u(?=[a-zA-Z])", "µ", unit)
 
@@ -665,32 +666,35 @@ def is_overdue(trial: x.Trial, today: date) -> bool:
     return trial.overdue_after is not None and today.isoformat() > trial.overdue_after
 
 
-def recruiting_words(trial: x.Trial, today: date) -> str:
+def recruiting_words(trial: x.Trial, today: date, texts: Texts | None = None) -> str:
+    """Whether it recruits and where, or that its stated end has passed."""
+    texts = texts or texts_of()
     if trial.status == "closed":
-        return "Closed to recruitment"
+        return texts("recruiting.closed")
     if is_overdue(trial, today):
-        return f"Recruiting status overdue: the stated end, {trial.overdue_after}, has passed – ask the study team"
-    match trial.status:
-        case "recruiting":
-            return f"Recruiting{_where(trial)}"
-        case "not-yet-recruiting":
-            return f"Not yet recruiting{_where(trial)}"
-        case "unknown":
-            return "Recruiting status not known – ask the study team"
+        assert trial.overdue_after
+        return texts("recruiting.overdue", day=texts.day(date.fromisoformat(trial.overdue_after)))
+    if trial.status == "unknown":
+        return texts("recruiting.unknown")
+    key = "recruiting.recruiting" if trial.status == "recruiting" else "recruiting.not-yet"
+    place = _place(trial, texts)
+    return texts(f"{key}-in", place=place) if place else texts(key)
 
 
-def _where(trial: x.Trial) -> str:
+def _place(trial: x.Trial, texts: Texts) -> str:
     sites = [site for site in trial.sites if site.status != "closed"]
     if not sites:
         return ""
-    more = f" and {counted(len(sites) - 1, 'more site')}" if len(sites) > 1 else ""
-    return f" in {sites[0].city}, {sites[0].country}{more}"
+    place = texts("recruiting.place", city=sites[0].city, country=sites[0].country)
+    return texts.count("recruiting.more-sites", len(sites) - 1, place=place) if len(sites) > 1 else place
 
 
-def definition_words(trial: x.Trial) -> str:
+def definition_words(trial: x.Trial, texts: Texts | None = None) -> str:
+    """Whether the study team has confirmed the definition."""
+    texts = texts or texts_of()
     if trial.signed_off is None:
-        return f"definition not confirmed by the study team (version {trial.version}, source read {trial.read_on})"
-    return f"definition confirmed by the study team on {trial.signed_off.on} (version {trial.version})"
+        return texts("definition.not-confirmed")
+    return texts("definition.confirmed", day=texts.day(date.fromisoformat(trial.signed_off.on)))
 
 
 def counted(number: int, noun: str) -> str:

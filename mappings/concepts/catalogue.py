@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mappings.concepts.stated import Stated, StatedReader
 from mappings.concepts.value_sets import read_value_set
+from mappings.facts import Sex
 from mappings.near_words import key_names
 from mappings.resource_types import ResourceType, names_of
 from mappings.time.times import Period, parse_period
@@ -163,6 +164,8 @@ class Concept(_Entry):
     uln: Decimal | None = None  # a site's default upper limit of normal in `unit`; only overlays set it
     lln: Decimal | None = None
     order: Orderable | None = None
+    group: str = ""  # under which a card counts its absence; default: the name of its file
+    sex: Sex | None = None  # a concept of this sex alone is left out of the lists of the other
     source: str = ""  # where codes and figures come from
     note: str = ""
 
@@ -368,7 +371,7 @@ def _read_folder(
             if objection := _objection(name, entry, here):
                 problems.append(Problem(path, str(name), objection))
             elif isinstance(entry, dict):
-                merged[name] = _overlaid(merged.get(name, {}), entry)
+                merged[name] = _overlaid(merged.get(name, {"group": path.stem}), entry)
                 origin[name] = here[name] = path
     return problems + _read_value_sets(folder, merged, origin, digest)
 

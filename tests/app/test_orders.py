@@ -170,7 +170,7 @@ async def test_a_service_in_words_warns_as_a_drug_in_words_does(
 ) -> None:
     cards = await cards_of(client, SIGN, call(a_service_order("-", code={"text": words})))
     assert cards
-    assert "no code that is known, read by its words" in cards[0]["detail"]
+    assert "no known code, read by its words" in cards[0]["detail"]
 
 
 async def test_an_order_whose_medication_cannot_be_read_warns_by_its_words(

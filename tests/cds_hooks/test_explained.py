@@ -107,6 +107,15 @@ def test_a_criterion_is_grouped_by_what_it_asks_of_the_reader(outcome: str, basi
     assert group_of({"outcome": outcome, "basis": basis}) == group
 
 
+def test_every_presumed_absence_is_listed_for_confirmation(near_miss: Source) -> None:
+    for trial in explained(near_miss):
+        entry = next(each for each in near_miss.report["trials"] if each["trial"] == trial.id)
+        for cohort, said in zip(trial.cohorts, (c for c in entry["cohorts"] if c["criteria"]), strict=True):
+            presumed = [each["id"] for each in said["criteria"] if each["basis"] == "presumed"]
+            assert presumed
+            assert [row.said["id"] for row in rows(cohort, "confirm")] == presumed
+
+
 def test_a_missing_test_is_what_to_order_next(trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
     trial = one(source_of("demo-lupus-near-miss", trials, catalogue, "lvef", "lipase"))
     wanted = {need.order.title: need_words(need, LUPUS) for need in trial.needs}

@@ -215,15 +215,15 @@ def test_one_patients_answer_is_not_kept_for_the_next(asked: Asked) -> None:
     assert kept == anew
 
 
-def test_the_card_lists_what_was_confirmed_with_its_criterion_and_asks_no_more(asked: Asked) -> None:
+def test_the_card_counts_what_a_person_answered_and_asks_no_more(asked: Asked) -> None:
     trial = a_trial(asked.catalogue)
 
     def detail(*answers: Attestation) -> str:
         cards = cards_for(asked.match(trial, a_chart(), *answers), asked.catalogue, new_uuid=lambda: "u")
         return str(cards[0].body["detail"])
 
-    assert "**For you to judge**\n\n- Is the disease refractory?" in detail()
+    assert "**Questions:**\n- Is the disease refractory?" in detail()
     said = detail(asked.answer(trial))
-    assert "For you to judge" not in said
-    assert "**Answered by a person**\n\n- Refractory: Confirmed by N. N. on 2026-11-01, holds until 2027-01-30" in said
+    assert "Questions" not in said
+    assert "**Answered by a person:** 1 point." in said
     assert "Three drugs failed" not in said

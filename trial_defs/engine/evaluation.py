@@ -109,9 +109,17 @@ def _silence_excludes(facts: PatientFacts) -> bool:
 
 def _match_of(found: tuple[TrialMatch, ...], facts: PatientFacts, attestations: Attestations) -> Match:
     approachable = facts.person.active and not facts.declines_research
-    person = facts.person.reference
+    person = facts.person
     return Match(
-        person, facts.as_of, facts.catalogue.hash, facts.sources, found, approachable, attestations, facts.unasked
+        person.reference,
+        facts.as_of,
+        facts.catalogue.hash,
+        facts.sources,
+        found,
+        approachable,
+        attestations,
+        facts.unasked,
+        person.sex,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from mappings.facts import Episode, Reason, Result, SourceReport
+from mappings.facts import Episode, Reason, Result, Sex, SourceReport
 from trial_defs.definition.expressions import Cohort, Criterion, Expression, Trial
 from trial_defs.engine.attestation import Attestation, Attestations
 
@@ -190,6 +190,7 @@ class Match:
     approachable: bool = True  # False: the chart declines research, or the record is no longer in use
     attestations: Attestations = field(default_factory=dict, hash=False)  # that it was made with
     unasked: frozenset[str] = frozenset()  # sources without which it would be the same
+    sex: Sex | None = None  # of the patient, for what people read; criteria ask the chart
 
 
 def sources_of(match: TrialMatch) -> Iterator[str]:

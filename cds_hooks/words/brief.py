@@ -1,0 +1,263 @@
+"""The words of a card: each finding in a few words, values and limits in the chart's unit, with the limit's direction.
+
+The explanation has the same in whole sentences (`wording.py`). All of it is plain text; the card makes Markdown of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cds_hooks.words.chart_units import chart_unit
+from cds_hooks.words.safe_text import plain
+from cds_hooks.words.texts import Texts
+from cds_hooks.words.wording import (
+    Titles,
+    day_words,
+    episode_words,
+    interval_words,
+    number_words,
+    quantity_words,
+    short_title,
+)
+from mappings.facts import Episode, Interval, Polarity, Reason, Result
+from mappings.time.times import Period
+from trial_defs.definition import expressions as x
+from trial_defs.engine.findings import Evidence, Failed, Finding, Open, PersonFact
+from trial_defs.engine.values import limit_of
+
+_SIGNS: Mapping[str, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
+_OPPOSITE: Mapping[str, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
+_OTHER: Mapping[Polarity, Polarity] = {
+    Polarity.POSITIVE: Polarity.NEGATIVE, Polarity.NEGATIVE: Polarity.POSITIVE,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to a person. `yes`: what a yes means for the patient's enrolment; "" where the question says it."""
+
+    asked: str
+    yes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """The few words of one card, in one language."""
+
+    titles: Titles
+    texts: Texts
+
+    def name(self, concept: str) -> str:
+        """The abbreviation of a concept, or its title."""
+        return short_title(self.titles(concept))
+
+    # Values
+
+    def evidence(self, evidence: Evidence, *, polarity: bool = False, beside: Decimal | None = None) -> str:
+        """ "Hemoglobin 5.8 g/dL (2026-10-20)". `beside`: a limit that the number must not seem to equal."""
+        match evidence:
+            case Result():
+                return self._result(evidence, self._value(evidence, polarity, beside))
+            case Episode():
+                return episode_words(evidence, self.name)
+            case PersonFact():
+                value = self.texts.number(number_words(evidence.value)) if evidence.value is not None else "?"
+                return f"{self.name(evidence.concept)} {value if evidence.concept == 'age' else evidence.recorded}"
+
+    def _result(self, result: Result, value: str) -> str:
+        name = self.name(result.concept)
+        if result.taken is None:
+            return self.texts("brief.undated", name=name, value=value)
+        day = self.texts.day(result.taken.first_day) if result.taken.is_one_day else day_words(result.taken)
+        return self.texts("brief.dated", name=name, value=value, day=day)
+
+    def _value(self, result: Result, polarity: bool, beside: Decimal | None) -> str:
+        if result.polarity is not None and (polarity or result.value is None):
+            return self.texts(result.polarity.value)
+        if unit := chart_unit(result):
+            return unit.value(self.texts)
+        if result.value is None:
+            return plain(result.recorded, 40)
+        value = _rounded(result.value, beside) if result.formula else result.value
+        return self.texts.number(interval_words(value, result.unit))
+
+    # Limits
+
+    def needed(self, leaf: x.Expression, wanted: bool, evidence: Evidence | None) -> str:
+        """ "≥ 6.0": what the value needs to be, in the chart's unit; the opposite of what the text excludes."""
+        test = leaf.test if isinstance(leaf, x.Value | x.Change | x.Age) else None
+        match test:
+            case x.Bound():
+                return f"{(_SIGNS if wanted else _OPPOSITE)[test.comparator]} {self._limit(test, leaf, evidence)}"
+            case x.Between():
+                low, high = (self._limit(end, leaf, evidence) for end in (test.low, test.high))
+                range_words = self.texts("brief.range", low=low, high=high)
+                return range_words if wanted else self.texts("brief.outside", range=range_words)
+            case Polarity():
+                return self.texts((test if wanted else _OTHER.get(test, test)).value)
+            case _:
+                return self.texts("brief.other-value")
+
+    def _limit(self, bound: x.Bound, leaf: x.Expression, evidence: Evidence | None) -> str:
+        result = evidence if isinstance(evidence, Result) else None
+        canonical = limit_of(bound, result) if result else None if bound.times else bound.canonical
+        unit = chart_unit(result) if result and isinstance(leaf, x.Value) else None
+        if unit and canonical is not None:
+            return unit.limit(canonical, self.texts)
+        if isinstance(leaf, x.Change) and leaf.relative:
+            return self.texts.number(quantity_words(bound.number, "%"))
+        if not bound.times:
+            return self.texts.number(quantity_words(bound.number, bound.unit))
+        if canonical is not None and result:
+            return self.texts.number(quantity_words(canonical, result.unit))
+        edge = self.texts("brief.upper-limit" if bound.times == "ULN" else "brief.lower-limit")
+        return edge if bound.number == 1 else f"{self.texts.number(number_words(bound.number))} × {edge}"
+
+    # Findings
+
+    def missed(self, finding: Finding) -> str:
+        """What is not met: the value with what it needs, or the entry with the day on which it passes."""
+        leaf = next(iter(finding.decided_by), None)
+        first = self._of_leaf(finding, leaf)
+        if leaf is None or first is None:
+            found = finding.criterion.text
+        elif isinstance(leaf, x.Value | x.Change | x.Age) and not _is_unsteady(leaf, finding):
+            beside = finding.margin.limit if finding.margin else None
+            shown = self.evidence(first, polarity=isinstance(getattr(leaf, "test", None), Polarity), beside=beside)
+            found = self.texts(
+                "brief.needs", value=shown, limit=self.needed(leaf, is_wanted(finding.criterion, leaf), first)
+            )
+        elif isinstance(leaf, x.Value) and leaf.stable_for:
+            limit = self.texts("brief.unchanged", period=self.period(leaf.stable_for))
+            found = self.texts("brief.needs", value=self.evidence(first), limit=limit)
+        else:
+            found = self.evidence(first)
+        return self._when(finding, found)
+
+    def _of_leaf(self, finding: Finding, leaf: x.Expression | None) -> Evidence | None:
+        """The evidence about a leaf; of a class of drugs the entry has another concept than the leaf."""
+        concepts = x.concepts_of(leaf) if leaf else ()
+        own = (each for each in finding.evidence if each.concept in concepts)
+        return next(own, next(iter(finding.evidence), None))
+
+    def _when(self, finding: Finding, found: str) -> str:
+        if finding.turns_on:
+            dated = all(isinstance(e, Episode) and e.start and e.start.is_one_day for e in finding.evidence)
+            key = "brief.passes-on" if dated else "brief.may-pass-on"
+            return self.texts(key, found=found, day=self.texts.day(finding.turns_on))
+        after = next((leaf for leaf in finding.decided_by if isinstance(leaf, x.Treatment) and leaf.anchor), None)
+        if finding.near and after and after.within:
+            return self.texts("brief.repeat-later", found=found, period=self.period(after.within))
+        if isinstance(next(iter(finding.decided_by), None), x.Condition | x.Treatment):
+            return self.texts("brief.excludes", found=found) if finding.criterion.kind == "exclusion" else found
+        return found
+
+    def margin(self, finding: Finding, said: str) -> str:
+        """The same with the margin inside which it is a near miss, where there is one."""
+        leaf = next((leaf for leaf in finding.decided_by if isinstance(leaf, x.Value)), None)
+        amount = _tolerance(leaf) if leaf and finding.near and not finding.turns_on else ""
+        return self.texts("brief.margin", said=said, amount=self.texts.number(amount)) if amount else said
+
+    def failed(self, finding: Finding) -> list[str]:
+        """Values that failed while something else may still allow them: "Bilirubin 3 mg/dL, needs ≤ 2.4 unless …"."""
+        others = self.texts.either(list(dict.fromkeys(self.subject(p.leaf) for p in finding.still_open))[:2])
+        return [self._failed(each, others) for each in finding.failed]
+
+    def _failed(self, failed: Failed, others: str) -> str:
+        first = failed.evidence[0]
+        limit = self.needed(failed.leaf, failed.wanted, first)
+        polarity = isinstance(getattr(failed.leaf, "test", None), Polarity)
+        value = self.evidence(first, polarity=polarity)
+        key = "brief.needs-unless" if others else "brief.needs"
+        return self.texts(key, value=value, limit=limit, others=others)
+
+    def open(self, concept: str, reason: Reason | None) -> str:
+        """ "Lipase", or "Lipase (too old)"."""
+        if reason is None or reason is Reason.MISSING:
+            return self.name(concept)
+        return self.texts("brief.with-cause", name=self.name(concept), cause=self.texts(f"cause.{reason.value}"))
+
+    def subject(self, leaf: x.Expression) -> str:
+        """What a piece is about: its concept, or the first two of several."""
+        match leaf:
+            case x.Value() | x.Condition() | x.Change():
+                return self.name(leaf.concept)
+            case x.Treatment():
+                names = [self.name(concept) for concept in leaf.concepts]
+                return self.texts.either(names) if len(names) < 4 else self.texts.first_of(names, 2)
+            case x.Judgement():
+                return leaf.question.rstrip("?")
+            case x.Consent():
+                return leaf.step
+            case _:
+                return self.texts.either([self.name(concept) for concept in x.concepts_of(leaf)[:2]])
+
+    # Questions
+
+    def question(self, piece: Open, criterion: x.Criterion) -> Question:
+        """One question with a clear yes and no, and what a yes would mean."""
+        leaf = piece.leaf
+        asked = self._asked(leaf, piece.note) if piece.reason or isinstance(leaf, x.Judgement) else self._entry(piece)
+        return Question(asked, self.texts("card.yes-needed" if is_wanted(criterion, leaf) else "card.yes-excludes"))
+
+    def _asked(self, leaf: x.Expression, note: str | None = None) -> str:
+        name = self.subject(leaf)
+        if isinstance(leaf, x.Judgement):
+            return leaf.question
+        if isinstance(leaf, x.Treatment) and leaf.different > 1:
+            known = self.texts("question.note", note=plain(note, 60)) if note else ""
+            return self.texts("question.different", count=leaf.different, name=name, note=known)
+        if isinstance(leaf, x.Condition | x.Treatment) and leaf.anchor:
+            return self.texts("question.near", name=name)
+        when = getattr(leaf, "when", "ever")
+        within = getattr(leaf, "within", None)
+        if when == "within" and within:
+            return self.texts("question.within", name=name, period=self.period(within))
+        return self.texts("question.ever" if when == "ever" else "question.now", name=name)
+
+    def _entry(self, piece: Open) -> str:
+        shown = self.evidence(piece.evidence[0]) if piece.evidence else self.subject(piece.leaf)
+        if piece.ask is None:
+            return self.texts("question.confirm", name=shown)
+        return self.texts("question.entry", name=shown, ask=piece.ask.rstrip("?"))
+
+    def period(self, period: Period) -> str:
+        return self.texts.count(f"period.{period.unit}", period.count)
+
+
+def is_wanted(criterion: x.Criterion, leaf: x.Expression) -> bool:
+    """The truth of a leaf that is good for the patient's enrolment; exclusions and `not` each turn it."""
+    good = criterion.kind == "inclusion"
+    return next(_signs(criterion.asks, leaf, good), good)
+
+
+def _signs(expression: x.Expression, leaf: x.Expression, good: bool) -> Iterator[bool]:
+    if expression is leaf or expression == leaf:
+        yield good
+    for part in x.parts_of(expression):
+        yield from _signs(part, leaf, good is not isinstance(expression, x.Not))
+
+
+def _rounded(value: Interval, beside: Decimal | None) -> Interval:
+    """A calculated value in three digits: nobody measured the fourth. In more where it would look like the limit."""
+    exact = value.exact
+    if not exact:
+        return value
+    rounded = exact.quantize(Decimal(1).scaleb(min(0, exact.adjusted() - 2)))
+    return value if rounded == beside else Interval.exactly(rounded)
+
+
+def _tolerance(leaf: x.Value) -> str:
+    if leaf.tolerance_percent is not None:
+        return f"{number_words(leaf.tolerance_percent)} %"
+    if leaf.tolerance is None or not isinstance(leaf.test, x.Bound):
+        return ""
+    unit = leaf.test.unit if leaf.test.canonical == leaf.test.number else ""
+    return quantity_words(leaf.tolerance, unit)
+
+
+def _is_unsteady(leaf: x.Expression, finding: Finding) -> bool:
+    """Whether a dose within its limits does not pass because it was changed."""
+    return isinstance(leaf, x.Value) and leaf.stable_for is not None and finding.margin is None

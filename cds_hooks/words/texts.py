@@ -1,0 +1,117 @@
+"""The texts that people read, by key: one catalogue for each language, `languages/LANGUAGE.po`, English first.
+
+The files have gettext's form (https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html), with the key as
+`msgid`. A key that a language lacks is read in English. `docs/extending.md` says how to add a language.
+"""
+
+from __future__ import annotations
+
+import gettext
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from babel import Locale
+from babel.dates import format_date
+from babel.messages.pofile import read_po
+from babel.numbers import get_decimal_symbol
+
+FOLDER = Path(__file__).with_name("languages")
+ENGLISH = "en"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Texts:
+    """The texts, numbers and dates of one language; the same value for the same language."""
+
+    language: str  # BCP 47: "en", "de", "zh-Hans"
+    _texts: Mapping[str, Sequence[str]]  # key -> its forms; one where the text has no plural
+    _form_of: Callable[[int], int]
+    _english: Texts | None
+    _decimal: str
+    _locale: str
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """The text of that key with its values. KeyError for a key that no language has."""
+        forms = self._texts.get(key)
+        if forms is None:
+            if self._english is None:
+                raise KeyError(key)
+            return self._english(key, **values)
+        return forms[0].format(**values) if values else forms[0]
+
+    def count(self, key: str, number: int, /, **values: object) -> str:
+        """The text of that key in the form that goes with the number, which is its `{count}`."""
+        forms = self._texts.get(key)
+        if forms is None:
+            if self._english is None:
+                raise KeyError(key)
+            return self._english.count(key, number, **values)
+        return forms[min(self._form_of(number), len(forms) - 1)].format(count=number, **values)
+
+    def has(self, key: str) -> bool:
+        return key in self._texts or (self._english is not None and self._english.has(key))
+
+    def day(self, day: date) -> str:
+        return _day(day, self("day.pattern"), self._locale)
+
+    def number(self, text: str) -> str:
+        """A number that is written with a point, as this language writes it."""
+        return text if self._decimal == "." else text.replace(".", self._decimal)
+
+    def join(self, names: Sequence[str]) -> str:
+        """ "a, b and c"."""
+        return self._list(names, "list.and")
+
+    def either(self, names: Sequence[str]) -> str:
+        """ "a, b or c"."""
+        return self._list(names, "list.or")
+
+    def first_of(self, names: Sequence[str], most: int) -> str:
+        """The first `most` names, and how many more there are."""
+        # A name may hold a comma of its own.
+        comma = self("list.semicolon" if any("," in name for name in names[:most]) else "list.comma")
+        if len(names) <= most:
+            return comma.join(names)
+        return self("list.more", names=comma.join(names[:most]), count=len(names) - most)
+
+    def _list(self, names: Sequence[str], key: str) -> str:
+        if len(names) < 2:
+            return "".join(names)
+        return self(key, first=self("list.comma").join(names[:-1]), last=names[-1])
+
+
+def languages() -> tuple[str, ...]:
+    """The languages that have a catalogue, English first."""
+    found = {path.stem.replace("_", "-") for path in FOLDER.glob("*.po")}
+    return (ENGLISH, *sorted(found - {ENGLISH}))
+
+
+@lru_cache
+def texts_of(language: str = ENGLISH) -> Texts:
+    """The texts of a language. ValueError for one that has no catalogue."""
+    if language not in languages():
+        raise ValueError(f'there is no catalogue of the language "{language}"; there are {", ".join(languages())}')
+    locale = language.replace("-", "_")
+    with (FOLDER / f"{locale}.po").open("rb") as file:
+        catalog: Any = read_po(file, locale=locale)
+    found = {
+        message.id if isinstance(message.id, str) else message.id[0]: _forms(message.string)
+        for message in catalog
+        if message.id and message.string
+    }
+    english = None if language == ENGLISH else texts_of(ENGLISH)
+    form_of: Callable[[int], int] = gettext.c2py(catalog.plural_expr)
+    return Texts(language, found, form_of, english, get_decimal_symbol(Locale.parse(locale)), locale)
+
+
+def _forms(string: str | Sequence[str]) -> tuple[str, ...]:
+    return (string,) if isinstance(string, str) else tuple(string)
+
+
+@lru_cache(maxsize=4096)
+def _day(day: date, pattern: str, locale: str) -> str:
+    return format_date(day, pattern, locale)
