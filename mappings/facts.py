@@ -72,7 +72,7 @@ class Range(Struct, frozen=True, gc=False):
     origin: Literal["own", "site"]  # the result's own referenceRange, or a default that the site configured
 
 
-class Result(Struct, frozen=True, gc=False):
+class Result(Struct, frozen=True, gc=False, cache_hash=True):
     """One value of one concept.
 
     `value` and `range` are in `unit`, the concept's canonical UCUM unit; `recorded` is value and unit as the chart has
@@ -129,7 +129,7 @@ class DoseStep(Struct, frozen=True, gc=False):
         return (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
 
 
-class Episode(Struct, frozen=True, gc=False):
+class Episode(Struct, frozen=True, gc=False, cache_hash=True):
     """Something that lasted or happened: diagnosis, drug exposure, procedure, vaccination, participation in a trial.
 
     `start` and `end` are None where the chart does not say. `ongoing` is True (active), False (over), or None (the

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Generic, TypeVar, overload
 
 T = TypeVar("T")
+_END = object()
 
 
 class Lazily(Sequence[T], Generic[T]):
@@ -41,8 +42,13 @@ class Lazily(Sequence[T], Generic[T]):
         return len(self._seen)
 
     def __iter__(self) -> Iterator[T]:
-        seen, place = self._seen, 0
-        while place < len(seen) or self._take_one():
+        seen, rest, place = self._seen, self._rest, 0
+        while True:
+            if place == len(seen):  # nobody else has taken more meanwhile
+                item = next(rest, _END)
+                if item is _END:
+                    return
+                seen.append(item)  # type: ignore[arg-type]
             yield seen[place]
             place += 1
 

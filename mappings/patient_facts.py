@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,13 +55,14 @@ class PatientFacts:
         self.left_open = frozenset(self._left_open)
         self.read_completely = frozenset(name for name, state in self._states.items() if state == "complete")
         self._whole_after = self._last_day_in_doubt(chart)
-        found = (self._index.results, self._index.episodes, self._index.named, estimates.CONCEPTS)
-        self._spoken_of = frozenset(chain.from_iterable(found))
+        index = self._index
+        self._with_results = frozenset(chain(index.results, index.named, estimates.CONCEPTS))
+        self._spoken_of = self._with_results.union(index.episodes)
         self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
         self._usable: dict[str, Lazily[Result]] = {}
         self._said: dict[str, bool] = {}
-        self._in_order: dict[str, bool] = {}
+        self._dated: dict[str, bool] = {}
         self._newest: dict[str, tuple[Result | Episode, ...]] = {}
         self._called: dict[str, tuple[Result, ...]] = {}
 
@@ -148,15 +150,16 @@ class PatientFacts:
 
     def says_something_of(self, concept: str) -> bool:
         """Whether there is any result or episode, or a note on what keeps a result from being calculated."""
-        if concept not in self._spoken_of:
-            return False
         said = self._said.get(concept)
         if said is None:
-            said = self._said[concept] = bool(self.results(concept)) or bool(self.episodes(concept))
+            is_spoken_of = concept in self._spoken_of
+            said = self._said[concept] = is_spoken_of and bool(self.results(concept) or self.episodes(concept))
         return said
 
     def is_silent_on(self, concepts: frozenset[str]) -> bool:
         """Whether it says nothing of any of them."""
+        if concepts.isdisjoint(self._spoken_of):
+            return True
         return not any(map(self.says_something_of, concepts & self._spoken_of))
 
     def results(self, concept: str) -> Lazily[Result]:
@@ -165,7 +168,7 @@ class PatientFacts:
         Each is read when it is looked at: take the newest, and a long history costs nothing. Behind them all stand
         those that only their words name.
         """
-        if concept not in self._spoken_of:
+        if concept not in self._with_results:
             return _NO_RESULTS
         if concept not in self._results:
             # What is read later holds the reader and the index, not these facts: a ring would keep the chart alive.
@@ -183,22 +186,29 @@ class PatientFacts:
 
     def undated_results(self, concept: str) -> Sequence[Result]:
         """The final results that say something and have no date; what they are newer than is not known."""
-        if concept not in self._index.undated:
+        if self._are_dated(concept):
             return ()
         return self.usable_results(concept).where(lambda result: result.taken is None)
 
     def are_in_order_of_time(self, concept: str) -> bool:
         """Whether every result has a date, so that whatever follows an old one is older still."""
-        known = self._in_order.get(concept)
+        return concept not in estimates.CONCEPTS and self._are_dated(concept)
+
+    def _are_dated(self, concept: str) -> bool:
+        """Whether every result that the chart itself holds has a date that can be read."""
+        known = self._dated.get(concept)
         if known is None:
-            texts = (date_text(found.observation) for found, _ in self._index.results.get(concept, ()))
-            is_dated = all(self._clock.moment(text) for text in texts)
-            known = self._in_order[concept] = is_dated and concept not in estimates.CONCEPTS
+            known = self._dated[concept] = all(map(self._is_dated, self._index.results.get(concept, ())))
         return known
+
+    def _is_dated(self, indexed: Indexed) -> bool:
+        """Whether a result has a date that can be read. The usual form is seen without reading it."""
+        text = date_text(indexed[0].observation)
+        return text is not None and (_USUAL_DATE.match(text) is not None or self._clock.moment(text) is not None)
 
     def episodes(self, concept: str) -> tuple[Episode, ...]:
         """Everything on record for the concept that counts, whether over or not, latest start first."""
-        if concept not in self._spoken_of:
+        if concept not in self._index.episodes:
             return ()
         if concept not in self._episodes:
             self._episodes[concept] = _episodes(concept, self._index.episodes, self._index)
@@ -256,6 +266,12 @@ class PatientFacts:
 
 
 _RESULTS = frozenset({"Observation"})
+# A day that every month has, alone or with a second and a zone.
+_USUAL_DATE = re.compile(
+    r"[12]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
+    r"(?:T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:Z|[+-](?:0\d|1[0-3]):[0-5]\d))?\Z",
+    re.ASCII,
+)
 _NEWEST = 3  # records of a concept that are shown beside a question for a person
 _NOT_USED = (Reason.NOT_FINAL, Reason.MISSING)
 _NO_RESULTS: Lazily[Result] = Lazily(())

@@ -24,7 +24,7 @@ class Coding(_Part, frozen=True):
     display: str | None = None
 
 
-class CodeableConcept(_Part, frozen=True):
+class CodeableConcept(_Part, frozen=True, cache_hash=True):
     coding: tuple[Coding, ...] = ()
     text: str | None = None
 
@@ -491,7 +491,7 @@ def codes_of(concept: CodeableConcept | None) -> tuple[str, ...]:
     """The status codes that a CodeableConcept holds, in lower case; its text where it has no coding (STU3)."""
     if concept is None:
         return ()
-    found = tuple(clean(coding.code).lower() for coding in concept.coding if coding.code)
+    found = tuple([clean(coding.code).lower() for coding in concept.coding if coding.code])
     return found or ((clean(concept.text).lower(),) if concept.text else ())
 
 
@@ -499,5 +499,7 @@ def words_of(concept: CodeableConcept | None) -> str:
     """How a person would read it: its text, else the first display, else the first code."""
     if concept is None:
         return ""
-    candidates = (concept.text, *(c.display for c in concept.coding), *(c.code for c in concept.coding))
+    if concept.text and (text := clean(concept.text)):
+        return text
+    candidates = (*(c.display for c in concept.coding), *(c.code for c in concept.coding))
     return next((clean(text) for text in candidates if text and clean(text)), "")

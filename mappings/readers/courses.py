@@ -63,10 +63,12 @@ def course_of(dosages: Sequence[fhir.Dosage], start: Moment | None, clock: Clock
     """The course of instructions that begin at `start`."""
     if not dosages or not any(dosage.timing for dosage in dosages):
         return Course()
+    if len(dosages) == 1:
+        return _together(dosages, start, clock)
     groups = _in_order(dosages)
     if len(groups) > 1:
         return _one_after_another(groups, start, clock)
-    if len(dosages) > 1 and all(any(_absolute(dosage)) for dosage in dosages):
+    if all(any(_absolute(dosage)) for dosage in dosages):
         return _by_dates(dosages, clock)
     return _together(dosages, start, clock)
 

@@ -50,7 +50,6 @@ class Index:
     episodes: Sightings = field(default_factory=dict)
     allergies: Sightings = field(default_factory=dict)
     named: dict[str, list[observations.Found]] = field(default_factory=dict)  # results by their words alone
-    undated: set[str] = field(default_factory=set)  # concepts of which a result has no date that can be read
     excluded: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in RESOURCE_TYPES})
     unasked: set[str] = field(default_factory=set)  # sources of Observations that are of no concept
     unreadable: list[str] = field(default_factory=list)  # sources of Observations with parts that do not fit their form
@@ -63,6 +62,8 @@ class Index:
     _left_open: dict[tuple[RecordKind, tuple[fhir.CodeableConcept | None, ...]], frozenset[str]] = field(
         default_factory=dict
     )
+    _named_drugs: dict[tuple[fhir.CodeableConcept, ...], Chains] = field(default_factory=dict)
+    _names: dict[tuple[type, fhir.CodeableConcept], tuple[list[str], frozenset[str]]] = field(default_factory=dict)
     _doses: Doses = field(default_factory=Doses)
     _members: dict[Chains, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
@@ -129,12 +130,12 @@ class Index:
         reason: str = standing
         if standing in ("final", "not-final"):
             if not self.clock.is_future(date):
-                self._add_values(source, observation, standing == "final", date)
+                self._add_values(source, observation, standing == "final")
                 return
             reason = "future"
         self.excluded["Observation"][reason] += 1
 
-    def _add_values(self, source: str, observation: fhir.Observation, is_final: bool, date: str | None) -> None:
+    def _add_values(self, source: str, observation: fhir.Observation, is_final: bool) -> None:
         chains, named = self._coded(observation)
         parts = decoding.parts_of(observation)
         if chains is None or parts is None:
@@ -154,14 +155,10 @@ class Index:
                 self.named.setdefault(concept, []).append(observations.Found(source, observation, is_final))
         elif not chains and not parts:
             self.unasked.add(source)
-        if chains and not self.clock.moment(date):
-            self.undated.update(*chains)
         for component in parts:
             chains = self._without_exceptions(self._chains_of(component.code), component.code, observation)
             if chains and (component.modifier_extension or observations.says_something(component)):
                 self._note(self.results, chains, observations.Found(source, observation, is_final, component))
-                if not self.clock.moment(date):
-                    self.undated.update(*chains)
 
     def _coded(self, observation: fhir.Observation) -> tuple[Chains | None, str | None]:
         """What its code stands for, None where it cannot be read; and the concept that it only names."""
@@ -201,7 +198,7 @@ class Index:
         chains = tuple(chain for concept in drug.concepts for chain in self._chains_of(concept))
         if not chains:
             certainty = Certainty.TEXT_ONLY
-            chains = tuple(self.catalogue.ancestors(name) for name in medications.named_in(drug, self.catalogue))
+            chains = self._named_in(drug)
         if any(_GLUCOCORTICOID in chain for chain in chains) and medications.is_put_where_it_acts(use, drug):
             self.excluded[name]["local-use"] += 1
             return
@@ -209,6 +206,14 @@ class Index:
             self._hear("drug", use, source, drug.concepts)
         reader: Reader = partial(medications.episode_of, source, use, drug, certainty, self._doses, self.clock)
         self._note(self.episodes, chains, reader)
+
+    def _named_in(self, drug: medications.Drug) -> Chains:
+        """What its words name; refills repeat them."""
+        chains = self._named_drugs.get(drug.concepts)
+        if chains is None:
+            names = medications.named_in(drug, self.catalogue)
+            chains = self._named_drugs[drug.concepts] = tuple(map(self.catalogue.ancestors, names))
+        return chains
 
     # By code
 
@@ -241,14 +246,27 @@ class Index:
         code = record.vaccine_code if isinstance(record, fhir.Immunization) else record.code
         chains = self._chains_of(code)
         if not chains:
-            names = named_by(record, self.catalogue)
+            names, denied = self._names_in(record, code)
             if not names:
-                self._hear(_KIND_OF[type(record)], record, source, (code,), denied_by(code, self.catalogue))
+                self._hear(_KIND_OF[type(record)], record, source, (code,), denied)
             named = (self.catalogue.ancestors(name) for name in names)
             # A joint that was injected, a disease that a steroid brought on: neither is a course of one.
             chains = tuple(chain for chain in named if _GLUCOCORTICOID not in chain)
             reader = partial(_only_named, reader)
         self._note(self.episodes, chains, reader)
+
+    def _names_in(
+        self, record: fhir.Condition | fhir.Procedure | fhir.Immunization, code: fhir.CodeableConcept | None
+    ) -> tuple[list[str], frozenset[str]]:
+        """What its words name, and what they deny where they name nothing."""
+        if code is None:
+            return [], frozenset()
+        found = self._names.get((type(record), code))
+        if found is None:
+            names = named_by(record, self.catalogue)
+            found = names, frozenset() if names else denied_by(code, self.catalogue)
+            self._names[type(record), code] = found
+        return found
 
     def _hear(
         self,

@@ -363,7 +363,9 @@ def episode_of(
 
 
 def _is_instance(use: fhir.MedicationUse) -> bool:
-    return isinstance(use, fhir.MedicationRequest) and fhir.clean(use.intent or "").lower() == "instance-order"
+    if not isinstance(use, fhir.MedicationRequest) or not use.based_on:
+        return False
+    return fhir.clean(use.intent or "").lower() == "instance-order"
 
 
 def _based_on(use: fhir.MedicationUse) -> tuple[str, ...]:
@@ -374,6 +376,8 @@ def _based_on(use: fhir.MedicationUse) -> tuple[str, ...]:
 def _replaced(use: fhir.MedicationUse) -> tuple[str, ...]:
     """The orders that this one takes the place of: its prior prescription, and the plan that it carries out."""
     if not isinstance(use, fhir.MedicationRequest):
+        return ()
+    if not (use.prior_prescription or use.based_on):
         return ()
     prior = use.prior_prescription.reference if use.prior_prescription else None
     return (*((id_in(fhir.clean(prior)),) if prior else ()), *(() if _is_instance(use) else _based_on(use)))

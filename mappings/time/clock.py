@@ -56,7 +56,7 @@ class Clock:
         return moment is not None and moment.earliest > self.as_of
 
     def any_future(self, texts: Iterable[str | None]) -> bool:
-        return any(self.is_future(text) for text in texts)
+        return any(map(self.is_future, texts))
 
     def is_over(self, end: Moment) -> bool:
         """Whether all that the date leaves open has passed."""

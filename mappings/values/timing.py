@@ -283,7 +283,7 @@ def length_of(timing: fhir.Timing | None, *, is_as_needed: bool = False) -> Leng
     repeat = timing.repeat if timing else None
     if timing is None or repeat is None:
         return None
-    bounds, count = _bounds(repeat), _length_of_count(repeat, times_a_day(timing).a_day, is_as_needed)
+    bounds, count = _bounds(repeat), _length_of_count(timing, repeat, is_as_needed)
     if bounds is None or count is None:
         return bounds or count
     if bounds.most is not None and count.most is not None:
@@ -317,7 +317,7 @@ def _in_days(duration: fhir.Quantity) -> int | None:
     return max(int(days), 1) if days is not None and 0 < days < _LONGEST else None
 
 
-def _length_of_count(repeat: fhir.TimingRepeat, a_day: Span, is_as_needed: bool) -> Length | None:
+def _length_of_count(timing: fhir.Timing, repeat: fhir.TimingRepeat, is_as_needed: bool) -> Length | None:
     """From the first to the last of so many occasions; the first is on the first day."""
     if repeat.count is None and repeat.count_max is None:
         return None
@@ -327,6 +327,7 @@ def _length_of_count(repeat: fhir.TimingRepeat, a_day: Span, is_as_needed: bool)
         return Length(0, None, to_last=True)
     if most == 1 and not is_as_needed:
         return Length(0, 0, to_last=True)
+    a_day = times_a_day(timing).a_day
     if not a_day.low or not a_day.high:
         return Length(0, None, to_last=True)
     first, last = (int(days + _ROUNDING) for days in ((least - 1) / a_day.high, (most - 1) / a_day.low))

@@ -563,3 +563,18 @@ def test_no_quantity_breaks_the_reader_and_none_is_certain_without_a_number(
         if result.problem is None:
             assert result.value is not None
             assert result.taken is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-02-29", "2026-02-30T08:00:00Z", "2026-13-01", "2026-10-20T25:00:00Z", "2026-10-20T08:61:00Z", "0"]
+)
+def test_a_date_that_looks_usual_and_does_not_exist_leaves_a_result_undated(text: str) -> None:
+    undated = an_observation(id="undated", effectiveDateTime=text)
+    assert [r.source for r in facts_from(undated).undated_results("platelets")] == ["Observation/undated"]
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-02-29", "2026-10-31", "2026-10", "2026-10-20T08:00", "2026-10-20T08:00:00+05:45"]
+)
+def test_a_date_in_any_form_that_can_be_read_leaves_no_result_undated(text: str) -> None:
+    assert not facts_from(an_observation(effectiveDateTime=text)).undated_results("platelets")

@@ -351,7 +351,7 @@ def _recheck_on(trial: x.Trial, found: CohortMatch, reading_on: Callable[[date],
 
 def _finding(criterion: x.Criterion, facts: PatientFacts) -> Finding:
     guard = answer(criterion.only_if, facts) if criterion.only_if else None
-    shown = _shown(criterion.shows, facts)
+    shown = _shown(criterion.shows, facts) if criterion.shows else ()
     if guard and guard.truth is False:
         return Finding(criterion, Outcome.NOT_APPLICABLE, evidence=_each_once(guard.evidence))
     found = answer(criterion.asks, facts)
@@ -480,7 +480,7 @@ def _answer_value(leaf: x.Value, facts: PatientFacts) -> Answer:
 
 def _shown(concepts: Iterable[str], facts: PatientFacts) -> tuple[Evidence, ...]:
     """The newest records of these concepts, to help a person judge."""
-    return tuple(record for concept in concepts for record in facts.newest_records(concept))
+    return tuple([record for concept in concepts for record in facts.newest_records(concept)])
 
 
 def _answer_sex(leaf: x.SexIs, facts: PatientFacts) -> Answer:

@@ -25,8 +25,10 @@ def with_what_rules_it_out(leaf: Condition | Value, facts: PatientFacts, answer:
     What is on record for and against it at once is conflicting. A list that was not read completely rules nothing out.
     """
     entry = facts.catalogue.concepts[leaf.concept]
+    if not (entry.ruled_out_by or entry.asked_until):
+        return answer
     present = _truth_of_presence(leaf)
-    if present is None or not (entry.ruled_out_by or entry.asked_until) or answer.truth is (not present):
+    if present is None or answer.truth is (not present):
         return answer
     records = [e for name in entry.ruled_out_by for e in facts.episodes(name)]
     certain = tuple(e for e in records if e.certainty is Certainty.CONFIRMED)
