@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from cds_hooks.words.numbers import day_words, interval_words
 from cds_hooks.words.safe_text import plain
-from cds_hooks.words.wording import Titles, day_words, explanation, interval_words, person_words, titles_of
+from cds_hooks.words.wording import Titles, explanation, person_words, titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Episode, Result, SourceReport
 from mappings.time.times import Moment

@@ -21,8 +21,9 @@ from app.web.forms import read_form
 from app.web.html import ROOM, page
 from app.wiring import Services, services_of
 from cds_hooks.words.change_words import KINDS
+from cds_hooks.words.numbers import unit_words
 from cds_hooks.words.paraphrase import near_miss_words, paraphrase
-from cds_hooks.words.wording import definition_words, recruiting_words, titles_of, unit_words
+from cds_hooks.words.wording import definition_words, recruiting_words, titles_of
 from mappings.concepts.catalogue import Catalogue, Concept
 from trial_defs.definition import expressions as x
 from trial_defs.definition.coverage import Decidable, decidable

@@ -14,8 +14,9 @@ from decimal import Decimal
 from typing import Any
 
 from cds_hooks.explanation.trends import Trend, limits_of, trend_of
+from cds_hooks.words.numbers import number_words, unit_words
 from cds_hooks.words.paraphrase import Phrase, near_miss_words, paraphrase
-from cds_hooks.words.wording import Titles, counted, definition_words, number_words, titles_of, unit_words
+from cds_hooks.words.wording import Titles, counted, definition_words, titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.patient_facts import PatientFacts
 from trial_defs.definition import expressions as x

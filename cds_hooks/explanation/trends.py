@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from cds_hooks.words.wording import Titles, number_words, quantity_words, unit_words
+from cds_hooks.words.numbers import number_words, quantity_words, unit_words
+from cds_hooks.words.wording import Titles
 from mappings.facts import Polarity, Result
 from trial_defs.definition import expressions as x
 from trial_defs.engine.values import limit_of

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.words.wording import unit_words
+from cds_hooks.words.numbers import unit_words
 from mappings.concepts.catalogue import OUR_SYSTEM, SYSTEMS, Catalogue
 from mappings.facts import Polarity
 from trial_defs.definition import expressions as x

@@ -5,33 +5,19 @@ The explanation has the same in whole sentences (`wording.py`). All of it is pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from cds_hooks.words.chart_units import chart_unit
+from cds_hooks.words.limits import Needed, calculated, is_wanted
+from cds_hooks.words.numbers import day_words, interval_words, number_words, quantity_words
 from cds_hooks.words.safe_text import plain
 from cds_hooks.words.texts import Texts
-from cds_hooks.words.wording import (
-    Titles,
-    day_words,
-    episode_words,
-    interval_words,
-    number_words,
-    quantity_words,
-    short_title,
-)
-from mappings.facts import Episode, Interval, Polarity, Reason, Result
+from cds_hooks.words.wording import Titles, episode_words, short_title
+from mappings.facts import Episode, Polarity, Reason, Result
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x
 from trial_defs.engine.findings import Evidence, Failed, Finding, Open, PersonFact
-from trial_defs.engine.values import limit_of
-
-_SIGNS: Mapping[str, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
-_OPPOSITE: Mapping[str, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
-_OTHER: Mapping[Polarity, Polarity] = {
-    Polarity.POSITIVE: Polarity.NEGATIVE, Polarity.NEGATIVE: Polarity.POSITIVE,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,40 +66,12 @@ class Brief:
             return unit.value(self.texts)
         if result.value is None:
             return plain(result.recorded, 40)
-        value = _rounded(result.value, beside) if result.formula else result.value
+        value = calculated(result.value, beside) if result.formula else result.value
         return self.texts.number(interval_words(value, result.unit))
-
-    # Limits
 
     def needed(self, leaf: x.Expression, wanted: bool, evidence: Evidence | None) -> str:
         """ "≥ 6.0": what the value needs to be, in the chart's unit; the opposite of what the text excludes."""
-        test = leaf.test if isinstance(leaf, x.Value | x.Change | x.Age) else None
-        match test:
-            case x.Bound():
-                return f"{(_SIGNS if wanted else _OPPOSITE)[test.comparator]} {self._limit(test, leaf, evidence)}"
-            case x.Between():
-                low, high = (self._limit(end, leaf, evidence) for end in (test.low, test.high))
-                range_words = self.texts("brief.range", low=low, high=high)
-                return range_words if wanted else self.texts("brief.outside", range=range_words)
-            case Polarity():
-                return self.texts((test if wanted else _OTHER.get(test, test)).value)
-            case _:
-                return self.texts("brief.other-value")
-
-    def _limit(self, bound: x.Bound, leaf: x.Expression, evidence: Evidence | None) -> str:
-        result = evidence if isinstance(evidence, Result) else None
-        canonical = limit_of(bound, result) if result else None if bound.times else bound.canonical
-        unit = chart_unit(result) if result and isinstance(leaf, x.Value) else None
-        if unit and canonical is not None:
-            return unit.limit(canonical, self.texts)
-        if isinstance(leaf, x.Change) and leaf.relative:
-            return self.texts.number(quantity_words(bound.number, "%"))
-        if not bound.times:
-            return self.texts.number(quantity_words(bound.number, bound.unit))
-        if canonical is not None and result:
-            return self.texts.number(quantity_words(canonical, result.unit))
-        edge = self.texts("brief.upper-limit" if bound.times == "ULN" else "brief.lower-limit")
-        return edge if bound.number == 1 else f"{self.texts.number(number_words(bound.number))} × {edge}"
+        return Needed(leaf, wanted, evidence, self.texts).short()
 
     # Findings
 
@@ -157,8 +115,18 @@ class Brief:
     def margin(self, finding: Finding, said: str) -> str:
         """The same with the margin inside which it is a near miss, where there is one."""
         leaf = next((leaf for leaf in finding.decided_by if isinstance(leaf, x.Value)), None)
-        amount = _tolerance(leaf) if leaf and finding.near and not finding.turns_on else ""
+        amount = self._tolerance(leaf, finding) if leaf and finding.near and not finding.turns_on else ""
         return self.texts("brief.margin", said=said, amount=self.texts.number(amount)) if amount else said
+
+    def _tolerance(self, leaf: x.Value, finding: Finding) -> str:
+        if leaf.tolerance_percent is not None:
+            return f"{number_words(leaf.tolerance_percent)} %"
+        if leaf.tolerance is None or not isinstance(leaf.test, x.Bound):
+            return ""
+        found = self._of_leaf(finding, leaf)
+        if isinstance(found, Result) and (unit := chart_unit(found)):
+            return f"{number_words(leaf.tolerance * unit.factor)} {unit.unit}".strip()
+        return quantity_words(leaf.tolerance, leaf.test.unit if leaf.test.canonical == leaf.test.number else "")
 
     def failed(self, finding: Finding) -> list[str]:
         """Values that failed while something else may still allow them: "Bilirubin 3 mg/dL, needs ≤ 2.4 unless …"."""
@@ -225,37 +193,6 @@ class Brief:
 
     def period(self, period: Period) -> str:
         return self.texts.count(f"period.{period.unit}", period.count)
-
-
-def is_wanted(criterion: x.Criterion, leaf: x.Expression) -> bool:
-    """The truth of a leaf that is good for the patient's enrolment; exclusions and `not` each turn it."""
-    good = criterion.kind == "inclusion"
-    return next(_signs(criterion.asks, leaf, good), good)
-
-
-def _signs(expression: x.Expression, leaf: x.Expression, good: bool) -> Iterator[bool]:
-    if expression is leaf or expression == leaf:
-        yield good
-    for part in x.parts_of(expression):
-        yield from _signs(part, leaf, good is not isinstance(expression, x.Not))
-
-
-def _rounded(value: Interval, beside: Decimal | None) -> Interval:
-    """A calculated value in three digits: nobody measured the fourth. In more where it would look like the limit."""
-    exact = value.exact
-    if not exact:
-        return value
-    rounded = exact.quantize(Decimal(1).scaleb(min(0, exact.adjusted() - 2)))
-    return value if rounded == beside else Interval.exactly(rounded)
-
-
-def _tolerance(leaf: x.Value) -> str:
-    if leaf.tolerance_percent is not None:
-        return f"{number_words(leaf.tolerance_percent)} %"
-    if leaf.tolerance is None or not isinstance(leaf.test, x.Bound):
-        return ""
-    unit = leaf.test.unit if leaf.test.canonical == leaf.test.number else ""
-    return quantity_words(leaf.tolerance, unit)
 
 
 def _is_unsteady(leaf: x.Expression, finding: Finding) -> bool:

@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from cds_hooks.words.numbers import period_words
 from cds_hooks.words.paraphrase import near_miss_words, paraphrase, test_words
-from cds_hooks.words.wording import Titles, period_words, subject_words
+from cds_hooks.words.wording import Titles, subject_words
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x
 from trial_defs.definition.changes import Changes, CohortChange, CriterionChange, Difference, Renewed

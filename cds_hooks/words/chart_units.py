@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from cds_hooks.words.numbers import quantity_words, unit_words
 from cds_hooks.words.texts import Texts
-from cds_hooks.words.wording import quantity_words, unit_words
 from mappings.facts import Result
-from mappings.values.units import canonical_unit
+from mappings.values.units import canonical_unit, convert
 
-_MOST_DECIMALS = 2
+_MOST_DECIMALS = 1
 _RECORDED = re.compile(r"([<>]=?|[≤≥])?\s*([-+]?\d+(?:\.\d+)?)\s*(\S.*)?")
+_THOUSANDS = re.compile(r"\d{1,3}\.\d{3}")
 _COMPARED = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "≤": "≤", "≥": "≥"}
 
 
@@ -40,7 +41,7 @@ class ChartUnit:
 
 
 def chart_unit(result: Result) -> ChartUnit | None:
-    """The unit in which the chart has this result; None where it is calculated, or is no plain number.
+    """The unit in which the chart has this result; None where it is calculated, or is not read as the plain number.
 
     The factor is that of the reading itself: the chart's number over ours. A unit that is not read as one is left to
     our own.
@@ -52,6 +53,14 @@ def chart_unit(result: Result) -> ChartUnit | None:
         return None
     ours = value.exact if value.exact is not None else value.high if value.low is None else value.low
     theirs = Decimal(found[2])
-    if not ours or not theirs:
+    if not ours or not theirs or not _is_so_read(theirs, found[2], unit, result.unit, ours):
         return None
     return ChartUnit(_COMPARED.get(found[1], ""), found[2], unit_words(unit), theirs / ours)
+
+
+def _is_so_read(theirs: Decimal, written: str, unit: str, to: str, ours: Decimal) -> bool:
+    """Whether the chart's text, as a number, is what was read: "2.100 /µL" was read as 2100."""
+    converted = convert(theirs, unit, to)
+    if converted is None:  # a mass and an amount of substance, say: then the number itself must leave no doubt
+        return _THOUSANDS.fullmatch(written) is None
+    return abs(converted - ours) <= abs(ours) / 1000

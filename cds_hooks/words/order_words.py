@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cds_hooks.words.brief import Brief, is_wanted
+from cds_hooks.words.brief import Brief
+from cds_hooks.words.limits import is_wanted
 from mappings.draft_orders import Planned
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
-from cds_hooks.words.wording import Titles, number_words, period_words, quantity_words, unit_words
+from cds_hooks.words.numbers import number_words, period_words, quantity_words, unit_words
+from cds_hooks.words.wording import Titles
 from mappings.facts import Polarity
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x

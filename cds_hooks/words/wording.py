@@ -15,11 +15,13 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from cds_hooks.words.chart_units import chart_unit
+from cds_hooks.words.limits import Needed, calculated, is_wanted
+from cds_hooks.words.numbers import day_words, interval_words, number_words, period_words
 from cds_hooks.words.safe_text import plain
 from cds_hooks.words.texts import Texts, texts_of
 from mappings.concepts.catalogue import Catalogue, id_in_words
 from mappings.facts import Certainty, Episode, Interval, Polarity, Reason, Result
-from mappings.time.times import Moment, Period
 from trial_defs.definition import expressions as x
 from trial_defs.engine.attestation import Attestation
 from trial_defs.engine.findings import Basis, Evidence, Failed, Finding, Margin, Open, Outcome, PersonFact
@@ -46,96 +48,47 @@ def short_title(title: str) -> str:
     return match[1] if match and re.search("[A-Z]", match[1]) else title
 
 
-# -- numbers, units, dates --------------------------------------------------------------------------------------------
-
-_UNITS: Mapping[str, str] = {
-    "a": "years", "mo": "months", "wk": "weeks", "d": "days", "h": "hours",
-    "mg/d": "mg/day", "mg/kg/d": "mg/kg/day", "g/(24.h)": "g/24 h", "mg/(24.h)": "mg/24 h",
-    "mL/min/{1.73_m2}": "mL/min/1.73 m²", "mm[Hg]": "mmHg",
-    "{score}": "", "{count}": "", "{class}": "", "{INR}": "", "{ratio}": "", "{titer}": "", "1": "", "/uL": "/µL",
-}  # fmt: skip
-_POWER = re.compile(r"^10\*(-?\d+)")
-_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_ROMAN = ("0", "I", "II", "III", "IV", "V")
-
-
-@lru_cache(maxsize=1024)
-def unit_words(unit: str) -> str:
-    """A UCUM unit as it is written by hand: "10*9/L" -> "× 10⁹/L", "ug/L" -> "µg/L", "{score}" -> ""."""
-    if unit in _UNITS:
-        return _UNITS[unit]
-    power = _POWER.match(unit)
-    if power:
-        return f"× 10{power[1].translate(_SUPERSCRIPT)}{unit[power.end() :].replace('/u', '/µ')}"
-    unit = re.sub(r"\{[^}]*\}", "", unit).replace("[IU]", "IU")
-    return re.sub(r"(?<![a-zA-Z])u(?=[a-zA-Z])", "µ", unit)
-
-
-def number_words(number: Decimal, beside: Decimal | None = None) -> str:
-    """A number for reading: four significant digits and no exponent. It never looks equal to `beside` unless it is."""
-    text = _rounded(number, 4)
-    if beside is not None and beside != number and text == _rounded(beside, 4):
-        return _rounded(number, 9)
-    return text
-
-
-def _rounded(number: Decimal, digits: int) -> str:
-    if not number:
-        return "0"
-    text = format(number, "f")
-    if len(text) > digits and number.adjusted() < 20:  # a shorter one has nothing to round
-        text = format(number.quantize(Decimal(1).scaleb(min(0, number.adjusted() - digits + 1))), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def quantity_words(number: Decimal, unit: str, beside: Decimal | None = None) -> str:
-    """Number and unit: "180 × 10⁹/L", a titre as "1:80", a functional class in Roman numerals."""
-    if unit == "{titer}":
-        return f"1:{number_words(number)}"
-    if unit == "{class}" and number == int(number) and 0 <= number < len(_ROMAN):
-        return _ROMAN[int(number)]
-    return f"{number_words(number, beside)} {unit_words(unit)}".rstrip()
-
-
-def interval_words(value: Interval, unit: str, beside: Decimal | None = None) -> str:
-    """A value that is known exactly, from one side ("< 0.1 mg/dL") or between two ends ("5 to 10 mg/d")."""
-    if value.exact is not None:
-        return quantity_words(value.exact, unit, beside)
-    if value.low is None and value.high is not None:
-        return f"{'<' if value.high_open else '≤'} {quantity_words(value.high, unit)}"
-    if value.high is None and value.low is not None:
-        return f"{'>' if value.low_open else '≥'} {quantity_words(value.low, unit)}"
-    if value.low is not None and value.high is not None:
-        return f"{number_words(value.low)} to {quantity_words(value.high, unit)}"
-    return "an open value"
-
-
-def day_words(moment: Moment) -> str:
-    """The local calendar day, or the month or year where the chart knows no more."""
-    return moment.first_day.isoformat() if moment.is_one_day else moment.text[:10]
-
-
-def period_words(period: Period) -> str:
-    word = {"h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}[period.unit]
-    return f"{period.count} {word}{'' if period.count == 1 else 's'}"
-
-
 # -- evidence ---------------------------------------------------------------------------------------------------------
 
 
 def result_words(result: Result, titles: Titles, beside: Decimal | None = None, *, polarity: bool = False) -> str:
-    """ "Platelets 180 × 10⁹/L on 2026-10-20"; with `polarity` "ANA positive (1:320) on 2026-10-20"."""
-    value = _bare(result, beside, polarity=polarity)
+    """ "Platelets 180 × 10³/µL on 2026-10-20"; with `polarity` "ANA positive (1:320) on 2026-10-20"."""
+    return _dated(result, _bare(result, beside, polarity=polarity), titles)
+
+
+def _dated(result: Result, value: str, titles: Titles) -> str:
     taken = f" on {day_words(result.taken)}" if result.taken else ", undated"
     pending = ", not final yet" if result.problem is Reason.NOT_FINAL else ""
     return f"{titles(result.concept)} {value}{taken}{pending}{_how(result, titles)}"
 
 
-def _bare(result: Result, beside: Decimal | None = None, *, polarity: bool = False) -> str:
-    number = interval_words(result.value, result.unit, beside) if result.value else ""
-    if result.polarity is not None and (polarity or not number):
-        return f"{result.polarity.value} ({number})" if number else result.polarity.value
-    return number or f"recorded as “{plain(result.recorded, 40)}”"
+def _bare(
+    result: Result, beside: Decimal | None = None, *, polarity: bool = False, bound: x.Bound | None = None
+) -> str:
+    """The value as the chart has it, with ours in brackets where it is another number: "5.8 g/dL (58 g/L)".
+
+    `bound`: a limit that states a unit of its own, which is then ours.
+    """
+    if result.value is None:
+        return result.polarity.value if result.polarity else f"recorded as “{plain(result.recorded, 40)}”"
+    value = calculated(result.value, beside) if result.formula else result.value
+    shown, unit = _in_unit_of(bound, value, result.unit)
+    number = interval_words(shown, unit, beside)
+    chart = chart_unit(result)
+    if chart is not None:
+        is_same = shown.exact is None or Decimal(chart.number) == shown.exact
+        number = chart.value(texts_of()) if is_same else f"{chart.value(texts_of())} ({number})"
+    if result.polarity is not None and polarity:
+        return f"{result.polarity.value} ({number})"
+    return number
+
+
+def _in_unit_of(bound: x.Bound | None, value: Interval, unit: str) -> tuple[Interval, str]:
+    """The value in the unit in which the text states its limit, so that the two can be compared at a glance."""
+    if bound is None or bound.times or bound.canonical in (0, bound.number):
+        return value, unit
+    low, high = (end and end * bound.number / bound.canonical for end in (value.low, value.high))
+    return replace(value, low=low, high=high), bound.unit
 
 
 def _how(result: Result, titles: Titles) -> str:
@@ -330,7 +283,7 @@ def _deciding(finding: Finding, titles: Titles) -> list[str]:
         if not found and any(e.concept in concepts for e in told):
             # The same value again, against another limit: it is told once, and misses both.
             if finding.outcome is Outcome.NOT_MET and finding.criterion.kind == "inclusion":
-                _add_limit(phrases, leaf, titles)
+                _add_limit(phrases, leaf, finding, titles)
             continue
         told += found
         phrases += _leaf_phrases(leaf, found, margin if leaf in measured else None, finding, titles)
@@ -339,13 +292,16 @@ def _deciding(finding: Finding, titles: Titles) -> list[str]:
     return list(dict.fromkeys(phrases))
 
 
-def _add_limit(phrases: list[str], leaf: x.Expression, titles: Titles) -> None:
-    """Put a further limit beside the first one of a value that is already told."""
-    limit = _limit_of_test(leaf.test) if isinstance(leaf, x.Value) else ""
+def _add_limit(phrases: list[str], leaf: x.Expression, finding: Finding, titles: Titles) -> None:
+    """Put a further limit beside the first one of a value that is already said."""
+    if not isinstance(leaf, x.Value) or isinstance(leaf.test, Polarity):
+        return
+    evidence = next((each for each in finding.evidence if each.concept == leaf.concept), None)
+    limit = Needed(leaf, is_wanted(finding.criterion, leaf), evidence, texts_of()).long()
     for place, phrase in enumerate(phrases):
-        if isinstance(leaf, x.Value) and limit and phrase.startswith(titles(leaf.concept)) and phrase.endswith(")"):
-            more = limit.removeprefix(" (limit ").removeprefix(" (limits ")
-            phrases[place] = phrase if more in phrase else f"{phrase[:-1]}, or {more}"
+        if phrase.startswith(titles(leaf.concept)) and "needs " in phrase:
+            end = ")" if phrase.endswith(")") else ""
+            phrases[place] = phrase if limit in phrase else f"{phrase.removesuffix(end)}, or {limit}{end}"
             return
 
 
@@ -354,25 +310,21 @@ def _leaf_phrases(
 ) -> list[str]:
     if not found:
         return [_silence(leaf, finding.basis, titles)]
-    shown = _in_unit_of_limit(leaf, found[0])
-    limit = _limit(leaf, margin, shown, finding.outcome)
-    beside = margin.limit if margin else None
-    asks_polarity = not isinstance(leaf, x.Value | x.Change) or isinstance(leaf.test, Polarity)
-    first = evidence_words(shown, titles, beside, polarity=asks_polarity) + limit + _outside(leaf, found[0], finding)
+    first = _shown(leaf, found[0], titles, margin) + _limit(leaf, margin, found[0], finding)
+    first += _outside(leaf, found[0], finding)
     if isinstance(leaf, x.Change) and len(found) > 1:
         return [first, "before: " + evidence_words(found[1], titles)]
     return [first, *(evidence_words(each, titles) for each in found[1:] if _adds(leaf, each))]
 
 
-def _in_unit_of_limit(leaf: x.Expression, evidence: Evidence) -> Evidence:
-    """A result in the unit that the text states its limit in, so that the two can be compared at a glance."""
-    bound = leaf.test if isinstance(leaf, x.Value) else None
-    if not isinstance(bound, x.Bound) or not isinstance(evidence, Result) or evidence.value is None:
-        return evidence
-    if bound.times or bound.canonical in (0, bound.number):
-        return evidence
-    ends = [end and end * bound.number / bound.canonical for end in (evidence.value.low, evidence.value.high)]
-    return replace(evidence, value=replace(evidence.value, low=ends[0], high=ends[1]), unit=bound.unit)
+def _shown(leaf: x.Expression, evidence: Evidence, titles: Titles, margin: Margin | None) -> str:
+    """A piece of evidence beside what the leaf asks: its polarity, or its number in the unit of the limit."""
+    beside = margin.limit if margin else None
+    asks_polarity = not isinstance(leaf, x.Value | x.Change) or isinstance(leaf.test, Polarity)
+    if not isinstance(evidence, Result):
+        return evidence_words(evidence, titles, beside, polarity=asks_polarity)
+    bound = leaf.test if isinstance(leaf, x.Value) and isinstance(leaf.test, x.Bound) else None
+    return _dated(evidence, _bare(evidence, beside, polarity=asks_polarity, bound=bound), titles)
 
 
 def _outside(leaf: x.Expression, evidence: Evidence, finding: Finding) -> str:
@@ -403,64 +355,51 @@ def _silence(leaf: x.Expression, basis: Basis | None, titles: Titles) -> str:
     return f"{names}: no record, taken as absent" if basis is Basis.PRESUMED else f"{names}: no record"
 
 
-def _limit(leaf: x.Expression, margin: Margin | None, evidence: Evidence, outcome: Outcome) -> str:
-    """ " (limit 25)", or ", 5 below the limit of 25" where it is missed."""
-    if not isinstance(leaf, x.Value | x.Change | x.Age):
+def _limit(leaf: x.Expression, margin: Margin | None, evidence: Evidence, finding: Finding) -> str:
+    """ " (needs ≥ 25)", or ", needs ≥ 25 (5 below)" where it is missed."""
+    if not isinstance(leaf, x.Value | x.Change | x.Age) or isinstance(leaf.test, Polarity):
         return ""
-    test = leaf.test
-    if margin is None and isinstance(leaf, x.Value) and leaf.stable_for and outcome is Outcome.NOT_MET:
+    is_missed = finding.outcome is Outcome.NOT_MET
+    if margin is None and isinstance(leaf, x.Value) and leaf.stable_for and is_missed:
         return _unsteady(leaf)
-    if isinstance(leaf, x.Value) and leaf.stable_for and isinstance(test, x.Bound) and not test.number:
+    if isinstance(leaf, x.Value) and leaf.stable_for and isinstance(leaf.test, x.Bound) and not leaf.test.number:
         return f", unchanged for {period_words(leaf.stable_for)}"  # a limit of 0 only asks for steadiness
-    if margin is None:
-        return _limit_of_test(test)
-    same_unit = getattr(evidence, "unit", None) == margin.unit or isinstance(leaf, x.Age)
-    limit = number_words(margin.limit) if same_unit else quantity_words(margin.limit, margin.unit)
-    times = f"{_times_words(test)}" if isinstance(test, x.Bound) and test.times else ""
-    if outcome is Outcome.MET or not margin.value:
-        if isinstance(test, x.Between):
-            return f" (limits {number_words(test.low.number)} to {number_words(test.high.number)})"
-        return f" (limit {limit}, {times})" if times else f" (limit {limit})"
-    number = _number_beside(evidence, margin)
-    side = "beyond" if number is None else "below" if number < margin.limit else "above"
-    return f", {_distance(number, margin)} {side} the limit of {limit}" + (f" ({times})" if times else "")
+    needed = Needed(leaf, is_wanted(finding.criterion, leaf), evidence, texts_of())
+    if not is_missed or margin is None or not margin.value:
+        return f" (needs {needed.long()})"
+    return f", needs {needed.long()}{_by_how_much(needed, margin)}"
 
 
-def _number_beside(evidence: Evidence, margin: Margin) -> Decimal | None:
-    """The value that stands beside the limit, where it is one number in the limit's unit."""
-    value = evidence.value if isinstance(evidence, PersonFact) else getattr(evidence, "value", None)
-    number = value if isinstance(value, Decimal) else value.exact if isinstance(value, Interval) else None
-    return number if getattr(evidence, "unit", None) == margin.unit else None
-
-
-def _distance(number: Decimal | None, margin: Margin) -> str:
-    """How far it lies from the limit, as the numbers that are shown have it: 57.95 is 2.05 below 60."""
+def _by_how_much(needed: Needed, margin: Margin) -> str:
+    """ " (2.05 below)", as the numbers that are shown have it: 57.95 is 2.05 below 60."""
+    number, limit = _numbers_beside(needed, margin)
     if number is None:
-        return number_words(abs(margin.value))
-    shown = Decimal(number_words(number, margin.limit)) - Decimal(number_words(margin.limit))
-    return number_words(abs(shown) or abs(margin.value))
+        return f" ({number_words(abs(margin.value))} beyond)"
+    distance = abs(Decimal(number_words(number, limit)) - Decimal(number_words(limit))) or abs(number - limit)
+    return f" ({number_words(distance)} {'below' if number < limit else 'above'})"
 
 
-def _limit_of_test(test: x.Test) -> str:
-    match test:
-        case x.Between():
-            return f" (limits {number_words(test.low.number)} to {number_words(test.high.number)})"
-        case x.Bound():
-            return f" (limit {_times_words(test) if test.times else quantity_words(test.number, test.unit)})"
-        case _:
-            return ""
+def _numbers_beside(needed: Needed, margin: Margin) -> tuple[Decimal | None, Decimal]:
+    """The value and its limit, in the unit in which the value is shown; None where it is no one number."""
+    evidence = needed.evidence
+    if isinstance(evidence, PersonFact):
+        return evidence.value, margin.limit
+    if not isinstance(evidence, Result) or evidence.value is None or evidence.value.exact is None:
+        return None, margin.limit
+    bound = needed.test if isinstance(needed.test, x.Bound) else None
+    value, unit = _in_unit_of(bound, evidence.value, evidence.unit)
+    if unit != margin.unit or value.exact is None:
+        return None, margin.limit
+    chart = needed.unit
+    if chart is None:
+        return calculated(value, margin.limit).exact if evidence.formula else value.exact, margin.limit
+    return Decimal(chart.number), margin.limit * Decimal(chart.number) / value.exact if value.exact else margin.limit
 
 
 def _unsteady(leaf: x.Value) -> str:
     """Why a dose within its limits does not pass: it was changed."""
     assert leaf.stable_for
     return f", changed in the last {period_words(leaf.stable_for)}"
-
-
-def _times_words(bound: x.Bound) -> str:
-    edge = "upper limit of normal" if bound.times == "ULN" else "lower limit of normal"
-    times = edge if bound.number == 1 else f"{number_words(bound.number)} × {edge}"
-    return f"{times} + {quantity_words(bound.plus, bound.plus_unit)}" if bound.plus else times
 
 
 # -- alternatives of which one failed ---------------------------------------------------------------------------------
@@ -481,36 +420,9 @@ def unknown_words(finding: Finding, titles: Titles) -> str:
 
 
 def _failed_words(failed: Failed, titles: Titles) -> str:
-    leaf = failed.leaf
     first = failed.evidence[0]
-    asks_polarity = isinstance(leaf, x.Value) and isinstance(leaf.test, Polarity)
-    shown = _in_unit_of_limit(leaf, first)
-    beside = failed.margin.limit if failed.margin else None
-    return f"{evidence_words(shown, titles, beside, polarity=asks_polarity)}, needs {_needed(failed)}"
-
-
-_SIGNS = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
-_OPPOSITE = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
-
-
-def _needed(failed: Failed) -> str:
-    """What a value that failed needs to be: its limit with the direction, the opposite where the text excludes it."""
-    test = failed.leaf.test if isinstance(failed.leaf, x.Value | x.Change | x.Age) else None
-    match test:
-        case x.Bound():
-            sign = (_SIGNS if failed.wanted else _OPPOSITE)[test.comparator]
-            if not test.times:
-                return f"{sign} {quantity_words(test.number, test.unit)}"
-            if failed.margin is None:
-                return f"{sign} {_times_words(test)}"
-            return f"{sign} {quantity_words(failed.margin.limit, failed.margin.unit)} ({_times_words(test)})"
-        case x.Between():
-            between = f"{number_words(test.low.number)} to {quantity_words(test.high.number, test.high.unit)}"
-            return between if failed.wanted else f"to be outside {between}"
-        case Polarity():
-            return test.value if failed.wanted else "negative" if test is Polarity.POSITIVE else "positive"
-        case _:
-            return "another value"
+    needed = Needed(failed.leaf, failed.wanted, first, texts_of())
+    return f"{_shown(failed.leaf, first, titles, failed.margin)}, needs {needed.long()}"
 
 
 def _relaxed(piece: Open, finding: Finding) -> str:

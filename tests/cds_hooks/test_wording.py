@@ -10,22 +10,19 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from cds_hooks.words.numbers import interval_words, number_words, quantity_words, unit_words
 from cds_hooks.words.wording import (
     counted,
     episode_words,
     explanation,
-    interval_words,
-    number_words,
     open_words,
-    quantity_words,
     recruiting_words,
     result_words,
     short_title,
     titles_of,
-    unit_words,
 )
 from mappings.concepts.catalogue import Catalogue
-from mappings.facts import Certainty, Dose, Episode, Interval, Polarity, Reason
+from mappings.facts import Certainty, Dose, Episode, Interval, Polarity, Range, Reason
 from mappings.time.times import Period, parse_moment
 from tests.cds_hooks.matches import a_diagnosis, a_result
 from trial_defs.definition import expressions as x
@@ -148,7 +145,7 @@ def test_a_criterion_met_is_told_as_in_the_contract() -> None:
     margin = Margin(Decimal(155), "10*9/L", Decimal(620), Decimal(25))
     found = (a_result("platelets", "180", "10*9/L"),)
     finding = Finding(a_criterion(leaf), Outcome.MET, Basis.RECORDED, None, found, margin, (), (leaf,))
-    assert explanation(finding, TITLES) == "Platelets 180 × 10⁹/L on 2026-10-20 (limit 25)"
+    assert explanation(finding, TITLES) == "Platelets 180 × 10⁹/L on 2026-10-20 (needs ≥ 25)"
 
 
 def test_a_missed_limit_says_by_how_much_and_when_time_helps() -> None:
@@ -156,7 +153,7 @@ def test_a_missed_limit_says_by_how_much_and_when_time_helps() -> None:
     margin = Margin(Decimal(-5), "10*9/L", Decimal(-20), Decimal(25))
     found = (a_result("platelets", "20", "10*9/L"),)
     finding = Finding(a_criterion(leaf), Outcome.NOT_MET, Basis.RECORDED, None, found, margin, (), (leaf,))
-    assert explanation(finding, TITLES) == "Platelets 20 × 10⁹/L on 2026-10-20, 5 below the limit of 25"
+    assert explanation(finding, TITLES) == "Platelets 20 × 10⁹/L on 2026-10-20, needs ≥ 25 (5 below)"
     turning = structs.replace(finding, turns_on=date(2027, 1, 2))
     assert explanation(turning, TITLES).endswith("; passes with time on 2027-01-02")
 
@@ -164,17 +161,17 @@ def test_a_missed_limit_says_by_how_much_and_when_time_helps() -> None:
 def test_a_limit_by_the_laboratorys_own_range_is_worked_out() -> None:
     leaf = x.Value("alt", x.Bound("<=", Decimal(3), "ULN", Decimal(3), times="ULN"))
     margin = Margin(Decimal(100), "U/L", Decimal(83), Decimal(120))
-    found = (a_result("alt", "20", "U/L"),)
+    found = (a_result("alt", "20", "U/L", range=Range(None, Decimal(40), "own")),)
     finding = Finding(a_criterion(leaf), Outcome.MET, Basis.RECORDED, None, found, margin, (), (leaf,))
-    assert explanation(finding, TITLES) == "Alt 20 U/L on 2026-10-20 (limit 120, 3 × upper limit of normal)"
+    assert explanation(finding, TITLES) == "Alt 20 U/L on 2026-10-20 (needs ≤ 120 = 3 × upper limit of normal)"
 
 
-def test_a_value_is_said_in_the_unit_of_its_limit() -> None:
+def test_a_value_is_said_in_the_unit_of_the_chart_with_that_of_the_limit_beside_it() -> None:
     leaf = x.Value("hemoglobin", x.Bound(">=", Decimal(7), "g/dL", Decimal(70)))
     margin = Margin(Decimal("2.2"), "g/dL", Decimal(31), Decimal(7))
     found = (a_result("hemoglobin", "92", "g/L"),)
     finding = Finding(a_criterion(leaf), Outcome.MET, Basis.RECORDED, None, found, margin, (), (leaf,))
-    assert explanation(finding, TITLES) == "Hemoglobin 9.2 g/dL on 2026-10-20 (limit 7)"
+    assert explanation(finding, TITLES) == "Hemoglobin 92 g/L (9.2 g/dL) on 2026-10-20 (needs ≥ 70 g/L = 7 g/dL)"
 
 
 def test_a_presumed_absence_says_that_it_was_presumed() -> None:

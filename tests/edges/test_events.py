@@ -58,13 +58,13 @@ def test_the_words_name_the_count_and_what_was_given_before_it(ask: Asked) -> No
     chart = (red_cells(), a_count())
     found = ask(TRANSFUSION, *chart, kind="exclude")
     assert found.explanation.endswith(
-        " on 2026-10-06; Hemoglobin 82 g/L on 2026-10-10; repeat the test, more than 7 days after it"
+        " on 2026-10-06; Hemoglobin 8.2 g/dL (82 g/L) on 2026-10-10; repeat the test, more than 7 days after it"
     )
     assert found.cohort["verdict"] == "near-miss"
     assert {each["resource"] for each in found.criterion["evidence"]} == {"Procedure/rbc-2026-10-06",
                                                                         "Observation/hb-2026-10-10"}  # fmt: skip
     count = ask(HEMOGLOBIN, *chart)
-    assert "82 g/L on 2026-10-10 does not count" in count.explanation
+    assert "8.2 g/dL (82 g/L) on 2026-10-10 does not count" in count.explanation
     assert "on 2026-10-06" in count.explanation
 
 

@@ -61,7 +61,10 @@ def test_a_number_without_a_unit_beside_its_range_is_normal_or_not_but_meets_no_
 
 def test_a_value_is_told_in_the_unit_of_its_limit(ask: Asked) -> None:
     answered = ask(value("iga", ">= 10 mg/dL"), a_result("2458-8", 0.05, "g/L"))
-    assert "Immunoglobulin A 5 mg/dL on 2026-10-20, 5 below the limit of 10" in answered.explanation
+    assert (
+        "Immunoglobulin A 0.05 g/L (5 mg/dL) on 2026-10-20, needs ≥ 0.1 g/L = 10 mg/dL (0.05 below)"
+        in answered.explanation
+    )
     assert answered.criterion["evidence"][0]["recorded"] == "0.05 g/L"
 
 
@@ -303,13 +306,13 @@ def test_a_rank_between_two_is_none(ask: Asked) -> None:
 
 def test_a_value_and_its_distance_are_told_to_the_same_digit(ask: Asked) -> None:
     found = ask(value("platelets", ">= 60 10*9/L"), a_result(PLATELETS, 57.946, "10*9/L"))
-    assert "Platelets 57.95 × 10⁹/L on 2026-10-20, 2.05 below the limit of 60" in found.explanation
+    assert "Platelets 57.946 × 10⁹/L on 2026-10-20, needs ≥ 60.0 (2.05 below)" in found.explanation
     assert found.criterion["margin"]["value"] == -2.054
 
 
 def test_a_value_just_beside_its_limit_is_told_with_the_digits_that_tell_them_apart(ask: Asked) -> None:
     found = ask(value("platelets", ">= 60 10*9/L"), a_result(PLATELETS, 59.9996, "10*9/L"))
-    assert "Platelets 59.9996 × 10⁹/L on 2026-10-20, 0.0004 below the limit of 60" in found.explanation
+    assert "Platelets 59.9996 × 10⁹/L on 2026-10-20, needs ≥ 60.0 (0.0004 below)" in found.explanation
 
 
 @pytest.mark.parametrize(

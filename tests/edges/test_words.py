@@ -12,7 +12,7 @@ def test_of_two_counts_the_one_that_misses_is_measured_against_the_limit(ask: As
     answered = ask(value("platelets", "< 50 10*9/L", runs=2), low, higher)
     assert answered.says == "not-met"
     assert answered.explanation == (
-        "Platelets 60 × 10⁹/L on 2026-10-10, 10 above the limit of 50; Platelets 49 × 10⁹/L on 2026-10-20"
+        "Platelets 60 × 10⁹/L on 2026-10-10, needs < 50 (10 above); Platelets 49 × 10⁹/L on 2026-10-20"
     )
 
 
@@ -33,6 +33,7 @@ def test_a_value_that_misses_two_limits_is_shown_with_both(ask: Asked) -> None:
     high = a_result(BILIRUBIN, 3.7, "mg/dL", referenceRange=[{"high": {"value": 1.2, "unit": "mg/dL"}}])
     answered = ask(asks, high, a_condition("E80.4", id="c2"))
     assert answered.says == "not-met"
-    assert "3.7 mg/dL on 2026-10-20 (limit 2 × upper limit of normal, or 3 × upper limit of normal)" in (
-        answered.explanation
+    assert (
+        "3.7 mg/dL on 2026-10-20 (needs ≤ 2.4 = 2 × upper limit of normal, or ≤ 3.6 = 3 × upper limit of normal)"
+        in (answered.explanation)
     )
