@@ -16,7 +16,7 @@ from cds_hooks.protocol.services import READ_TYPES
 from cds_hooks.words.brief import Brief, Question
 from cds_hooks.words.groups import absences, concerns, group_words
 from cds_hooks.words.safe_text import markdown
-from cds_hooks.words.texts import Texts
+from cds_hooks.words.texts import Texts, capitalized
 from cds_hooks.words.wording import definition_words, recruiting_words
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason, SourceReport
@@ -81,7 +81,7 @@ class DetailWriter:
         asked = len(cohort.findings) - len(cohort.of(Outcome.NOT_APPLICABLE))
         return self.texts(
             "card.verdict",
-            verdict=label[:1].upper() + label[1:],
+            verdict=capitalized(label),
             cohort=markdown(cohort.cohort.title, 120),
             met=len(cohort.of(Outcome.MET)),
             asked=asked,
@@ -93,7 +93,8 @@ class DetailWriter:
     def status(self, trial: TrialMatch) -> str:
         """Whether the trial recruits, and whether the study team has confirmed the definition."""
         recruiting = recruiting_words(trial.trial, self.match.as_of.date(), self.texts)
-        return markdown(f"{recruiting}; {definition_words(trial.trial, self.texts)}.", 300)
+        definition = definition_words(trial.trial, self.texts)
+        return markdown(self.texts("card.status", recruiting=recruiting, definition=definition), 300)
 
     # What is not met
 
@@ -140,7 +141,7 @@ class DetailWriter:
 
     def _next(self, need: Need) -> str:
         how = self.texts(f"how.{need.order.how}")
-        return self.texts("card.next", test=markdown(need.order.title, 80), how=how, count=len(need.settles))
+        return self.texts.count("card.next", len(need.settles), test=markdown(need.order.title, 80), how=how)
 
     # Questions
 

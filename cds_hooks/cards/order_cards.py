@@ -14,13 +14,13 @@ from cds_hooks.cards.fitting import Part, fitted
 from cds_hooks.cards.trial_cards import (
     EXTENSION,
     LONGEST_SUMMARY,
-    OVERRIDE_REASONS,
     Card,
     ContactFor,
     LinkTo,
     NewUuid,
     links_of,
     more_card,
+    override_reasons_of,
     source_of,
 )
 from cds_hooks.fhir.fhir_drafts import referral
@@ -84,9 +84,9 @@ class _Maker:
             "detail": self._detail(effect),
             "suggestions": [suggestion],
             "selectionBehavior": "any",
-            "overrideReasons": OVERRIDE_REASONS,
+            "overrideReasons": override_reasons_of(self.writer.texts),
         }
-        if links := links_of(effect.now, self.link_to):
+        if links := links_of(effect.now, self.link_to, self.writer.texts):
             body["links"] = links
         if self.match_extension:
             entry = trial_entry(effect.now, self.titles, indicated_only=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -22,8 +23,8 @@ from cds_hooks.protocol.contact import Contact
 from cds_hooks.report import Json, trial_entry
 from cds_hooks.words.brief import Brief
 from cds_hooks.words.safe_text import plain, shortened
-from cds_hooks.words.texts import Texts, texts_of
-from cds_hooks.words.wording import Titles, counted, is_overdue, titles_of
+from cds_hooks.words.texts import Texts, capitalized, texts_of
+from cds_hooks.words.wording import Titles, is_overdue, titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason
 from trial_defs.definition import expressions as x
@@ -39,10 +40,14 @@ MOST_SUGGESTIONS = 5
 LARGEST_RESPONSE = 256 * 1024 - 1
 MORE_TOPIC = "MORETRIALS"
 
-OVERRIDE_REASONS: list[Json] = [
-    {"code": each.code, "system": override_reasons.SYSTEM, "display": each.display}
-    for each in override_reasons.OVERRIDES
-]
+
+@lru_cache
+def override_reasons_of(texts: Texts) -> list[Json]:
+    """The coded reasons for which a card may be set aside. Never to be changed."""
+    return [
+        {"code": each.code, "system": override_reasons.SYSTEM, "display": texts(f"override.{each.code}")}
+        for each in override_reasons.OVERRIDES
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,25 +172,25 @@ class _Maker:
             "detail": self.detail.of_trial(trial, cohort, self.contact_for(trial.trial.id)),
             "suggestions": suggestions,
             "selectionBehavior": "any",
-            "overrideReasons": OVERRIDE_REASONS,
+            "overrideReasons": override_reasons_of(self.detail.texts),
         }
-        if links := links_of(trial, self.link_to):
+        if links := links_of(trial, self.link_to, self.detail.texts):
             body["links"] = links
         if self.match_extension:
             body["extension"] = {EXTENSION: trial_entry(trial, self.titles, indicated_only=True)}
         return Card(uuid, trial, tuple(s["uuid"] for s in suggestions), body)
 
     def _suggestions(self, trial: TrialMatch, cohort: CohortMatch) -> list[Json]:
-        name = f"{trial.trial.short_title} ({trial.trial.id})"
-        reason = f"{cohort.verdict.label.capitalize()} for {name} on {self.match.as_of.date()}, to be checked"
+        name, texts = f"{trial.trial.short_title} ({trial.trial.id})", self.detail.texts
+        verdict = capitalized(texts(f"verdict.{cohort.verdict.value}"))
+        reason = texts("suggest.refer-reason", verdict=verdict, name=name, day=texts.day(self.match.as_of.date()))
         draft = referral(trial.trial, self.match.patient, reason)
-        suggestions = [self._suggestion(f"Refer to the study team: {name}", draft, recommended=True)]
+        suggestions = [self._suggestion(texts("suggest.refer", name=name), draft, recommended=True)]
         wanted = (n for n in self.needs if n.can_be_ordered and any(t == trial.trial.id for t, _, _ in n.settles))
         for need in islice(wanted, MOST_SUGGESTIONS - 1):
-            why = f"Screening for {name}: not on record, or not current"
-            order = test_order(need, self.catalogue, self.match.patient, why)
+            order = test_order(need, self.catalogue, self.match.patient, texts("suggest.order-reason", name=name))
             here = len({criterion for t, _, criterion in need.settles if t == trial.trial.id})
-            label = f"Order {need.order.title}: settles {counted(here, 'open criterion')}"
+            label = texts.count("suggest.order", here, test=need.order.title)
             suggestions.append(self._suggestion(label, order))
         return suggestions
 
@@ -201,7 +206,7 @@ class _Maker:
 
 def more_card(uuid: str, summary: str, trials: Sequence[TrialMatch], link_to: LinkTo, detail: DetailWriter) -> Card:
     """The card that stands for the trials without one of their own."""
-    topic = {"code": MORE_TOPIC, "system": TRIAL_SYSTEM, "display": "More trials"}
+    topic = {"code": MORE_TOPIC, "system": TRIAL_SYSTEM, "display": detail.texts("topic.more")}
     body: Json = {
         "uuid": uuid,
         "summary": summary,
@@ -210,7 +215,7 @@ def more_card(uuid: str, summary: str, trials: Sequence[TrialMatch], link_to: Li
         "detail": detail.of_others(trials),
     }
     if link := link_to(None):
-        body["links"] = [_link("All trials for this patient", link)]
+        body["links"] = [_link(detail.texts("link.all"), link)]
     return Card(uuid, None, (), body)
 
 
@@ -219,13 +224,14 @@ def source_of(trial: x.Trial) -> Json:
     return {"label": SOURCE, "topic": {"code": topic_code(trial.id), "system": TRIAL_SYSTEM, "display": display}}
 
 
-def links_of(trial: TrialMatch, link_to: LinkTo) -> list[Json]:
+def links_of(trial: TrialMatch, link_to: LinkTo, texts: Texts) -> list[Json]:
     """The registry entry, and the full explanation where one is kept."""
     links: list[Json] = []
     if trial.trial.registry_url:
-        links.append({"label": f"Registry entry {trial.trial.id}", "url": trial.trial.registry_url, "type": "absolute"})
+        label = texts("link.registry", trial=trial.trial.id)
+        links.append({"label": label, "url": trial.trial.registry_url, "type": "absolute"})
     if link := link_to(trial):
-        links.append(_link("Full explanation, criterion by criterion", link))
+        links.append(_link(texts("link.explanation"), link))
     return links
 
 
@@ -285,22 +291,20 @@ def _gap(cohort: CohortMatch, brief: Brief) -> str:
 # -- the answer -------------------------------------------------------------------------------------------------------
 
 
-def response(cards: Sequence[Card]) -> bytes:
+def response(cards: Sequence[Card], texts: Texts | None = None) -> bytes:
     """The body of the answer. Where it would grow too large, the last cards lose their match extension, and say so."""
+    texts = texts or texts_of()
     cards = list(cards)
     for index in reversed(range(len(cards))):
         body = msgspec.json.encode({"cards": [card.body for card in cards]})
         if len(body) <= LARGEST_RESPONSE:
             return body
-        cards[index] = _without_extension(cards[index])
+        cards[index] = _without_extension(cards[index], texts)
     return msgspec.json.encode({"cards": [card.body for card in cards]})
 
 
-_LEFT_OUT = "\n\n*The list of criteria is left out of this card for its size; the full explanation has it.*"
-
-
-def _without_extension(card: Card) -> Card:
+def _without_extension(card: Card, texts: Texts) -> Card:
     if "extension" not in card.body:
         return card
     body: dict[str, Any] = {name: value for name, value in card.body.items() if name != "extension"}
-    return replace(card, body=body | {"detail": body["detail"] + _LEFT_OUT})
+    return replace(card, body=body | {"detail": f"{body['detail']}\n\n{texts('card.left-out')}"})

@@ -5,19 +5,23 @@ The explanation has the same in whole sentences (`wording.py`). All of it is pla
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
 from cds_hooks.words.chart_units import chart_unit
+from cds_hooks.words.episodes import day_phrase, episode_phrase
 from cds_hooks.words.limits import Needed, calculated, is_wanted
-from cds_hooks.words.numbers import day_words, interval_words, number_words, quantity_words
+from cds_hooks.words.numbers import interval_words, number_words, quantity_words
 from cds_hooks.words.safe_text import plain
 from cds_hooks.words.texts import Texts
-from cds_hooks.words.wording import Titles, episode_words, short_title
+from cds_hooks.words.wording import Titles, short_title
 from mappings.facts import Episode, Polarity, Reason, Result
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x
 from trial_defs.engine.findings import Evidence, Failed, Finding, Open, PersonFact
+
+_COUNTED = re.compile(r"(\d+) of (\d+) on record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Brief:
             case Result():
                 return self._result(evidence, self._value(evidence, polarity, beside))
             case Episode():
-                return episode_words(evidence, self.name)
+                return episode_phrase(evidence, self.name, self.texts, number_words)
             case PersonFact():
                 value = self.texts.number(number_words(evidence.value)) if evidence.value is not None else "?"
                 return f"{self.name(evidence.concept)} {value if evidence.concept == 'age' else evidence.recorded}"
@@ -56,8 +60,7 @@ class Brief:
         name = self.name(result.concept)
         if result.taken is None:
             return self.texts("brief.undated", name=name, value=value)
-        day = self.texts.day(result.taken.first_day) if result.taken.is_one_day else day_words(result.taken)
-        return self.texts("brief.dated", name=name, value=value, day=day)
+        return self.texts("brief.dated", name=name, value=value, day=day_phrase(result.taken, self.texts))
 
     def _value(self, result: Result, polarity: bool, beside: Decimal | None) -> str:
         if result.polarity is not None and (polarity or result.value is None):
@@ -175,7 +178,7 @@ class Brief:
         if isinstance(leaf, x.Judgement):
             return leaf.question
         if isinstance(leaf, x.Treatment) and leaf.different > 1:
-            known = self.texts("question.note", note=plain(note, 60)) if note else ""
+            known = self.texts("question.note", note=self._known(note)) if note else ""
             return self.texts("question.different", count=leaf.different, name=name, note=known)
         if isinstance(leaf, x.Condition | x.Treatment) and leaf.anchor:
             return self.texts("question.near", name=name)
@@ -184,6 +187,10 @@ class Brief:
         if when == "within" and within:
             return self.texts("question.within", name=name, period=self.period(within))
         return self.texts("question.ever" if when == "ever" else "question.now", name=name)
+
+    def _known(self, note: str) -> str:
+        found = _COUNTED.fullmatch(note)
+        return self.texts("note.counted", known=found[1], asked=found[2]) if found else plain(note, 60)
 
     def _entry(self, piece: Open) -> str:
         shown = self.evidence(piece.evidence[0]) if piece.evidence else self.subject(piece.leaf)

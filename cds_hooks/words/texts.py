@@ -7,6 +7,7 @@ The files have gettext's form (https://www.gnu.org/software/gettext/manual/html_
 from __future__ import annotations
 
 import gettext
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +22,8 @@ from babel.numbers import get_decimal_symbol
 
 FOLDER = Path(__file__).with_name("languages")
 ENGLISH = "en"
+_PATTERNS: Mapping[int, str] = {4: "year.pattern", 7: "month.pattern", 10: "day.pattern"}
+_COMMA = re.compile("[,，、]")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,6 +61,17 @@ class Texts:
     def day(self, day: date) -> str:
         return _day(day, self("day.pattern"), self._locale)
 
+    def date(self, text: str) -> str:
+        """An ISO date of a day, month or year, as this language writes it; any other text as it is."""
+        pattern = _PATTERNS.get(len(text))
+        if pattern is None:
+            return text
+        try:
+            day = date.fromisoformat(f"{text}-01-01"[:10])
+        except ValueError:
+            return text
+        return _day(day, self(pattern), self._locale)
+
     def number(self, text: str) -> str:
         """A number that is written with a point, as this language writes it."""
         return text if self._decimal == "." else text.replace(".", self._decimal)
@@ -72,8 +86,8 @@ class Texts:
 
     def first_of(self, names: Sequence[str], most: int) -> str:
         """The first `most` names, and how many more there are."""
-        # A name may hold a comma of its own.
-        comma = self("list.semicolon" if any("," in name for name in names[:most]) else "list.comma")
+        # A name may hold a comma of its own, or a number with one.
+        comma = self("list.semicolon" if any(_COMMA.search(name) for name in names[:most]) else "list.comma")
         if len(names) <= most:
             return comma.join(names)
         return self("list.more", names=comma.join(names[:most]), count=len(names) - most)
@@ -82,6 +96,11 @@ class Texts:
         if len(names) < 2:
             return "".join(names)
         return self(key, first=self("list.comma").join(names[:-1]), last=names[-1])
+
+
+def capitalized(text: str) -> str:
+    """The text with its first letter large, as a sentence begins; the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def languages() -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from app.screen.sql import CANDIDATE
 from app.web.html import ROOM
 from app.worklist.records import SETS_ASIDE
 from app.worklist.words import VERDICT_CHOICES
-from cds_hooks.cards.trial_cards import OVERRIDE_REASONS
+from cds_hooks.cards.trial_cards import override_reasons_of
 from cds_hooks.protocol.override_reasons import CODES, FOR_ALL_USERS, OVERRIDES, SHORT_WORDS
+from cds_hooks.words.texts import texts_of
 from trial_defs.engine.findings import Verdict, best_of
 
 CSS = (ROOM / "assets" / "site.css").read_text("utf-8")
@@ -44,7 +45,8 @@ def test_a_verdict_has_the_colour_of_its_row(verdict: Verdict) -> None:
 
 
 def test_a_card_offers_every_reason_and_every_reason_has_words() -> None:
-    assert [reason["code"] for reason in OVERRIDE_REASONS] == [override.code for override in OVERRIDES]
+    offered = {reason["code"]: reason["display"] for reason in override_reasons_of(texts_of())}
+    assert list(offered.items()) == [(override.code, override.display) for override in OVERRIDES]
     assert {"", "other", *CODES} == SHORT_WORDS.keys()
     assert FOR_ALL_USERS < CODES
     assert set(SETS_ASIDE.values()) <= CODES
