@@ -92,6 +92,9 @@ class DiagnosisCode(CodeableConcept, frozen=True):
     coding: tuple[DiagnosisCoding, ...] = ()
 
 
+UNREADABLE_LABEL = Coding()  # in place of security labels that do not fit their form
+
+
 class Meta(_Part, frozen=True):
     version_id: str | None = None
     last_updated: str | None = None
@@ -428,6 +431,7 @@ class Consent(_Resource, frozen=True):
 
 class Flag(_Resource, frozen=True):
     status: str | None = None
+    category: tuple[CodeableConcept, ...] = ()
     code: CodeableConcept | None = None
     subject: Reference | None = None
     period: Span | None = None

@@ -25,7 +25,8 @@ _V3 = re.compile(r"(?:terminology\.hl7\.org/codesystem/v3-|hl7\.org/fhir/v3/)(\w
 def without_labelled(chart: Chart, labels: Labels) -> Chart:
     """The chart as if the records with any of these labels had not arrived; the same chart where there are none.
 
-    The Patient stays, whatever its label: without it there is no chart.
+    A label without a code, or of a wrong form, may be one of them and counts as one. The Patient stays, whatever its
+    label: without it there is no chart.
     """
     if not labels:
         return chart
@@ -47,7 +48,10 @@ def is_labelled(chart: Chart, labels: Labels) -> bool:
 
 
 def _has(record: Labelled, labels: Labels) -> bool:
-    """Whether a record has one of these labels, which are comparable. A label without a system counts by its code."""
+    """Whether a record has one of these labels, which are comparable, or one that cannot be read.
+
+    A label without a system counts by its code.
+    """
     if record.meta is None or not record.meta.security:
         return False
     return any(_is_one_of(label, labels) for label in record.meta.security)
@@ -55,6 +59,8 @@ def _has(record: Labelled, labels: Labels) -> bool:
 
 def _is_one_of(label: fhir.Coding, labels: Labels) -> bool:
     system, code = _comparable_system(label.system), clean(label.code or "").lower()
+    if not code:
+        return True
     return (system, code) in labels or (not system and any(code == each for _, each in labels))
 
 

@@ -78,12 +78,21 @@ def _struct(value: Any, kind: type[S]) -> S:
         try:
             fields[form.name] = _field(item, form)
         except _Misfit:
-            if form.name not in _EXPENDABLE:
+            if form.name in _LABELS:
+                fields[form.name] = _LABELS[form.name]
+            elif form.name not in _EXPENDABLE:
                 raise
     return kind(**fields)
 
 
-_EXPENDABLE = frozenset({"display", "issued", "meta", "method", "note", "patient_instruction", "security", "search"})
+_EXPENDABLE = frozenset({
+    "display", "issued", "last_updated", "method", "note", "patient_instruction", "search", "version_id"
+})  # fmt: skip
+# Security labels that do not fit their form are not lost: `labels.py` keeps such a record back.
+_LABELS: Mapping[str, Any] = {
+    "meta": fhir.Meta(security=(fhir.UNREADABLE_LABEL,)),
+    "security": (fhir.UNREADABLE_LABEL,),
+}
 
 
 def _wrapped(value: Any, kind: type[Struct]) -> Any:
