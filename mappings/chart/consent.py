@@ -18,6 +18,7 @@ from typing import Literal
 
 from mappings.chart import fhir
 from mappings.chart.chart import Chart
+from mappings.chart.refusals import refuses_research
 from mappings.clean_text import clean
 from mappings.time.clock import Clock
 from mappings.time.times import Moment
@@ -44,7 +45,8 @@ _OTHER_ACTIONS = frozenset({"collect", "correct"})
 _BASE_RULES: dict[str, Decision] = {"optout": "deny", "optoute": "deny", "optin": "permit", "optinr": "permit"}
 
 _RESEARCH = re.compile(
-    r"\bresearch\b|\brsch|\bclinical (trials?|study|studies)\b|\btrials\b"
+    r"\bresearch\b|\brsch|\bsecondary use\b|\bnational data opt[ -]?out\b|\btype 1 opt[ -]?out\b"
+    r"|\bclinical (trials?|study|studies)\b|\btrials\b"
     r"|\btrial (contact|enrol\w*|invit\w*|particip\w*|recruit\w*)"
     r"|\b(contact|approach|recruit|invit)\w* .*\b(trial|study|studies)\b"
     r"|forschung|wissenschaftlich|\bstudien?(teil\w*)?\b|wetenschappelijk|klinisch onderzoek"
@@ -57,7 +59,8 @@ _CONTACT = re.compile(r"\b(re-?)?contact\w*|kontakt|\brecruit\w*|\bapproach\w*|\
 _MEDICAL_DATA = re.compile(r"\bmdat\b", re.I)
 _OTHER_DATA = re.compile(r"\b(biomat|kkdat|kdat|idat)\b|ergaenzung|erhebung|verknuepfung|zusatzbefund|ergebnisse", re.I)
 _DENIES = re.compile(
-    r"\b(no|not|never|declin\w*|refus\w*|opt(ed|s|ing)?[ -]?out|withdr\w+|object\w*|den(y|ies|ied))\b"
+    r"\b(no|not|never|declin\w*|refus\w*|opt(ed|s|ing)?[ -]?out|withdr\w+|object(s|ed|ing|ions?)?|dissent\w*"
+    r"|den(y|ies|ied))\b"
     r"|\b(keine?|nicht|lehnt|ablehn\w*|abgelehnt|widerspr\w+|widerruf\w*|geen|niet|bezwaar|weiger\w*)\b"
     r"|\b(ne pas|opposition|opposée?|s['’]oppose|retrait|rechaz\w+|rifiut\w+)\b",
     re.I,
@@ -243,8 +246,12 @@ def _warns(flag: fhir.Flag, clock: Clock) -> bool:
     if clean(flag.status or "").lower() != "active":
         return False
     end = clock.moment(flag.period.end) if flag.period else None
-    words = _words(flag.code) if flag.code else ""
-    return not (end and clock.is_over(end)) and bool(_RESEARCH.search(words) and _is_refusal(words))
+    if end and clock.is_over(end):
+        return False
+    concepts = [concept for concept in (flag.code, *flag.category) if concept]
+    texts = (c.text for c in concepts)
+    codings = (text for c in concepts for coding in c.coding for text in (coding.code, coding.display))
+    return refuses_research(clean(text) for text in (*texts, *codings) if text)
 
 
 def _is_refusal(words: str) -> bool:

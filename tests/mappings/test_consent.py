@@ -136,6 +136,8 @@ CHARTS: dict[str, list[list[Json]]] = {
             "Refus de participation à la recherche",
             "No autoriza el uso en investigación",
             "Bezwaar tegen wetenschappelijk onderzoek",
+            "National data opt-out",
+            "Dissent from secondary use of patient data",
         )
     ],
     "about research, no provision and no rule; its scope or category names no refusal": [
@@ -213,6 +215,42 @@ def test_a_patient_is_hidden_or_shown_as_the_page_says(row: str) -> None:
         "S'oppose à la recherche clinique",
         "Rechaza participar en ensayos clínicos",
         "Geen wetenschappelijk onderzoek",
+        "Patient refuses all studies",
+        "Refuses studies",
+        "National data opt-out",
+        "National Data Opt-Out: registered",
+        "Type 1 opt out",
+        "Dissent from secondary use of GP patient identifiable data",
+        "Research: declined",
+        "Declined: research studies",
+        "Research participation - no",
+        "Does not want to take part in any study",
+        "Not interested in clinical trials",
+        "Unwilling to be in a trial",
+        "Do not contact (research)",
+        "Do not contact by research nurses",
+        "Not for recruitment to studies",
+        "Excluded from research",
+        "MRSA, isolated; research: patient declined",
+        "research-opt-out",
+        "NO_RESEARCH_CONTACT",
+        "ResearchOptOut",
+        "Forschungswiderspruch",
+        "Studienteilnahme: verweigert",
+        "Möchte nicht an Studien teilnehmen",
+        "Ne souhaite pas participer à des études",
+        "Refuse toute étude clinique",
+        "No desea participar en estudios",
+        "Non vuole partecipare a studi clinici",
+        "Recusa participar de pesquisa",
+        "Vill inte delta i forskning",
+        "Ønsker ikke forskning",
+        "Kieltää tieteellisen tutkimuksen",
+        "Odmawia udziału w badaniach klinicznych",
+        "研究不参加",
+        "治験拒否",
+        "拒绝参加临床试验",
+        "임상시험 거부",
     ],
 )
 @pytest.mark.parametrize(
@@ -237,8 +275,36 @@ def test_a_flag_hides_until_its_period_ends(words: str, more: Json, expected: bo
         "Declined trial of labor",
         "Recherche de BMR refusée",
         "Non-small cell lung cancer, research patient",
+        "MRSA, not isolated; research nurse",
+        "MRSA not isolated, seen by research nurse",
+        "MRSA, not isolated, research nurse",
+        "Clinical trial participant: do not stop study drug",
+        "On clinical trial - do not give live vaccines",
+        "Do not stop the study drug without the research team",
+        "Refuses blood products; enrolled in a research study",
+        "Declines nerve conduction studies",
+        "Refuses imaging studies and trial without catheter",
+        "Isolation: no; research participant: yes",
+        "No research restrictions",
+        "Has not opted out of research",
+        "National data opt-out: no",
+        "National data opt-out withdrawn",
+        "Research objective met",
+        "Do not resuscitate; in a clinical trial",
+        "Research patient, not to be discharged without a call",
+        "Kein Widerspruch gegen Forschung",
+        "Weigert medicatie",
+        "Patient refuses",
+        "Do not contact",
     ],
 )
 def test_a_flag_without_a_refusal_of_research_hides_nobody(words: str) -> None:
     flag = {"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": words}, "subject": SUBJECT}
     assert not facts_from(flag).declines_research
+
+
+def test_a_flag_may_say_it_in_its_category_and_its_code_together() -> None:
+    flag = {"resourceType": "Flag", "id": "f", "status": "active", "subject": SUBJECT, "code": {"text": "Declined"}}
+    assert facts_from(flag | {"category": [{"text": "Research"}]}).declines_research
+    assert facts_from(flag | {"category": {"coding": [{"display": "Research"}]}}).declines_research
+    assert not facts_from(flag | {"category": [{"text": "Diet"}]}).declines_research
