@@ -17,6 +17,7 @@ import typer
 from app.auth import Authenticator, KeySets, Refused, token_parts
 from app.commands.arguments import cause_of, entries_of, listing, settings_of
 from app.commands.ending import stop
+from app.commands.terminal import printable
 from app.definitions.served import Definitions
 from app.ehrs import Ehr
 from app.oauth.flow import Net, OAuthError, Servers
@@ -53,7 +54,7 @@ def token_command(
     except Refused as error:
         stop(f"{file}: {_WORDS.get(str(error), str(error))}", code=1)
     for name, value in (*((each, header.get(each)) for each in ("alg", "kid", "typ")), *_claims_of(claims)):
-        typer.echo(f"  {name:<7} {value}")
+        typer.echo(f"  {name:<7} {printable(value)}")
     audiences = {url} if url else _addresses(settings)
     faults = asyncio.run(_faults(settings, token, audiences, _moment(at, claims)))
     if not faults:

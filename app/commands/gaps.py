@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,11 +11,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.commands.arguments import SiteMappings, SiteTrials, cause_of, moment_of, zone_of
 from app.commands.definitions import read_definitions
 from app.commands.ending import stop
+from app.commands.terminal import printable, quoted
 from app.screen.export import ExportError, open_export
 from app.screen.gaps import Gap, Gaps, charts_of_export, charts_of_files, gaps_in
 from cds_hooks.words.wording import counted
@@ -118,8 +119,8 @@ def _with_hidden_words(gaps: Sequence[Gap]) -> list[Gap]:
 def _print(found: Gaps, shown: Sequence[Gap]) -> None:
     table = Table("Type", "System", "Code", "Words", "Patients", "Criteria", box=None, header_style="bold")
     for gap in shown[:_SHOWN]:
-        cells = gap.resource_type, gap.system or "", gap.code or "", gap.words, str(gap.patients)
-        table.add_row(*cells, str(len(gap.criteria)))
+        sent = (escape(printable(text or "")) for text in (gap.system, gap.code, gap.words))
+        table.add_row(gap.resource_type, *sent, str(gap.patients), str(len(gap.criteria)))
     out.print(table)
     if len(shown) > _SHOWN:
         typer.echo(f"and {len(shown) - _SHOWN} more")
@@ -149,7 +150,7 @@ def _systems(gaps: Sequence[Gap]) -> Iterator[str]:
     yield "# What a whole code system is: other (none of its codes is of a concept here), or one of"
     yield f"# {', '.join(SYSTEMS)}."
     yield "systems:"
-    yield from (f"#  {_quoted(system)}: other" for system, _ in by_system.most_common())
+    yield from (f"#  {quoted(system)}: other" for system, _ in by_system.most_common())
     yield ""
 
 
@@ -172,24 +173,17 @@ def _names(gaps: Sequence[Gap]) -> Iterator[str]:
     yield "other_names:"
     for gap in gaps:
         if gap.words and gap.words != _HIDDEN and not gap.code:
-            yield f"#  - {_quoted(gap.words)}  {_about(gap)}"
+            yield f"#  - {quoted(gap.words)}  {_about(gap)}"
 
 
 def _code(gap: Gap) -> str:
-    return f"{{system: {_quoted(gap.system or '')}, code: {_quoted(gap.code or '')}}}"
+    return f"{{system: {quoted(gap.system or '')}, code: {quoted(gap.code or '')}}}"
 
 
 def _about(gap: Gap) -> str:
     opens = counted(len(gap.criteria), "criterion")
-    words = f", {_quoted(gap.words)}" if gap.code and gap.words else ""
+    words = f", {quoted(gap.words)}" if gap.code and gap.words else ""
     return f"# {gap.resource_type}, {counted(gap.patients, 'patient')}, may leave open {opens}{words}"
-
-
-def _quoted(text: str) -> str:
-    """A JSON string, which is one of YAML too, and cannot break out of its line."""
-    return "".join(
-        sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in json.dumps(text, ensure_ascii=False)
-    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -63,6 +63,16 @@ def test_everything_that_is_wrong_is_named_at_once_and_no_patient(given: dict[st
     assert "canary" not in result.output
 
 
+def test_what_a_token_says_cannot_drive_the_terminal(given: dict[str, str]) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J\x9b1m\u202eevil\nrefused: nothing\r"
+    shown = explained(given, signed(VIEW, iss=hostile, sub=[hostile, {hostile: 1}], jti="j" * 5000)).output
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert "\\u001b]0;owned\\u0007" in shown
+    assert "\nrefused: nothing" not in shown
+    assert "j" * 200 + "… (5000 characters)" in shown
+    assert "j" * 201 not in shown
+
+
 def test_a_file_that_is_not_there_and_an_instant_that_is_none_are_named(given: dict[str, str]) -> None:
     result = CliRunner().invoke(cli, ["token", "none.jwt"], env=given)
     assert (result.exit_code, result.output) == (2, "none.jwt: there is no such file\n")

@@ -220,3 +220,11 @@ def test_a_statement_of_an_overlay_that_is_not_usable_is_named(tmp_path: Path, t
     with pytest.raises(DefinitionError) as raised:
         load_catalogue([CONCEPTS, tmp_path])
     assert says in str(raised.value)
+
+
+def test_words_and_codes_of_a_chart_cannot_drive_the_terminal(tmp_path: Path) -> None:
+    hostile = "\x1b[2J[red]Nemoc[/red][/]\u202e\x07"
+    found = [a_diagnosis(f"p{n}", coded("K\x1b1", hostile), "a") for n in range(6)]
+    shown = gaps(an_export(tmp_path / "export", found, 6)).output
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert "[red]Nemoc[/red][/]" in shown
