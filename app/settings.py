@@ -119,6 +119,10 @@ class Settings(BaseSettings):
     oidc_groups: CommaSeparated = Field(
         default=(), description="Groups, comma separated, of which a person must be in one to work on the worklist."
     )
+    oidc_signers: CommaSeparated = Field(
+        default=(),
+        description="Groups, comma separated, whose members, who work on the worklist, may sign definitions.",
+    )
     oidc_groups_claim: str = Field(
         default="groups", description="The claim of the ID token that names a person's groups."
     )

@@ -137,7 +137,7 @@ class AuthorizationServer:
             "token_type": "Bearer",
             "expires_in": 300,
             "scope": asked["scope"],
-            "id_token": self.id_token(asked["nonce"]),
+            "id_token": self.id_token(asked["nonce"], is_fresh="max_age" in asked),
             "patient": launched.patient,
         }
         return _without_none(said | dict(launched.more) | self.tokens)
@@ -156,7 +156,7 @@ class AuthorizationServer:
         else:
             _need(form.get("client_id") == self.client.id, "client_id")
 
-    def id_token(self, nonce: str, **claims: Any) -> str:
+    def id_token(self, nonce: str, *, is_fresh: bool = False, **claims: Any) -> str:
         now = int(time.time())
         said = {
             "iss": self.issuer,
@@ -165,6 +165,7 @@ class AuthorizationServer:
             "iat": now,
             "exp": now + 300,
             "nonce": nonce,
+            "auth_time": now if is_fresh else None,
             "fhirUser": f"{self.fhir}/Practitioner/{self.subject.replace(' ', '-')}",
         }
         header = {"alg": "ES256", "kid": self.signs_with.kid}

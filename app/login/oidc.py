@@ -6,7 +6,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from cds_hooks.words.safe_text import plain
 
 PURPOSE = "login"
 _LONGEST_NAME = 80
+_CLOCKS_DIFFER = 60  # seconds between ours and the provider's
 
 
 class NotInGroup(Exception):
@@ -36,6 +37,7 @@ class _Kept(msgspec.Struct, frozen=True):
     next: str
     nonce: str
     verifier: str
+    proves_since: int | None = None  # POSIX seconds: the login is for signing, and is proved no earlier than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,18 @@ class Provider:
     outbound: Outbound
     pending: Pending
 
-    async def begin(self, back_to: str, now: datetime) -> Going:
-        """Begin a login that ends on our page `back_to`. OAuthError where the provider does not answer; TooMany."""
+    async def begin(self, back_to: str, now: datetime, *, to_sign: bool = False) -> Going:
+        """Begin a login that ends on our page `back_to`. OAuthError where the provider does not answer; TooMany.
+
+        `to_sign`: the provider must ask for the password again, whatever session it has.
+        """
         registration = await self._registration()
         attempt, browser = new_attempt(), secrets.token_urlsafe(32)
-        kept = _Kept(sha256_of(browser), back_to, attempt.nonce, attempt.verifier)
+        since = int(now.timestamp()) if to_sign else None
+        kept = _Kept(sha256_of(browser), back_to, attempt.nonce, attempt.verifier, since)
         state = await self.pending.keep(PURPOSE, msgspec.json.encode(kept), now)
-        return Going(registration.address(self.settings.oidc_scopes, state, attempt), browser)
+        again = {"prompt": "login", "max_age": "0"} if to_sign else {}
+        return Going(registration.address(self.settings.oidc_scopes, state, attempt, **again), browser)
 
     async def finish(self, query: Mapping[str, str], browser: str, now: datetime) -> tuple[Person, str]:
         """Who logged in, and the page that they asked for. OAuthError, NotInGroup.
@@ -82,9 +89,11 @@ class Provider:
         registration, attempt = await self._registration(), Attempt(kept.nonce, kept.verifier)
         tokens = await registration.redeem(registration.code_in(query), attempt)
         claims = await registration.identity(tokens.get("id_token"), attempt)
-        if not self._is_allowed(claims):
+        groups = self._groups(claims)
+        if groups.isdisjoint(self.settings.oidc_groups):
             raise NotInGroup
-        return _person(claims), kept.next
+        proved = _proved_at(claims, kept.proves_since, now) if kept.proves_since is not None else None
+        return _person(claims, not groups.isdisjoint(self.settings.oidc_signers), proved), kept.next
 
     async def _registration(self) -> Registration:
         settings = self.settings
@@ -97,10 +106,10 @@ class Provider:
         back = f"{settings.public_url}/login/callback"
         return Registration(server, client, back, net, self.outbound, self.keys)
 
-    def _is_allowed(self, claims: Mapping[str, Any]) -> bool:
+    def _groups(self, claims: Mapping[str, Any]) -> set[str]:
         found = _claim(claims, self.settings.oidc_groups_claim)
         groups = [found] if isinstance(found, str) else found if isinstance(found, list) else []
-        return any(group in self.settings.oidc_groups for group in groups if isinstance(group, str))
+        return {group for group in groups if isinstance(group, str)}
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
@@ -113,8 +122,16 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
     return found
 
 
-def _person(claims: Mapping[str, Any]) -> Person:
+def _proved_at(claims: Mapping[str, Any], since: int, now: datetime) -> datetime:
+    """When the provider asked who it is (`auth_time`, which it must give where `max_age` was sent). OAuthError."""
+    given = claims.get("auth_time")
+    if not isinstance(given, int | float) or isinstance(given, bool) or given < since - _CLOCKS_DIFFER:
+        raise OAuthError("no fresh login")
+    return min(datetime.fromtimestamp(given, UTC), now)
+
+
+def _person(claims: Mapping[str, Any], is_signer: bool, proved_at: datetime | None) -> Person:
     """The name that the provider gives; a subject is one only at its issuer."""
     names = (claims.get(name) for name in ("name", "preferred_username", "email"))
     name = next((name for name in names if isinstance(name, str) and name.strip()), claims["sub"])
-    return Person(plain(name, _LONGEST_NAME), f"{claims['iss']}|{claims['sub']}")
+    return Person(plain(name, _LONGEST_NAME), f"{claims['iss']}|{claims['sub']}", is_signer, proved_at)

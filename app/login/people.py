@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from starlette.requests import Request
@@ -18,12 +19,12 @@ from app.people import OPERATOR, Person
 from app.web.forms import check_same_origin
 
 COOKIE = "__Host-trialcards"
-DEMO_COORDINATOR = Person("Demo coordinator", "demo")
+DEMO_COORDINATOR = Person("Demo coordinator", "demo", is_signer=True)
 HOME = "/worklist"
 _READS = ("GET", "HEAD")
 # What a login may lead to, and nothing else: no other host, no other scheme, no step upwards.
 _LOCAL = re.compile(
-    r"/(?:worklist|docs|trials|openapi\.json|metrics)(?:/(?!\.{1,2}(?:[/?]|$))[A-Za-z0-9._-]+)*(?:\?[A-Za-z0-9._~%&=+-]*)?"
+    r"/(?:worklist|docs|trials|definitions|openapi\.json|metrics)(?:/(?!\.{1,2}(?:[/?]|$))[A-Za-z0-9._-]+)*(?:\?[A-Za-z0-9._~%&=+-]*)?"
 )
 
 
@@ -63,7 +64,7 @@ class Login:
         """Who calls this address; LoginNeeded where that is nobody we know, 403 for a form of another site."""
         if self._is_demo:
             self._check_origin(request, needs_word=False)
-            return DEMO_COORDINATOR
+            return replace(DEMO_COORDINATOR, proved_at=self._clock())
         if request.headers.getlist("authorization"):
             return self._holder_of_token(request)
         value = request.cookies.get(COOKIE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import msgspec
@@ -28,9 +29,18 @@ class LoginSession(SQLModel, table=True):
     __tablename__ = "login_session"
 
     id: str = Field(primary_key=True)  # of the cookie's value, hashed
-    person: bytes  # name and subject, encrypted
+    person: bytes  # name, subject, whether they may sign, and since when that is proved; encrypted
     seen_at: datetime = instant()
     ends_at: datetime = instant(index=True)
+
+
+class _Sealed(msgspec.Struct, frozen=True, array_like=True):
+    """A person as a session keeps them; one that began with an earlier release has only the first two members."""
+
+    name: str
+    subject: str
+    is_signer: bool = False
+    proved_at: datetime | None = None
 
 
 class Sessions:
@@ -43,7 +53,7 @@ class Sessions:
     async def begin(self, person: Person, now: datetime, also: Sequence[Write] = ()) -> str:
         """A new session, with `also`; the value of its cookie."""
         value = secrets.token_urlsafe(32)
-        sealed = self._keys.seal(msgspec.json.encode([person.name, person.subject]))
+        sealed = self._keys.seal(msgspec.json.encode(_Sealed(**asdict(person))))
         row = {"id": sha256_of(value), "person": sealed, "seen_at": now, "ends_at": now + LONGEST}
         await self._records.write(all_of(doing(sa.insert(LoginSession).values(row)), *also))
         return value
@@ -58,7 +68,7 @@ class Sessions:
         if row is not None and now - in_utc(row.seen_at) >= _NOTED_EVERY:
             await self._records.write(doing(sa.update(LoginSession).where(mine).values(seen_at=now)))
         content = self._keys.unseal(row.person) if row else None
-        return Person(*msgspec.json.decode(content)) if content else None
+        return Person(**msgspec.structs.asdict(msgspec.json.decode(content, type=_Sealed))) if content else None
 
     async def end(self, value: str, also: Sequence[Write] = ()) -> None:
         ended = sa.delete(LoginSession).where(col(LoginSession.id) == sha256_of(value))

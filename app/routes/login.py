@@ -48,7 +48,8 @@ async def log_in(request: Request) -> Response:
     if not services.login.is_set_up:
         return _page(services, 404, "not-set-up")
     try:
-        going = await services.provider.begin(wanted, services.clock())
+        to_sign = request.query_params.get("to") == "sign"
+        going = await services.provider.begin(wanted, services.clock(), to_sign=to_sign)
     except (OAuthError, TooMany) as error:
         log.warning("login not begun", reason=error.cause if isinstance(error, OAuthError) else "too many")
         return _page(services, 503, "unreachable")

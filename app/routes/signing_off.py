@@ -11,6 +11,7 @@ from starlette.requests import Request
 from app.definitions.sign_offs import Signed
 from app.login.people import LoginNeeded
 from app.people import OPERATOR, Person
+from app.settings import PREFIX
 from app.storage.audit import AuditedCall, Outcome, definitions_of
 from app.storage.database import RecordsUnavailable, Write
 from app.storage.records import Shown
@@ -30,6 +31,8 @@ class Signing:
     in_file: bool
     earlier: tuple[Signed, ...]  # under other texts, or taken back
 
+    is_fresh: bool  # whether the person logged in for signing a few minutes ago
+
     @property
     def names_somebody(self) -> bool:
         return self.person.subject != OPERATOR.subject
@@ -44,7 +47,8 @@ async def signing_of(request: Request, services: Services, trial: Trial) -> Sign
         return None
     here = next((each for each in found if each.hash == trial.hash and each.withdrawn_at is None), None)
     earlier = tuple(each for each in found if each is not here)
-    return Signing(person, here, trial.signed_off is not None and here is None, earlier)
+    in_file = trial.signed_off is not None and here is None
+    return Signing(person, here, in_file, earlier, person.is_fresh(services.clock()))
 
 
 class NotSigned(Exception):
@@ -55,10 +59,19 @@ class NotSigned(Exception):
         self.status = status
 
 
-async def sign_or_take_back(trial: Trial, form: Mapping[str, str], person: Person, services: Services) -> None:
-    """Sign exactly the text that was shown, or take that back; NotSigned where another one is served by now."""
+def check_may_sign(person: Person, services: Services) -> None:
+    """NotSigned for a token, for somebody who is in no signing group, and after a login that was not for signing."""
     if person.subject == OPERATOR.subject:
         raise NotSigned(403, "An operator’s token names nobody: log in to sign a definition off.")
+    if not person.is_signer:
+        raise NotSigned(403, f"You are in no group that signs definitions ({PREFIX}OIDC_SIGNERS). Nothing was signed.")
+    if not person.is_fresh(services.clock()):
+        raise NotSigned(403, "A signature needs a login of the last 15 minutes: log in again. Nothing was signed.")
+
+
+async def sign_or_take_back(trial: Trial, form: Mapping[str, str], person: Person, services: Services) -> None:
+    """Sign exactly the text that was shown, or take that back; NotSigned where another one is served by now."""
+    check_may_sign(person, services)
     if form.get("hash") != trial.hash:
         raise NotSigned(
             409, "The definition has changed since this page was opened; read it again. Nothing was signed."

@@ -37,7 +37,7 @@ async def test_nothing_of_a_patient_and_no_secret_of_a_login_or_launch_is_writte
         )
         settings = settings_of(
             tmp_path, database, OIDC_ISSUER=provider.issuer, OIDC_CLIENT_ID=CLIENT.id,
-            OIDC_CLIENT_SECRET=CLIENT.secret or "", OIDC_GROUPS=GROUP, OIDC_PRIVATE_NETWORK="true",
+            OIDC_CLIENT_SECRET=CLIENT.secret or "", OIDC_GROUPS=GROUP, OIDC_SIGNERS=GROUP, OIDC_PRIVATE_NETWORK="true",
         )  # fmt: skip
         ehrs_file(tmp_path, entry)
         manager = production(tmp_path, settings)
@@ -103,7 +103,7 @@ async def _launches(client: httpx.AsyncClient, ehr: AuthorizationServer) -> list
 
 async def _log_in(client: httpx.AsyncClient, **changes: str) -> httpx.Response:
     """A login whose answer is changed on the way back. Cookies are for TLS only, so they are carried by hand."""
-    begun = await client.get("/login", params={"next": f"/{C}"})
+    begun = await client.get("/login", params={"next": f"/{C}", "to": "sign"})
     cookie = begun.headers.get("set-cookie", "").split(";")[0]
     if begun.status_code != 303:
         return begun

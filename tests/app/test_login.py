@@ -27,7 +27,7 @@ from tests.authorization_server import AuthorizationServer, Registered
 from tests.hospital import BASE, OPERATOR, bearer
 
 CLIENT = Registered("trialcards", secret="a client's secret: with / and %")
-GROUP = "trial-team"
+GROUP, SIGNERS = "trial-team", "principal-investigators"
 OPERATORS = (
     ("GET", "/worklist"),
     ("GET", "/docs"),
@@ -51,6 +51,7 @@ def oidc(provider: AuthorizationServer, **more: object) -> dict[str, Any]:
         "oidc_client_id": CLIENT.id,
         "oidc_client_secret": CLIENT.secret,
         "oidc_groups": (GROUP, "another-team"),
+        "oidc_signers": (SIGNERS,),
         "oidc_private_network": True,
     } | more
 
@@ -66,8 +67,8 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def sent_to_provider(client: httpx.AsyncClient, wanted: str = "/worklist") -> str:
-    answer = await client.get("/login", params={"next": wanted})
+async def sent_to_provider(client: httpx.AsyncClient, wanted: str = "/worklist", **more: str) -> str:
+    answer = await client.get("/login", params={"next": wanted} | more)
     assert answer.status_code == 303, answer.text
     return answer.headers["location"]
 
@@ -80,8 +81,8 @@ def at_provider(address: str) -> str:
     return location
 
 
-async def log_in(client: httpx.AsyncClient, wanted: str = "/worklist") -> httpx.Response:
-    return await client.get(at_provider(await sent_to_provider(client, wanted)))
+async def log_in(client: httpx.AsyncClient, wanted: str = "/worklist", **more: str) -> httpx.Response:
+    return await client.get(at_provider(await sent_to_provider(client, wanted, **more)))
 
 
 async def is_in(client: httpx.AsyncClient) -> bool:

@@ -21,7 +21,7 @@ from app.storage.records import Records
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
 from tests.app.test_attestations import TRIAL, card_of
-from tests.app.test_login import CLIENT, GROUP, log_in, oidc
+from tests.app.test_login import CLIENT, GROUP, SIGNERS, at_provider, log_in, oidc, sent_to_provider
 from tests.app.test_protocol import production_settings
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, OPERATOR, bearer
@@ -159,10 +159,16 @@ async def test_a_signature_in_the_file_counts_like_one_that_was_given_here(tmp_p
 
 # -- in production, where people log in
 
+OURS = {"sec-fetch-site": "same-origin"}
+
+
+def form_of(hospital: Services) -> dict[str, str]:
+    return {"hash": hospital.definitions.now.trials["DEMO-JUDGED"].hash, "action": "sign"}
+
 
 @pytest.fixture
 def provider() -> Iterator[AuthorizationServer]:
-    with AuthorizationServer(CLIENT, claims={"groups": [GROUP], "name": NORA.name}) as server:
+    with AuthorizationServer(CLIENT, claims={"groups": [GROUP, SIGNERS], "name": NORA.name}) as server:
         yield server
 
 
@@ -177,10 +183,10 @@ async def test_somebody_who_logged_in_signs_and_others_see_that_it_is_confirmed_
     ours = {"sec-fetch-site": "same-origin"}
     async with serving(hospital, BASE) as client:
         asked = (await client.get(PAGE)).text
-        assert f'<a href="/login?next={PAGE}">Log in</a> to sign this definition off' in asked
+        assert f'<a href="/login?next={PAGE}&amp;to=sign">Log in</a> to sign this definition off' in asked
         form = {"hash": hospital.definitions.now.trials["DEMO-JUDGED"].hash, "action": "sign"}
         assert (await client.post(f"{PAGE}/sign-off", data=form, headers=ours)).status_code == 401
-        assert (await log_in(client, PAGE)).headers["location"] == PAGE
+        assert (await log_in(client, PAGE, to="sign")).headers["location"] == PAGE
         mine = await client.get(PAGE)
         assert mine.headers["cache-control"] == "no-store"
         assert (await client.post(f"{PAGE}/sign-off", data=form)).status_code == 403  # no browser says where it is from
@@ -190,6 +196,41 @@ async def test_somebody_who_logged_in_signs_and_others_see_that_it_is_confirmed_
         page = await stranger.get(PAGE)
         assert CONFIRMED.capitalize() in page.text
         assert "Nora Nord" not in page.text
+
+
+async def test_only_a_group_of_its_own_signs(hospital: Services, provider: AuthorizationServer) -> None:
+    provider.claims["groups"] = [GROUP]
+    async with serving(hospital, BASE) as client:
+        await log_in(client, PAGE, to="sign")
+        assert "of which you are no member" in (await client.get(PAGE)).text
+        refused = await client.post(f"{PAGE}/sign-off", data=form_of(hospital), headers=OURS)
+        assert (refused.status_code, "TRIALCARDS_OIDC_SIGNERS" in refused.text) == (403, True)
+    assert await hospital.sign_offs.current() == {}
+
+
+async def test_a_signature_needs_a_login_of_the_last_minutes(hospital: Services) -> None:
+    async with serving(hospital, BASE) as client:
+        await log_in(client, PAGE)  # the provider may have answered this from a session of its own
+        assert f'<a href="/login?next={PAGE}&amp;to=sign">log in again</a>' in (await client.get(PAGE)).text
+        refused = await client.post(f"{PAGE}/sign-off", data=form_of(hospital), headers=OURS)
+        assert (refused.status_code, "log in again" in refused.text) == (403, True)
+        await log_in(client, PAGE, to="sign")
+        hospital.clock = lambda: NOW + timedelta(minutes=16)
+        assert (await client.post(f"{PAGE}/sign-off", data=form_of(hospital), headers=OURS)).status_code == 403
+        hospital.clock = lambda: NOW + timedelta(minutes=14)
+        assert (await client.post(f"{PAGE}/sign-off", data=form_of(hospital), headers=OURS)).status_code == 303
+
+
+@pytest.mark.parametrize("auth_time", [None, NOW.timestamp() - 61, "1793491200", True])
+async def test_a_login_to_sign_asks_for_the_password_and_believes_nothing_else(
+    hospital: Services, provider: AuthorizationServer, auth_time: object
+) -> None:
+    provider.claims["auth_time"] = auth_time
+    async with serving(hospital, BASE) as client:
+        back = await client.get(at_provider(await sent_to_provider(client, PAGE, to="sign")))
+        assert (back.status_code, "set-cookie" in back.headers) == (403, False)
+    assert provider.authorized[-1]["prompt"] == "login"
+    assert provider.authorized[-1]["max_age"] == "0"
 
 
 async def test_a_token_that_names_nobody_signs_nothing(hospital: Services) -> None:
