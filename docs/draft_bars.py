@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mappings.concepts.catalogue import Catalogue
+from trial_defs.definition.compiler import compile_criterion
+from trial_defs.definition.language import CriterionWords
 from trial_defs.registry.criteria import Drafted
 from trial_defs.registry.draft import Draft, draft_of
+from trial_defs.registry.forms import form_of
 from trial_defs.registry.record import read_record
 
 HERE = Path(__file__).parent
@@ -70,6 +73,7 @@ class Bars:
     words_left: int = 0
     facts: dict[str, list[int]] = field(default_factory=dict)  # kind -> [drafted, of]
     lost: list[str] = field(default_factory=list)
+    forms: dict[str, list[int]] = field(default_factory=dict)  # form -> [wrong, drafts]
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Each figure with its bar."""
@@ -90,6 +94,12 @@ class Bars:
             f"{sum(c[0] for c in expressions)} of {sum(c[1] for c in expressions)}",
             "≥ 55 %",
         )
+
+
+def form_table(bars: Bars) -> str:
+    """The counts by form, as `trial_defs/registry/forms.py` reads them; the worst first."""
+    rows = sorted(bars.forms.items(), key=lambda row: (-row[1][0] / row[1][1], row[0]))
+    return "form\twrong\tdrafts\n" + "".join(f"{form}\t{wrong}\t{of}\n" for form, (wrong, of) in rows)
 
 
 def drafts(catalogue: Catalogue, folder: Path = RECORDS) -> Iterator[tuple[str, Draft]]:
@@ -125,7 +135,7 @@ def measure(catalogue: Catalogue, folder: Path = RECORDS) -> Bars:
         before.setdefault(row["record"], []).append(row)
     bars = Bars()
     for name, draft in drafts(catalogue, folder):
-        _count_verdicts(bars, name, draft, verdicts)
+        _count_verdicts(bars, name, draft, verdicts, catalogue)
         _count_kept(bars, draft, before.get(name, ()))
         bars.words += draft.unaccounted.of
         bars.words_left += len(draft.unaccounted.words)
@@ -137,17 +147,26 @@ def measure(catalogue: Catalogue, folder: Path = RECORDS) -> Bars:
     return bars
 
 
-def _count_verdicts(bars: Bars, name: str, draft: Draft, verdicts: Mapping[str, str]) -> None:
+def _count_verdicts(bars: Bars, name: str, draft: Draft, verdicts: Mapping[str, str], catalogue: Catalogue) -> None:
     text = draft.record.eligibility
     for each in judged(draft):
         verdict = verdicts.get(key_of(name, each, text[each.start : each.end]))
         bars.drafts += 1
+        counts = bars.forms.setdefault(_form(each, catalogue), [0, 0])
+        counts[0] += verdict != "right"
+        counts[1] += 1
         if verdict is None:
             bars.unread += 1
         if verdict != "right":
             bars.wrong += 1
             bars.wrong_bare += is_bare(each)
             bars.own_disease += verdict == "wrong: own disease" and is_bare(each)
+
+
+def _form(each: Drafted, catalogue: Catalogue) -> str:
+    side = "include" if each.side == "inclusion" else "exclude"
+    words = CriterionWords.model_validate({"id": "draft", "source": "-", "text": "-", side: each.asks})
+    return form_of(compile_criterion(words, catalogue).asks, has_question=each.question is not None)
 
 
 def _count_kept(bars: Bars, draft: Draft, rows: Sequence[dict[str, str]]) -> None:

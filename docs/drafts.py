@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs.draft_bars import RECORDS, measure
+from docs.draft_bars import RECORDS, form_table, measure
 from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.concepts.vocabulary import OUR_CONCEPTS, pack_folders
 from trial_defs.definition.compiler import compile_trial
@@ -23,6 +23,7 @@ from trial_defs.definition.loader import OUR_TRIALS, load_trials
 from trial_defs.registry.comparison import Comparison, compare, is_limit
 from trial_defs.registry.definition_file import as_words
 from trial_defs.registry.draft import Draft, draft_of
+from trial_defs.registry.forms import TABLE
 from trial_defs.registry.record import read_record
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +72,10 @@ def main(arguments: list[str]) -> int:
     kept = re.sub(r"\A(?:\|.*\n)*", "", after)
     if RECORDS.is_dir():
         first, rest = kept.split(_BARS_HEAD)
-        bars = "".join(f"| {what} | {count} | {bar} |\n" for what, count, bar in measure(_catalogue()).rows())
+        measured_bars = measure(_catalogue())
+        TABLE.write_text(form_table(measured_bars), "utf-8")
+        bars = "".join(f"| {what} | {count} | {bar} |\n" for what, count, bar in measured_bars.rows())
+        sys.stdout.write(bars)
         kept = first + _BARS_HEAD + bars + re.sub(r"\A(?:\|.*\n)*", "", rest)
     PAGE.write_text(before + _HEAD + table + kept, "utf-8")
     return 0

@@ -47,7 +47,7 @@ def import_trial(
     """Draft a definition from a registry entry.
 
     Writes ID.yaml and, beside it, the entry as it was read (ID.source.json or .txt). What can be read safely is
-    drafted with its place and confidence; everything else is a question for a person. The draft is not served before
+    drafted with its place; everything else is a question for a person. The draft is not served before
     a named person has signed it. Nothing is overwritten.
     """
     if not out.is_dir():

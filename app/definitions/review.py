@@ -1,119 +1,120 @@
-"""A drafted definition beside the text it was read from: each criterion with its words and the cases of its limit.
+"""A definition beside the text it was read from: each criterion with its words, its cases, and what became of it.
 
-Read only: a person corrects the definition's file, and signs it there.
+Worked out for two readers of it: the page of the service, on which it is corrected and signed, and the file that
+`trialcards trials review` writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import pairwise
 
-import yaml
-
+from app.definitions.review_edits import criteria_of
+from app.hashes import sha256_of
+from cds_hooks.words.numbers import quantity_words
+from cds_hooks.words.paraphrase import Phrase, paraphrase
+from cds_hooks.words.wording import titles_of
 from mappings.concepts.catalogue import Catalogue
-from mappings.facts import Interval
 from trial_defs.definition import expressions as x
-from trial_defs.definition.language import CriterionWords, TrialWords
-from trial_defs.definition.rendering import words_of
-from trial_defs.engine.values import compare
+from trial_defs.definition.edits import GATE, part_text
+from trial_defs.definition.language import CohortWords, CriterionWords, TrialWords
+from trial_defs.engine.sample_cases import Cases, cases_of
+from trial_defs.registry.forms import PERSON, FormError, error_of, form_of
+
+_LISTS = ("criteria", "closing", "without", "open")
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """One criterion: where the text says it, what it asks in the language, its question, and cases of its limits."""
+    """A criterion, or the gate of a cohort, as a reviewer reads it.
+
+    `digest` names what it asks and says: a signature is under it. `error`: how often a reader found a draft of its
+    form wrong; None for what was not drafted.
+    """
 
     id: str
+    title: str  # "I3.platelets", "Gate of Lupus nephritis"
+    kind: str  # "inclusion", "exclusion", "gate"
     source: str
-    side: str
     text: str
-    asks: str
+    asks: Phrase
+    only_if: Phrase | None
     question: str | None
     words: str
-    cases: tuple[str, ...]
+    form: str
+    error: FormError | None
+    cases: tuple[Cases, ...]
+    digest: str
+    yaml: str
+    place: int  # in the order of the definition
+
+    @property
+    def is_for_a_person(self) -> bool:
+        return self.form == PERSON
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of the text, and the criteria that were read from it."""
+    """A stretch of the text, and the ids of the criteria that were read from it."""
 
     text: str
     criteria: tuple[str, ...]
 
 
 def reviewed(trial: x.Trial, words: TrialWords, catalogue: Catalogue) -> list[Reviewed]:
-    """Every criterion once: those that ask first, then diagnoses and treatments, which are wrong most often."""
-    compiled = {criterion.id: criterion for cohort in trial.cohorts for criterion in cohort.criteria}
-    found = [_one(each, compiled[each.id], catalogue) for each in _criteria(words) if each.id in compiled]
-    order = {each.id: _rank(compiled[each.id]) for each in found}
-    return sorted(found, key=lambda each: (each.question is None, order[each.id]))
+    """The gates and every criterion, each once: first what asks something, then by the measured error of the form."""
+    compiled = {c.id: c for cohort in trial.cohorts for c in cohort.criteria}
+    gates = {cohort.id: cohort for cohort in trial.cohorts}
+    found = [_gate(name, cohort, gates[name], catalogue) for name, cohort in words.cohorts.items()]
+    found += [
+        _criterion(each, compiled[each.id], place, catalogue)
+        for place, each in enumerate(criteria_of(words))
+        if each.id in compiled
+    ]
+    return sorted(found, key=_rank)
 
 
-def _criteria(words: TrialWords) -> Iterator[CriterionWords]:
-    own = (c for cohort in words.cohorts.values() for c in (*cohort.criteria, *cohort.closing))
-    yield from {each.id: each for each in (*words.before, *own, *words.after)}.values()
+def _rank(each: Reviewed) -> tuple[object, ...]:
+    rate = each.error.rate if each.error and not each.is_for_a_person else 0.0
+    return each.kind != "gate", each.question is None, -rate, each.place
 
 
-def _rank(criterion: x.Criterion) -> int:
-    leaves = x.leaves_of(criterion.asks)
-    if any(isinstance(leaf, x.Condition) for leaf in leaves):
-        return 0
-    if any(isinstance(leaf, x.Treatment) for leaf in leaves):
-        return 1
-    return 2 if any(isinstance(leaf, x.Value | x.Age) for leaf in leaves) else 3
-
-
-def _one(words: CriterionWords, criterion: x.Criterion, catalogue: Catalogue) -> Reviewed:
-    drafted = words.drafted
-    said = (drafted.sentence or drafted.words) if drafted else ""
+def _gate(name: str, words: CohortWords, cohort: x.Cohort, catalogue: Catalogue) -> Reviewed:
+    titles = titles_of(catalogue)
+    content = words.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    head = {key: value for key, value in content.items() if key not in _LISTS}
+    alone = x.Criterion(id=name, kind="inclusion", source="", text="", asks=cohort.gate)
+    form = form_of(cohort.gate, has_question=words.question is not None)
     return Reviewed(
-        words.id,
-        words.source,
-        criterion.kind,
-        words.text,
-        yaml.safe_dump(
-            words_of(criterion.asks, catalogue), default_flow_style=True, allow_unicode=True, width=100
-        ).strip(),
-        words.question,
-        said,
-        tuple(cases_of(criterion, catalogue)),
-    )
+        GATE + name, f"Gate of “{words.title}”", "gate", "whom the cohort is asked about", words.title,
+        paraphrase(cohort.gate, titles), None, words.question, "", form, None,
+        cases_of(alone, catalogue, quantity_words), digest_of(head), part_text(head), -1,
+    )  # fmt: skip
 
 
-def _flowing(asks: object) -> str:
-    return str(yaml.safe_dump(asks, default_flow_style=True, allow_unicode=True, width=100)).strip()
+def _criterion(words: CriterionWords, criterion: x.Criterion, place: int, catalogue: Catalogue) -> Reviewed:
+    titles = titles_of(catalogue)
+    content = words.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    drafted = words.drafted
+    form = form_of(criterion.asks, has_question=words.question is not None)
+    return Reviewed(
+        words.id, words.id, criterion.kind, words.source, words.text, paraphrase(criterion.asks, titles),
+        paraphrase(criterion.only_if, titles) if criterion.only_if else None, words.question,
+        (drafted.sentence or drafted.words) if drafted else "", form, error_of(form) if drafted else None,
+        cases_of(criterion, catalogue, quantity_words), digest_of(content), part_text(content), place,
+    )  # fmt: skip
 
 
-def cases_of(criterion: x.Criterion, catalogue: Catalogue) -> Iterator[str]:
-    """What the engine makes of the limit itself, one step beside it, and no result: "74 → not met, 75 → met, …"."""
-    for leaf in x.leaves_of(criterion.asks):
-        if isinstance(leaf, x.Value) and isinstance(leaf.test, x.Bound) and leaf.test.times is None:
-            yield f"{catalogue.title(leaf.concept)}: {_around(leaf.test, criterion.kind)}, no result → unknown"
-        if isinstance(leaf, x.Age) and isinstance(leaf.test, x.Bound):
-            yield f"Age: {_around(leaf.test, criterion.kind)}"
+def digest_of(content: Mapping[str, object]) -> str:
+    """Of what a part asks and says, comments and layout aside."""
+    return sha256_of(json.dumps(content, sort_keys=True, ensure_ascii=False))
 
 
-def _around(bound: x.Bound, kind: str) -> str:
-    exponent = bound.number.as_tuple().exponent
-    step = Decimal(1).scaleb(exponent if isinstance(exponent, int) and exponent < 0 else 0)
-    numbers = [bound.number - step, bound.number, bound.number + step]
-    numbers = numbers[:2] if bound.comparator in (">=", "<") else numbers[1:]
-    return ", ".join(f"{number} {bound.unit} → {_outcome(number, bound, kind)}" for number in numbers)
-
-
-def _outcome(number: Decimal, bound: x.Bound, kind: str) -> str:
-    holds = compare(Interval.exactly(number), bound, bound.number)
-    return "met" if bool(holds) == (kind == "inclusion") else "not met"
-
-
-def pieces(text: str, criteria: Sequence[CriterionWords]) -> list[Piece]:
+def pieces(text: str, criteria: Iterable[CriterionWords]) -> list[Piece]:
     """The text cut wherever a criterion's words begin or end."""
-    spans = []
-    for each in criteria:
-        if each.drafted is not None:
-            start, _, end = each.drafted.span.partition("..")
-            spans.append((int(start), int(end), each.id))
+    spans = [(*_span(each.drafted.span), each.id) for each in criteria if each.drafted is not None]
     edges = sorted({0, len(text), *(edge for start, end, _ in spans for edge in (start, end) if edge <= len(text))})
     return [
         Piece(text[first:last], tuple(name for start, end, name in spans if start <= first and last <= end))
@@ -121,13 +122,22 @@ def pieces(text: str, criteria: Sequence[CriterionWords]) -> list[Piece]:
     ]
 
 
+def _span(text: str) -> tuple[int, int]:
+    start, _, end = text.partition("..")
+    return int(start), int(end)
+
+
+def unread_words(all_pieces: Sequence[Piece]) -> int:
+    """How many words of the text stand under no criterion: headings, and what nothing was read from."""
+    return sum(len(piece.text.split()) for piece in all_pieces if not piece.criteria)
+
+
 def review_values(trial: x.Trial, words: TrialWords, text: str, catalogue: Catalogue) -> dict[str, object]:
-    """What the page shows."""
+    """What both pages show."""
     return {
         "title": words.title,
         "trial_id": words.id,
         "missing": list(words.missing),
-        "gates": [(cohort.title, cohort.question) for cohort in words.cohorts.values() if cohort.question],
         "criteria": reviewed(trial, words, catalogue),
-        "pieces": pieces(text, list(_criteria(words))),
+        "pieces": pieces(text, criteria_of(words)),
     }

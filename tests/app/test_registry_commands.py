@@ -179,7 +179,8 @@ def test_a_draft_is_shown_beside_its_text(tmp_path: Path, registry: str) -> None
     page = (tmp_path / f"{NUMBER}.review.html").read_text()
     assert '<a id="text-I1.hemoglobin" href="#I1.hemoglobin">Hemoglobin &gt;= 9 g/dL</a>' in page
     assert '<article id="I1.hemoglobin">' in page
-    assert "Hemoglobin: 8 g/dL → not met, 9 g/dL → met, no result → unknown" in page
+    assert "Hemoglobin: 8.9 g/dL → not met, 9 g/dL → met, no result → unknown" in page
+    assert "Drafts of this form (limit): a reader found 0 of" in page
     assert "<script" not in page
 
 

@@ -228,7 +228,6 @@ def test_a_lost_sign_is_never_put_back_in_silence(catalogue: Catalogue) -> None:
     found = read(draft(catalogue, LOST))
     assert [each.asks for each in found] == [value("alt", "<= 3 ULN"), value("platelets", ">= 50 10*9/L")]
     assert all("is lost" in str(each.question) for each in found)
-    assert all(each.confidence == "low" for each in found)
 
 
 def test_a_lost_sign_in_an_exclusion_is_proposed_the_other_way_round(catalogue: Catalogue) -> None:

@@ -248,10 +248,10 @@ for _model in (AtLeastWords, AllVerb, AnyVerb, NotVerb, AtLeastVerb):
 
 
 class DraftedWords(_Words):
-    """Where an imported criterion was read, and how sure the reading is; the reviewer's, not the engine's."""
+    """Where an imported criterion was read; the reviewer's, not the engine's."""
 
     span: str = Field(pattern=r"^\d+\.\.\d+$")  # characters of the document's eligibility text, the end excluded
-    confidence: Literal["high", "medium", "low"]
+    confidence: Literal["high", "medium", "low"] | None = None  # of drafts by earlier releases; nothing reads it
     words: str  # the document's own words at that span
     sentence: str | None = None  # the whole sentence, where it says more
     under: tuple[str, ...] = ()  # the lines of the document under which it stands

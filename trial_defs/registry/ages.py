@@ -54,7 +54,7 @@ class AgeLimits:
         """The ages in fields of their own."""
         limit = _limit(self.record.least_age, self.record.most_age)
         if limit:
-            self._add("inclusion", None, "Registry field, ages", limit, (0, 0), "high")
+            self._add("inclusion", None, "Registry field, ages", limit, (0, 0))
 
     def read(self, clause: Clause) -> list[tuple[int, int]]:
         """The spans of every age of the clause; those that say something new are drafted."""
@@ -67,7 +67,7 @@ class AgeLimits:
                 continue
             spans.append(match)
             if not self._is_known(clause, limit):
-                self._add(clause.side, clause.about, clause.place, limit, match, "high")
+                self._add(clause.side, clause.about, clause.place, limit, match)
         return spans
 
     def _limits(self, clause: Clause) -> list[tuple[tuple[int, int], str | None]]:
@@ -108,9 +108,7 @@ class AgeLimits:
             same = {f"< {least} a" if least is not None else None, f"> {most} a" if most is not None else None}
         return limit in same
 
-    def _add(
-        self, side: str, about: str | None, place: str, limit: str, span: tuple[int, int], confidence: str
-    ) -> None:
+    def _add(self, side: str, about: str | None, place: str, limit: str, span: tuple[int, int]) -> None:
         before = len(self.criteria.found)
         fields = _limit(self.record.least_age, self.record.most_age)
         differs = place != "Registry field, ages" and fields is not None and side == "inclusion" and about is None
@@ -119,7 +117,7 @@ class AgeLimits:
         asks: dict[str, object] = {"age": {"is": limit}}
         self.criteria.add(
             "inclusion" if side == "inclusion" else "exclusion", about, place, asks, f"Age {limit}", span, "age",
-            "low" if question else confidence, question,
+            question,
         )  # fmt: skip
         if place == "Registry field, ages" and len(self.criteria.found) > before:
             self.criteria.found[-1] = replace(self.criteria.found[-1], under=())

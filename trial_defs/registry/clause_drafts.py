@@ -130,7 +130,7 @@ class ClauseDrafts:
                 }
             }
         span = (clause.start, clause.end)
-        self.criteria.add(clause.side, clause.about, clause.place, asks, quote, span, "text", "low")
+        self.criteria.add(clause.side, clause.about, clause.place, asks, quote, span, "text")
 
 
 def _joined_to_unread(parts: Sequence[Part], clause: Clause) -> str | None:

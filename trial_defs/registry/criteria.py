@@ -31,7 +31,6 @@ class Drafted:
     start: int
     end: int
     name: str  # the word in its id
-    confidence: str
     question: str | None = None
     only_if: Words | None = None
     sentence: tuple[int, int] = (0, 0)
@@ -92,7 +91,6 @@ class Criteria:
         text: str,
         span: tuple[int, int],
         name: str,
-        confidence: str,
         question: str | None = None,
     ) -> None:
         """Put a criterion onto the draft. `span`: where the text says it; `name`: the word in its id."""
@@ -102,7 +100,7 @@ class Criteria:
             return  # the sentence names it twice
         only_if: Words | None = {"sex": "female"} if name in ("pregnancy", "lactation", "hcg") else None
         self.found.append(
-            Drafted(side, about, place, asks, text, *span, name, confidence, question, only_if, span, self.lines.spans)
+            Drafted(side, about, place, asks, text, *span, name, question, only_if, span, self.lines.spans)
         )
 
     def compiles(self, asks: Words) -> bool:
@@ -133,7 +131,7 @@ class Criteria:
             words["when"] = when
         text = concept.title + (f" {when}" if when else "")
         span = (mention.start, mention.end)
-        self.add(side, clause.about, clause.place, {"condition": words}, text, span, mention.concept, "high")
+        self.add(side, clause.about, clause.place, {"condition": words}, text, span, mention.concept)
 
     def _is_history(self, clause: Clause, mention: Mention) -> bool:
         before = self.low[clause.start : mention.start]
@@ -169,10 +167,9 @@ class Criteria:
             if when is None:
                 continue
             asks: Words = {"treatment": {"of": mention.concept, "when": when}}
-            confidence = "high" if after else "medium"
             text = f"{self.catalogue.concepts[mention.concept].title}, {when}"
             span = (mention.start, mention.end)
-            self.add("exclusion", clause.about, clause.place, asks, text, span, mention.concept, confidence)
+            self.add("exclusion", clause.about, clause.place, asks, text, span, mention.concept)
 
     def exception(self, clause: Clause, last: int, following: int | None) -> str | None:
         """The words from "except" on that hold for what ends at `last`; None where there are none.
@@ -201,12 +198,12 @@ class Criteria:
     def asked(self, index: int, question: str) -> None:
         """Put a question beside a criterion that has none."""
         each = self.found[index]
-        self.found[index] = replace(each, question=each.question or question, confidence="low")
+        self.found[index] = replace(each, question=each.question or question)
 
     def with_judgement(self, index: int, ask: str) -> None:
         """The criterion holds only where a person answers this with yes as well."""
         each = self.found[index]
-        self.found[index] = replace(each, asks=joined_to(each.asks, ask), confidence="medium")
+        self.found[index] = replace(each, asks=joined_to(each.asks, ask))
 
     def excepted(self, index: int, exception: str) -> None:
         """The criterion with an exception that stands in another sentence."""
@@ -217,7 +214,7 @@ class Criteria:
             ask = f"Does the exception of the text apply: “{shortened(exception)}”?"
             asks = {"any": [each.asks, {"judgement": {"ask": ask}}]}
         text = each.text if each.text.endswith("(with an exception)") else f"{each.text} (with an exception)"
-        self.found[index] = replace(each, asks=asks, text=text, confidence="medium")
+        self.found[index] = replace(each, asks=asks, text=text)
 
 
 def joined_to(asks: Words, ask: str) -> Words:

@@ -15,8 +15,8 @@ from trial_defs.registry.recognition import Words
 from trial_defs.registry.splitting import Side, plain
 
 _HEAD = """\
-# Drafted by the importer and not served: a person reads every criterion against the document, answers each `question`
-# and takes it out, restates the texts, and then adds `signed_off: {{by: NAME, on: DATE}}`.
+# Drafted by the importer. It is served once a person has read every criterion against the document, answered each
+# `question` and taken it out, restated the texts, and signed: `signed_off: {{by: NAME, on: DATE}}`.
 # `drafted` shows where each one was read. {counts}
 """
 
@@ -124,7 +124,7 @@ class _Writer:
     def _words(self, each: Drafted) -> Words:
         words = self.draft.record.eligibility[each.start : each.end]
         side = "include" if each.side == "inclusion" else "exclude"
-        drafted: Words = {"span": f"{each.start}..{each.end}", "confidence": each.confidence, "words": words}
+        drafted: Words = {"span": f"{each.start}..{each.end}", "words": words}
         text = self.draft.record.eligibility
         if each.sentence[0] < each.start or each.sentence[1] > each.end:
             drafted["sentence"] = text[slice(*each.sentence)]

@@ -57,9 +57,7 @@ class _Drafter:
     def _registry_fields(self) -> None:
         self.clauses.ages.of_the_registry()
         if sex := self.record.sex:
-            self.criteria.add(
-                "inclusion", None, "Registry field, sex", {"sex": sex}, f"Sex: {sex}", (0, 0), "sex", "high"
-            )
+            self.criteria.add("inclusion", None, "Registry field, sex", {"sex": sex}, f"Sex: {sex}", (0, 0), "sex")
 
     # -- the tree
 
@@ -204,7 +202,7 @@ class _Drafter:
         before = len(self.criteria.found)
         self.criteria.add(
             point.side, point.about, point.place, asks, shortened(f"{head}: {'; '.join(texts)}"),
-            (point.start, point.last), name if computed else "text", "medium", question or point.uncertain,
+            (point.start, point.last), name if computed else "text", question or point.uncertain,
         )  # fmt: skip
         if len(self.criteria.found) > before and more and computed:
             quote = shortened(self.criteria.text[point.start : point.end])

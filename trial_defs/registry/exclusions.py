@@ -56,7 +56,7 @@ class Exclusions:
         asks: Words = {"value": {"of": mention.concept, "is": "positive"}}
         text = f"{self.criteria.catalogue.concepts[mention.concept].title} positive"
         span = (mention.start, mention.end)
-        self.criteria.add("exclusion", clause.about, clause.place, asks, text, span, mention.concept, "medium")
+        self.criteria.add("exclusion", clause.about, clause.place, asks, text, span, mention.concept)
 
     def _together(self, readings: Sequence[Reading]) -> list[list[Reading]]:
         """Readings joined by a plain "and" are meant together; everything else excludes by itself."""
@@ -94,9 +94,8 @@ class Exclusions:
             asks = {"all": [asks, {"judgement": {"ask": ask}}]}
         text = restated(group, self.criteria.catalogue, " and ") + (" (with an exception)" if exception else "")
         span = (group[0].start, group[-1].end)
-        confidence = "low" if question else "medium" if exception else "high"
         name = group[0].concepts[0]
-        self.criteria.add("exclusion", clause.about, clause.place, asks, text, span, name, confidence, question)
+        self.criteria.add("exclusion", clause.about, clause.place, asks, text, span, name, question)
 
 
 def _is_negative(reading: Reading) -> bool:

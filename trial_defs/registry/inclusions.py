@@ -52,7 +52,6 @@ class Inclusions:
                 old,
                 asks=wider,
                 text=f"{old.text}; or: {restated(extra, self.criteria.catalogue, ' and ')}",
-                confidence="low",
                 question=asked or f"Is this an exception to it: “{self.criteria.quote(clause)}”?",
             )
 
@@ -64,7 +63,7 @@ class Inclusions:
             text = f"{restated(group, self.criteria.catalogue, ' or ')} (in the case that the text names)"
             span, name = (group[0].start, group[-1].end), group[0].concepts[0]
             question = "For whom does this limit hold? A guard (only_if) can say it."
-            self.criteria.add("inclusion", clause.about, clause.place, asks, text, span, name, "low", question)
+            self.criteria.add("inclusion", clause.about, clause.place, asks, text, span, name, question)
 
     def _own_exceptions(
         self, clause: Clause, readings: Sequence[Reading]
@@ -90,15 +89,13 @@ class Inclusions:
         first = group[0]
         parts: list[Words] = [reading.words for reading in group]
         question = next((reading.question for reading in group if reading.question), None)
-        confidence = "low" if question else "high" if len(group) == 1 else "medium"
         if exception:
             parts.append({"judgement": {"ask": f"Does the exception of the text apply: “{shortened(exception)}”?"}})
-            confidence = "low" if question else "medium"
         asks: Words = parts[0] if len(parts) == 1 else {"any": parts}
         text = restated(group, self.criteria.catalogue, " or ") + (" (with an exception)" if exception else "")
         span, name = (first.start, group[-1].end), first.concepts[0]
         question = question or self._damage(clause, first)
-        self.criteria.add("inclusion", clause.about, clause.place, asks, text, span, name, confidence, question)
+        self.criteria.add("inclusion", clause.about, clause.place, asks, text, span, name, question)
 
     def _damage(self, clause: Clause, reading: Reading) -> str | None:
         """A window that cannot be meant: a pregnancy test months before."""
@@ -147,12 +144,12 @@ class Inclusions:
         if listed:
             span = (mentions[0].start, mentions[-1].end)
             name = concepts[0]
-            self.criteria.add("inclusion", clause.about, clause.place, treatment, text, span, name, "medium")
+            self.criteria.add("inclusion", clause.about, clause.place, treatment, text, span, name)
             return
         question = "Drafted as: at least one of these on record at some time. Which of them together, and for how long?"
         asks: Words = {"all": [treatment, {"judgement": {"ask": ask}}]}
         span = (mentions[0].start, mentions[-1].end)
-        self.criteria.add("inclusion", clause.about, clause.place, asks, text, span, concepts[0], "low", question)
+        self.criteria.add("inclusion", clause.about, clause.place, asks, text, span, concepts[0], question)
 
 
 def _is_or(between: str) -> bool:
