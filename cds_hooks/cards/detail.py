@@ -141,7 +141,9 @@ class DetailWriter:
 
     def _next(self, need: Need) -> str:
         how = self.texts(f"how.{need.order.how}")
-        return self.texts.count("card.next", len(need.settles), test=markdown(need.order.title, 80), how=how)
+        return self.texts.count(
+            "card.next", len(need.settles), test=markdown(self.brief.titles.test(need), 80), how=how
+        )
 
     # Questions
 

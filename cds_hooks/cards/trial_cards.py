@@ -24,7 +24,8 @@ from cds_hooks.report import Json, trial_entry
 from cds_hooks.words.brief import Brief
 from cds_hooks.words.safe_text import plain, shortened
 from cds_hooks.words.texts import Texts, capitalized, texts_of
-from cds_hooks.words.wording import Titles, is_overdue, titles_of
+from cds_hooks.words.titles import Titles, titles_in
+from cds_hooks.words.wording import is_overdue
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason
 from trial_defs.definition import expressions as x
@@ -92,8 +93,8 @@ def cards_for(
     that a user has set aside; they are neither shown nor counted. `contact_for` says whom to call about a trial, by
     its id. `texts`: of the reader's language, default English. Only `new_uuid` differs between calls.
     """
-    titles = titles_of(catalogue)
-    brief = Brief(titles, texts or texts_of())
+    titles = titles_in(catalogue, texts or texts_of())
+    brief = Brief(titles)
     maker = _Maker(
         match,
         catalogue,
@@ -190,7 +191,7 @@ class _Maker:
         for need in islice(wanted, MOST_SUGGESTIONS - 1):
             order = test_order(need, self.catalogue, self.match.patient, texts("suggest.order-reason", name=name))
             here = len({criterion for t, _, criterion in need.settles if t == trial.trial.id})
-            label = texts.count("suggest.order", here, test=need.order.title)
+            label = texts.count("suggest.order", here, test=self.titles.test(need))
             suggestions.append(self._suggestion(label, order))
         return suggestions
 

@@ -5,7 +5,6 @@ The explanation has the same in whole sentences (`wording.py`). All of it is pla
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,13 +14,12 @@ from cds_hooks.words.limits import Needed, calculated, is_wanted
 from cds_hooks.words.numbers import interval_words, number_words, quantity_words
 from cds_hooks.words.safe_text import plain
 from cds_hooks.words.texts import Texts
-from cds_hooks.words.wording import Titles, short_title
+from cds_hooks.words.titles import Titles
+from cds_hooks.words.wording import short_title
 from mappings.facts import Episode, Polarity, Reason, Result
 from mappings.time.times import Period
 from trial_defs.definition import expressions as x
 from trial_defs.engine.findings import Evidence, Failed, Finding, Open, PersonFact
-
-_COUNTED = re.compile(r"(\d+) of (\d+) on record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,10 @@ class Brief:
     """The few words of one card, in one language."""
 
     titles: Titles
-    texts: Texts
+
+    @property
+    def texts(self) -> Texts:
+        return self.titles.texts
 
     def name(self, concept: str) -> str:
         """The abbreviation of a concept, or its title."""
@@ -176,9 +177,9 @@ class Brief:
     def _asked(self, leaf: x.Expression, note: str | None = None) -> str:
         name = self.subject(leaf)
         if isinstance(leaf, x.Judgement):
-            return leaf.question
+            return self.texts.translated(leaf.question)
         if isinstance(leaf, x.Treatment) and leaf.different > 1:
-            known = self.texts("question.note", note=self._known(note)) if note else ""
+            known = self.texts("question.note", note=self._note(note)) if note else ""
             return self.texts("question.different", count=leaf.different, name=name, note=known)
         if isinstance(leaf, x.Condition | x.Treatment) and leaf.anchor:
             return self.texts("question.near", name=name)
@@ -188,15 +189,14 @@ class Brief:
             return self.texts("question.within", name=name, period=self.period(within))
         return self.texts("question.ever" if when == "ever" else "question.now", name=name)
 
-    def _known(self, note: str) -> str:
-        found = _COUNTED.fullmatch(note)
-        return self.texts("note.counted", known=found[1], asked=found[2]) if found else plain(note, 60)
+    def _note(self, note: str) -> str:
+        return plain(self.texts.translated(note), 60)
 
     def _entry(self, piece: Open) -> str:
         shown = self.evidence(piece.evidence[0]) if piece.evidence else self.subject(piece.leaf)
         if piece.ask is None:
             return self.texts("question.confirm", name=shown)
-        return self.texts("question.entry", name=shown, ask=piece.ask.rstrip("?"))
+        return self.texts("question.entry", name=shown, ask=self.texts.translated(piece.ask).rstrip("?？"))
 
     def period(self, period: Period) -> str:
         return self.texts.count(f"period.{period.unit}", period.count)

@@ -21,9 +21,37 @@ from babel.messages.pofile import read_po
 from babel.numbers import get_decimal_symbol
 
 FOLDER = Path(__file__).with_name("languages")
+PHRASES = "phrases"  # the folder in it for phrases of the catalogue and the engine, by their English text
 ENGLISH = "en"
 _PATTERNS: Mapping[int, str] = {4: "year.pattern", 7: "month.pattern", 10: "day.pattern"}
 _COMMA = re.compile("[,，、]")
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """Texts of a language by their English text. Of one with names in braces, what fills them is taken over."""
+
+    exact: Mapping[str, str]
+    patterns: Sequence[tuple[re.Pattern[str], str]]
+
+    @classmethod
+    def of(cls, messages: Mapping[str, Sequence[str]]) -> Phrases:
+        filled = {english: forms[0] for english, forms in messages.items() if "{" in english}
+        exact = {english: forms[0] for english, forms in messages.items() if english not in filled}
+        return cls(exact, [(_pattern(english), text) for english, text in filled.items()])
+
+    def translated(self, english: str) -> str:
+        if (found := self.exact.get(english)) is not None:
+            return found
+        for pattern, text in self.patterns:
+            if match := pattern.fullmatch(english):
+                return text.format(**match.groupdict())
+        return english
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", english)
+    return re.compile("".join(f"(?P<{p}>.+?)" if place % 2 else re.escape(p) for place, p in enumerate(parts)))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -32,6 +60,7 @@ class Texts:
 
     language: str  # BCP 47: "en", "de", "zh-Hans"
     _texts: Mapping[str, Sequence[str]]  # key -> its forms; one where the text has no plural
+    _phrases: Phrases
     _form_of: Callable[[int], int]
     _english: Texts | None
     _decimal: str
@@ -57,6 +86,13 @@ class Texts:
 
     def has(self, key: str) -> bool:
         return key in self._texts or (self._english is not None and self._english.has(key))
+
+    def translated(self, english: str) -> str:
+        """The title of a concept or a test, or a question or note of the engine, which come in English.
+
+        One that the language does not have, such as a site's own title, stays as it is.
+        """
+        return self._phrases.translated(english) if self._phrases.exact else english
 
     def day(self, day: date) -> str:
         return _day(day, self("day.pattern"), self._locale)
@@ -115,16 +151,32 @@ def texts_of(language: str = ENGLISH) -> Texts:
     if language not in languages():
         raise ValueError(f'there is no catalogue of the language "{language}"; there are {", ".join(languages())}')
     locale = language.replace("-", "_")
-    with (FOLDER / f"{locale}.po").open("rb") as file:
-        catalog: Any = read_po(file, locale=locale)
-    found = {
+    catalog = _catalog(FOLDER / f"{locale}.po")
+    phrases = FOLDER / PHRASES / f"{locale}.po"
+    english = None if language == ENGLISH else texts_of(ENGLISH)
+    form_of: Callable[[int], int] = gettext.c2py(catalog.plural_expr)
+    return Texts(
+        language,
+        _messages(catalog),
+        Phrases.of(_messages(_catalog(phrases)) if phrases.exists() else {}),
+        form_of,
+        english,
+        get_decimal_symbol(Locale.parse(locale)),
+        locale,
+    )
+
+
+def _catalog(path: Path) -> Any:
+    with path.open("rb") as file:
+        return read_po(file, locale=path.stem)
+
+
+def _messages(catalog: Any) -> dict[str, tuple[str, ...]]:
+    return {
         message.id if isinstance(message.id, str) else message.id[0]: _forms(message.string)
         for message in catalog
         if message.id and message.string
     }
-    english = None if language == ENGLISH else texts_of(ENGLISH)
-    form_of: Callable[[int], int] = gettext.c2py(catalog.plural_expr)
-    return Texts(language, found, form_of, english, get_decimal_symbol(Locale.parse(locale)), locale)
 
 
 def _forms(string: str | Sequence[str]) -> tuple[str, ...]:
