@@ -13,12 +13,14 @@ from app.storage.records import Shown
 from app.wiring import Services
 from app.worklist.records import Detail, Row
 from app.worklist.recounting import Settled, settled_by_people
-from cds_hooks.words.wording import attested_words
+from cds_hooks.words.wording import attested_words, criterion_words
 from mappings.concepts.catalogue import Catalogue
 from trial_defs.definition import expressions as x
 from trial_defs.engine.attestation import Attestation, content_of, newest, usual_days
 
 LONGEST_WORDS = 1000
+CHANGED = "The definition has changed meanwhile; read the question again. The answer was not saved."
+NOT_KNOWN = "not-known"  # what a person chooses who has asked and cannot say yet
 LONGEST = timedelta(days=366)  # no answer holds longer without having been given again
 
 State = Literal["holds", "over", "ended", "asks-otherwise"]
@@ -150,19 +152,39 @@ def _state(given: Given, criterion: x.Criterion | None, catalogue: Catalogue, to
 def attestation(sent: Answering, content: str, row: Row, person: Person, services: Services) -> Attestation:
     """The answer that was sent; NotAnAnswer where it is not one. `content`: what the criterion asked on the page."""
     served, today = services.definitions.now, today_of(row, services)
-    trial = served.trials.get(row.trial)
-    criterion = _criteria(trial).get(sent.criterion) if trial else None
+    criterion = criterion_of(sent.criterion, row, services)
     if criterion is None or content_of(criterion, served.catalogue) != content:
-        raise NotAnAnswer("The definition has changed meanwhile; read the question again. The answer was not saved.")
+        raise NotAnAnswer(CHANGED)
     if sent.outcome not in ("met", "not-met"):
-        raise NotAnAnswer("Choose whether the criterion is met or not met; the answer was not saved.")
-    if not 0 < len(sent.words) <= LONGEST_WORDS:
-        raise NotAnAnswer(f"Say in 1 to {LONGEST_WORDS} characters what it rests on; the answer was not saved.")
+        raise NotAnAnswer("Choose one of the three answers; the answer was not saved.")
+    if problem := words_problem(sent.words):
+        raise NotAnAnswer(problem)
     until = _day(sent.until)
     if until is None or not today <= until <= today + LONGEST:
         raise NotAnAnswer(f"The last day lies between {today} and {today + LONGEST}; the answer was not saved.")
     is_met, now = sent.outcome == "met", services.clock()
     return Attestation(row.trial, criterion.id, content, is_met, person.name, sent.words, now, today, until)
+
+
+def words_problem(words: str) -> str | None:
+    """Why a person's own words cannot be kept; None where they can."""
+    if 0 < len(words) <= LONGEST_WORDS:
+        return None
+    return f"Say in 1 to {LONGEST_WORDS} characters what it rests on; the answer was not saved."
+
+
+def criterion_of(name: str, row: Row, services: Services) -> x.Criterion | None:
+    """A criterion of the trial of a row, as it is served; None where there is none of that id."""
+    trial = services.definitions.now.trials.get(row.trial)
+    return _criteria(trial).get(name) if trial else None
+
+
+def history_words(criterion: x.Criterion, is_met: bool) -> str:
+    """ "Ruled out: Severe allergic reaction", "Refractory lupus: met"."""
+    outcome = "met" if is_met else "not-met"
+    if criterion.kind == "exclusion":
+        return criterion_words("exclusion", criterion.text, outcome, "attested")
+    return f"{criterion.text}: {'met' if is_met else 'not met'}"
 
 
 def settled_with(row: Row, given: Iterable[Attestation], services: Services) -> Settled:

@@ -10,7 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.people import OPERATOR, Person
-from app.routes.answering import Answering, NotAnAnswer, attestation, settled_with, whose
+from app.routes.answering import (
+    CHANGED,
+    NOT_KNOWN,
+    Answering,
+    NotAnAnswer,
+    attestation,
+    criterion_of,
+    history_words,
+    settled_with,
+    whose,
+    words_problem,
+)
 from app.routes.worklist import back_to, change_audited, detail_page, gone_page
 from app.storage.database import Write
 from app.web.forms import read_form
@@ -36,17 +47,33 @@ async def answer(request: Request, row_id: str) -> Response:
     sent = Answering(*(form.get(name, "").strip() for name in names))
     if person.subject == OPERATOR.subject:
         return await detail_page(services, person, found, 403, problem=_NAMELESS, answering=sent)
+    if sent.outcome == NOT_KNOWN:
+        return await _left_open(services, person, found, sent)
     try:
         given = attestation(sent, form.get("content", ""), found.row, person, services)
     except NotAnAnswer as error:
         return await detail_page(services, person, found, 422, problem=str(error), answering=sent)
-    said = f"{given.criterion}: {'met' if given.is_met else 'not met'}, holds until {given.until}"
+    criterion = criterion_of(given.criterion, found.row, services)
+    assert criterion
+    said = f"{history_words(criterion, given.is_met)}, holds until {given.until}"
     also = _written_down(found.row, "answer", said, person, services, given.at)
     others = await services.answers.of(whose(found.row), found.row.trial)
     held = [each.answer for each in others if each.ended_at is None and each.answer.criterion != given.criterion]
     also += _recounted(found, [*held, given], services)
     await services.answers.give(whose(found.row), given, person, also)
     return back_to(row_id, "answer")
+
+
+async def _left_open(services: Services, person: Person, found: Detail, sent: Answering) -> Response:
+    """Write into the history that somebody asked and cannot say yet. It is no answer: the question stays open."""
+    criterion = criterion_of(sent.criterion, found.row, services)
+    problem = CHANGED if criterion is None else words_problem(sent.words)
+    if criterion is None or problem:
+        return await detail_page(services, person, found, 422, problem=problem, answering=sent)
+    said = f"{criterion.text}: not known yet ({sent.words})"
+    also = _written_down(found.row, "answer", said, person, services, services.clock())
+    await services.worklist.write(also)
+    return back_to(found.row.id, "left-open")
 
 
 @router.post("/{row_id}/answers/{answer_id}/end")
@@ -61,12 +88,13 @@ async def take_back(request: Request, row_id: str, answer_id: str) -> Response:
     if person.subject == OPERATOR.subject:
         return await detail_page(services, person, found, 403, problem=_NAMELESS)
     given = await services.answers.of(whose(found.row), found.row.trial)
-    criterion = next((each.answer.criterion for each in given if each.id == answer_id), None)
-    if criterion is None:
+    name = next((each.answer.criterion for each in given if each.id == answer_id), None)
+    if name is None:
         return gone_page(services, person)
-    now = services.clock()
-    also = _written_down(found.row, "answer", f"{criterion}: answer taken back", person, services, now)
-    held = [each.answer for each in given if each.ended_at is None and each.answer.criterion != criterion]
+    now, criterion = services.clock(), criterion_of(name, found.row, services)
+    text = criterion.text if criterion else name
+    also = _written_down(found.row, "answer", f"{text}: answer taken back", person, services, now)
+    held = [each.answer for each in given if each.ended_at is None and each.answer.criterion != name]
     also += _recounted(found, held, services)
     await services.answers.take_back(whose(found.row), answer_id, now, also)
     return back_to(row_id, "taken-back")

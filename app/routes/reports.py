@@ -28,9 +28,12 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/reports/{report_id}")
 async def show_report(
-    request: Request, report_id: str, expires: str = "", signature: str = "", trial: str = ""
+    request: Request, report_id: str, expires: str = "", signature: str = "", trial: str = "", everything: str = ""
 ) -> Response:
-    """The kept report, or one trial of it; 403 without an address that we signed in the last minutes, 404 when gone."""
+    """The kept report, or one trial of it; with `everything` it prints each criterion, else one page.
+
+    403 without an address that we signed in the last minutes, 404 when gone.
+    """
     services = services_of(request)
     now = services.clock()
     if not may_read(services.keys, report_id, expires, signature, now):
@@ -43,7 +46,7 @@ async def show_report(
     signed = {"expires": expires, "signature": signature}
     frames = frames_of([ehr for ehr in services.ehrs if ehr.name == whose])
     # The chart is read and matched again, which takes a while where it is long.
-    return await asyncio.to_thread(explanation, from_kept(kept), services, trial, signed, frames)
+    return await asyncio.to_thread(explanation, from_kept(kept), services, trial, signed, frames, bool(everything))
 
 
 def frames_of(ehrs: Iterable[Ehr]) -> str:
@@ -54,6 +57,11 @@ def frames_of(ehrs: Iterable[Ehr]) -> str:
     return " ".join(dict.fromkeys(origin for app in apps for origin in app.frame_ancestors)) or "'none'"
 
 
+def _print_address(trial: str, signed: Mapping[str, str], everything: bool) -> str:
+    """The same page, printing the other way."""
+    return "?" + urlencode({"trial": trial, **signed, **({} if everything else {"everything": "1"})})
+
+
 def _gone(services: Services, status: int, message: str) -> Response:
     """Says nothing of anyone, and so may stand in the frame of any EHR that shows our pages in one."""
     headers = _NO_STORE | {"Content-Security-Policy": policy(frames=frames_of(services.ehrs))}
@@ -61,9 +69,17 @@ def _gone(services: Services, status: int, message: str) -> Response:
 
 
 def explanation(
-    kept: KeptAnswer, services: Services, trial: str, signed: Mapping[str, str] | None, frames: str
+    kept: KeptAnswer,
+    services: Services,
+    trial: str,
+    signed: Mapping[str, str] | None,
+    frames: str,
+    everything: bool = False,
 ) -> Response:
-    """The page of a report, opened at one trial; without `signed`, a page that leads nowhere and holds all trials."""
+    """The page of a report, opened at one trial; without `signed`, a page that leads nowhere and holds all trials.
+
+    It prints as one page for each trial; with `everything` each criterion with its evidence.
+    """
     source = source_of(kept, services)
     trials = explained(source)
     named = [each for each in trials if each.id == trial]
@@ -76,6 +92,8 @@ def explanation(
         trials=trials,
         chosen=chosen,
         quiet=not_indicated(source),
+        everything=everything or not signed,
+        everything_at=_print_address(trial, signed, everything) if signed else "",
         address=lambda name: f"?{urlencode({'trial': name, **signed})}" if signed else f"#trial-{name}",
         chosen_ids={each.id for each in chosen},
         side_by_side=side_by_side,

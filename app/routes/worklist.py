@@ -42,6 +42,7 @@ from app.worklist.words import (
     VERDICT_CHOICES,
 )
 from cds_hooks.protocol.override_reasons import SHORT_WORDS
+from cds_hooks.words.wording import criterion_words
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.findings import Verdict
 
@@ -58,6 +59,7 @@ SAVED = {
     "note": "The note is saved.",
     "plan": "Owner and due day are saved.",
     "answer": "The answer is saved. The row counts it already; cards do from the next time the chart is opened.",
+    "left-open": "The history says that it is not known yet; the question stays open.",
     "taken-back": "The answer is taken back. The row no longer counts it, nor do cards when the chart is opened next.",
 }
 
@@ -299,6 +301,7 @@ async def detail_page(
         row=row,
         trial=trial,
         detail=found,
+        asked=lambda each: _asked_words(each, trial),
         cohorts={cohort.id: cohort.title for cohort in trial.cohorts} if trial else {},
         is_current=trial is not None and trial.hash == row.definition_hash,
         can_explain=bool(row.report) and await services.records.is_sealed(row.report, services.clock()),
@@ -309,6 +312,13 @@ async def detail_page(
         answering=answering,
         names_somebody=person.subject != OPERATOR.subject,
     )
+
+
+def _asked_words(entry: Mapping[str, Any], trial: Trial | None) -> str:
+    """A criterion that is not settled, as people read it; its text alone where the definition is not served."""
+    criteria = (c for cohort in (trial.cohorts if trial else ()) for c in cohort.criteria)
+    kind = next((criterion.kind for criterion in criteria if criterion.id == entry["id"]), "inclusion")
+    return criterion_words(kind, entry["text"], entry["outcome"], None)
 
 
 @router.get("/{row_id}/explanation")

@@ -333,6 +333,10 @@ class Worklist:
             row = connection.execute(sa.select(ROWS).where(ROWS.c.id == row_id)).mappings().one()
             connection.execute(sa.insert(Dismissal).values(self._records.dismissal(identity, row, reason, since=now)))
 
+    async def write(self, writes: Sequence[Write]) -> None:
+        """These writes as one transaction."""
+        await self._records.write(all_of(*writes))
+
     async def add_note(self, row: Row, text: str, person: Person, now: datetime, also: Sequence[Write] = ()) -> None:
         await self._records.write(all_of(*self.noted(row, "note", text, person, now), *also))
 

@@ -53,11 +53,11 @@ class DetailWriter:
                 Part([self._verdict(trial, cohort)], 0),
                 Part(self._not_met(cohort), 1),
                 Part(self._missing(trial, cohort), 3),
-                Part(self._questions(cohort), 6),
+                Part(self._questions(cohort), 7),
                 Part(self.contact(contact), 4),
                 Part(self.unread(trial), 2),
                 Part(self._absent(cohort), 5),
-                Part(self._answered(cohort), 7),
+                Part(self._answered(cohort), 6),
             ]
         )
 

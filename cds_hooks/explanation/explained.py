@@ -7,16 +7,21 @@ definition is served.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from cds_hooks.explanation.trends import Trend, limits_of, trend_of
+from cds_hooks.words.groups import group_words
 from cds_hooks.words.numbers import number_words, unit_words
 from cds_hooks.words.paraphrase import Phrase, near_miss_words, paraphrase
-from cds_hooks.words.wording import Titles, counted, definition_words, titles_of
+from cds_hooks.words.texts import texts_of
+from cds_hooks.words.wording import Titles, counted, criterion_words, definition_words, recruiting_words, titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.patient_facts import PatientFacts
 from trial_defs.definition import expressions as x
@@ -32,7 +37,9 @@ class Row:
     """One criterion as the page shows it. `said` is its entry in the report."""
 
     said: Json
+    asked: str  # the criterion, an exclusion as its absence where it is met
     outcome: str  # in words
+    group: str = ""  # of its concept, where it is taken as absent
     how: Phrase | None = None
     only_if: Phrase | None = None
     near: str | None = None
@@ -52,6 +59,13 @@ class Group:
     heading: str
     rows: tuple[Row, ...]
     is_open: bool  # shown unfolded
+
+    @property
+    def parts(self) -> Sequence[tuple[str, Sequence[Row]]]:
+        """The rows by what they are about, where the group has such parts; else all of them under no name."""
+        if self.id != "confirm":
+            return [("", self.rows)]
+        return [(name, list(rows)) for name, rows in groupby(self.rows, key=attrgetter("group"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +95,7 @@ class ExplainedTrial:
     short_title: str
     verdict: str
     verdict_words: str
-    status: str  # of the definition
+    status: str  # of recruitment and of the definition
     registry_url: str | None
     missing: tuple[str, ...]
     is_current: bool  # whether the definition of that day is still the one that is served
@@ -134,7 +148,7 @@ def _trial(entry: Json, source: Source) -> ExplainedTrial:
         short_title=served.short_title if served else entry["title"],
         verdict=entry["verdict"],
         verdict_words=Verdict(entry["verdict"]).label,
-        status=definition_words(trial) if trial else f"definition version {entry['definition']['version']}",
+        status=_status(trial, entry, source),
         registry_url=served.registry_url if served else None,
         missing=trial.missing if trial else (),
         is_current=is_current,
@@ -143,6 +157,13 @@ def _trial(entry: Json, source: Source) -> ExplainedTrial:
         calendar=_calendar(entry, trial, found, source),
         needs=_needs(entry["trial"], source) if found else (),
     )
+
+
+def _status(trial: x.Trial | None, entry: Json, source: Source) -> str:
+    if trial is None:
+        return f"definition version {entry['definition']['version']}"
+    day = date.fromisoformat(source.report["asOf"][:10])
+    return f"{recruiting_words(trial, day)} · {definition_words(trial)} (version {trial.version})"
 
 
 def _found(entry: Json, source: Source) -> TrialMatch | None:
@@ -166,11 +187,11 @@ OUTCOMES: Mapping[str, str] = {
     "not-applicable": "does not apply",
 }  # fmt: skip
 _GROUPS: Sequence[tuple[str, str, bool]] = (
-    ("in-the-way", "Stands in the way", True),
+    ("in-the-way", "Not met", True),
     ("missing", "Missing or not settled", True),
     ("judge", "For you to judge", True),
-    ("confirm", "Taken as absent because nothing is on record: please confirm", True),
-    ("met", "Met", True),
+    ("confirm", "Taken as absent because nothing is on record: please confirm", False),
+    ("met", "Met", False),
     ("not-applicable", "Does not apply to this patient", False),
 )
 _GROUP_OF = {
@@ -191,7 +212,7 @@ def _cohort(entry: Json, trial: x.Trial | None, source: Source) -> ExplainedCoho
     name = trial.id if trial else ""
     rows = [_row(said, criteria.get(said["id"]), source, _words(name, said, source)) for said in entry["criteria"]]
     grouped = [
-        Group(name, heading, tuple(row for row in rows if group_of(row.said) == name), is_open)
+        Group(name, heading, _in_order(name, [row for row in rows if group_of(row.said) == name]), is_open)
         for name, heading, is_open in _GROUPS
     ]
     return ExplainedCohort(
@@ -205,6 +226,21 @@ def _cohort(entry: Json, trial: x.Trial | None, source: Source) -> ExplainedCoho
     )
 
 
+def _in_order(group: str, rows: list[Row]) -> tuple[Row, ...]:
+    """In the order of the text; what is taken as absent by what it is about, the largest part first."""
+    if group != "confirm":
+        return tuple(rows)
+    sizes = Counter(row.group for row in rows)
+    first = list(sizes)
+    return tuple(sorted(rows, key=lambda row: (-sizes[row.group], first.index(row.group))))
+
+
+def _group_words(said: Json, source: Source) -> str:
+    known = source.catalogue.concepts
+    groups = [known[name].group for name in said["concepts"] if name in known]
+    return next(iter(group_words(groups[:1], texts_of())), "")
+
+
 def _words(trial: str, said: Json, source: Source) -> str | None:
     """What the person who settled it said. It stands on this page alone, and on no card."""
     answer = source.match.attestations.get((trial, said["id"])) if source.match else None
@@ -213,11 +249,15 @@ def _words(trial: str, said: Json, source: Source) -> str | None:
 
 def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str | None = None) -> Row:
     outcome = OUTCOMES[said["outcome"]]
+    asked = criterion_words(said["kind"], said["text"], said["outcome"], said["basis"])
+    group = _group_words(said, source)
     if criterion is None:
-        return Row(said, outcome, distance=_distance(said), gauge=_gauge(said))
+        return Row(said, asked, outcome, group, distance=_distance(said), gauge=_gauge(said))
     return Row(
         said,
+        asked,
         outcome,
+        group,
         how=paraphrase(criterion.asks, source.titles),
         only_if=paraphrase(criterion.only_if, source.titles) if criterion.only_if else None,
         near=near_miss_words(criterion.asks),
@@ -290,7 +330,8 @@ _RECHECK = "Check again: the verdict turns with time"
 def _turns(found: TrialMatch | None) -> Iterator[tuple[date, str, str]]:
     """The days on which a criterion turns, what happens then, and the criterion."""
     for finding in (f for cohort in (found.cohorts if found else ()) for f in cohort.findings):
-        text = finding.criterion.text
+        criterion = finding.criterion
+        text = criterion_words(criterion.kind, criterion.text, finding.outcome.value, finding.basis)
         if finding.turns_on and finding.outcome is Outcome.NOT_MET:
             yield finding.turns_on, "Passes with time", text
         elif finding.turns_on and finding.outcome is Outcome.MET:
@@ -339,7 +380,8 @@ def side_by_side(cohorts: Sequence[ExplainedCohort]) -> tuple[Compared, ...]:
     asked: dict[tuple[str, str], dict[str, str]] = {}
     for cohort in cohorts:
         for row in _rows(cohort):
-            asked.setdefault((row.said["id"], row.said["text"]), {})[cohort.id] = row.said["outcome"]
+            text = criterion_words(row.said["kind"], row.said["text"], Outcome.UNKNOWN.value, None)
+            asked.setdefault((row.said["id"], text), {})[cohort.id] = row.said["outcome"]
     lines = [
         Compared(text, tuple(outcomes.get(cohort.id) for cohort in cohorts)) for (_, text), outcomes in asked.items()
     ]

@@ -452,6 +452,20 @@ def _further_limit(part: x.Value, failed: Failed) -> str:
     return f"{side} {shown} with "
 
 
+def criterion_words(kind: str, text: str, outcome: str, basis: str | None, texts: Texts | None = None) -> str:
+    """A criterion as people read it beside its outcome: an exclusion that is met as an absence, never as the bad thing.
+
+    `outcome` and `basis` as in a MatchReport.
+    """
+    if kind != "exclusion":
+        return text
+    if outcome == Outcome.MET.value:
+        key = "exclusion.presumed" if basis == Basis.PRESUMED.value else "exclusion.met"
+    else:
+        key = "exclusion.not-met" if outcome == Outcome.NOT_MET.value else "exclusion.open"
+    return (texts or texts_of())(key, text=text)
+
+
 # -- what is open -----------------------------------------------------------------------------------------------------
 
 _REASONS: Mapping[Reason, str] = {

@@ -65,19 +65,19 @@ async def test_an_answer_counts_on_the_next_card_and_is_listed_with_its_words(cl
     assert "The answer is saved." in page
     assert "Confirmed by Demo coordinator on 2026-11-01, holds until 2027-01-30" in page
     assert "“Three drugs failed.”" in page
-    assert "I2.refractory: met, holds until 2027-01-30" in page  # in the history
+    assert "Refractory lupus: met, holds until 2027-01-30" in page  # in the history
     assert 'name="criterion"' not in page
     assert said_of(await card_of(client))["criteria"][1]["basis"] == "attested"
 
 
-async def test_yes_to_an_exclusion_stands_in_the_way(client: httpx.AsyncClient, judged: Services) -> None:
+async def test_yes_to_an_exclusion_excludes(client: httpx.AsyncClient, judged: Services) -> None:
     assert judged.definitions.site_trials
     (judged.definitions.site_trials / "DEMO-JUDGED.yaml").write_text(TRIAL.replace("include: {judg", "exclude: {judg"))
     assert await judged.definitions.reload_if_changed()
     row = await opened_row(client)
     page = (await client.get(row)).text
-    assert "Excluded: Refractory lupus" in page
-    yes = re.search(r'name="outcome" value="([a-z-]+)" required> Yes, which stands in the way', page)
+    assert "Excluded if: Refractory lupus" in page
+    yes = re.search(r'name="outcome" value="([a-z-]+)"[^>]*> Yes, excluded', page)
     assert yes
     await client.post(f"{row}/answers", data=await form_of(client, row, outcome=yes[1]))
     assert await card_of(client) is None
@@ -143,8 +143,8 @@ async def test_a_definition_that_nobody_confirmed_is_said_to_be_so_on_the_row(cl
 
 
 REFUSED = {
-    "no outcome": ({"outcome": ""}, "Choose whether the criterion is met or not met"),
-    "another outcome": ({"outcome": "canary"}, "Choose whether the criterion is met or not met"),
+    "no outcome": ({"outcome": ""}, "Choose one of the three answers"),
+    "another outcome": ({"outcome": "canary"}, "Choose one of the three answers"),
     "no words": ({"words": "  "}, "Say in 1 to 1000 characters"),
     "too many words": ({"words": "x" * 1001}, "Say in 1 to 1000 characters"),
     "no day": ({"until": "canary"}, "The last day lies between 2026-11-01 and 2027-11-02"),
@@ -285,3 +285,31 @@ async def test_a_row_that_its_chart_has_closed_does_not_come_back_with_an_answer
     assert row not in await rows_listed(client)
     await card_of(client)
     assert row in await rows_listed(client)
+
+
+async def test_not_known_yet_is_kept_in_the_history_and_leaves_the_question_open(client: httpx.AsyncClient) -> None:
+    row = await opened_row(client)
+    form = await form_of(client, row, outcome="not-known", words="Asked Dr. Sample.")
+    sent = await client.post(f"{row}/answers", data=form)
+    assert sent.headers["location"] == f"{row}?saved=left-open"
+    page = (await client.get(sent.headers["location"])).text
+    assert "The history says that it is not known yet; the question stays open." in page
+    assert "Refractory lupus: not known yet (Asked Dr. Sample.)" in page
+    assert 'name="criterion"' in page
+    assert said_of(await card_of(client))["counts"]["needsHuman"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"words": ""}, "Say in 1 to 1000 characters what it rests on"),
+        ({"criterion": "I9.gone"}, "The definition has changed meanwhile"),
+    ],
+)
+async def test_not_known_yet_needs_words_and_a_criterion(
+    client: httpx.AsyncClient, changes: Form, problem: str
+) -> None:
+    row = await opened_row(client)
+    sent = await client.post(f"{row}/answers", data=await form_of(client, row, outcome="not-known") | changes)
+    assert sent.status_code == 422
+    assert problem in sent.text

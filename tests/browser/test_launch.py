@@ -86,7 +86,7 @@ def test_the_frame_of_an_ehr_shows_the_explanation_without_a_cookie(
     context: BrowserContext, service: str, ehr: AuthorizationServer
 ) -> None:
     frame = opened(context.new_page(), service, ehr)
-    expect(frame.locator(".group").first).to_contain_text("Stands in the way")
+    expect(frame.locator(".group").first).to_contain_text("Not met")
     expect(frame.locator("[aria-current=page]")).to_contain_text("near miss", ignore_case=True)
     assert context.cookies() == []
 
@@ -137,7 +137,7 @@ def test_a_page_that_is_not_the_ehrs_frames_nothing(
         page.wait_for_load_state("networkidle")
         framed = page.frames[1]
         assert framed.url.startswith("chrome-error://")
-        assert "Stands in the way" not in framed.content()
+        assert "Not met" not in framed.content()
 
 
 def test_in_a_window_of_its_own_the_launch_ends_in_its_browser(
@@ -145,7 +145,7 @@ def test_in_a_window_of_its_own_the_launch_ends_in_its_browser(
 ) -> None:
     page = context.new_page()
     page.goto(launch_address(service, ehr))
-    expect(page.locator(".group").first).to_contain_text("Stands in the way")
+    expect(page.locator(".group").first).to_contain_text("Not met")
     assert "code=" not in page.url
     assert "state=" not in page.url
     assert PATIENT not in page.url

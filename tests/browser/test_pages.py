@@ -41,7 +41,7 @@ def test_a_trial_reads_like_a_protocol(page: Page) -> None:
 def test_an_explanation_says_first_what_stands_in_the_way(page: Page) -> None:
     page.goto(explanation_of(page, "demo-lupus-near-miss", TRIAL))
     first = page.locator(".group").first
-    expect(first.get_by_role("heading")).to_contain_text("Stands in the way")
+    expect(first.get_by_role("heading")).to_contain_text("Not met")
     expect(first).to_contain_text("Platelets at least 25 × 10⁹/L")
     expect(first).to_contain_text("“24 10*3/uL”")
     expect(first).to_contain_text("1 × 10⁹/L beyond the limit (4 %)")
@@ -89,14 +89,41 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, base: str, size: str
     context.close()
 
 
-def test_an_explanation_prints_with_its_evidence_and_without_controls(page: Page, tmp_path: Path) -> None:
+def pages_of(page: Page, path: Path) -> int:
+    printed = page.pdf(path=path, format="A4")
+    assert printed.startswith(b"%PDF")
+    return len(re.findall(rb"/Type\s*/Page\b", printed))
+
+
+def test_an_explanation_prints_as_a_summary_of_one_page_for_the_screening_file(page: Page, tmp_path: Path) -> None:
     page.goto(explanation_of(page, "demo-lupus-near-miss", TRIAL))
     page.emulate_media(media="print")
     expect(page.locator(".trial-tabs")).to_be_hidden()
+    expect(page.locator(".group .evidence").first).to_be_hidden()
+    expect(page.locator(".running")).to_have_text(re.compile(r"^Patient/demo-lupus-near-miss · .* · chart read on "))
+    expect(page.locator(".run-in", has_text="Taken as absent")).to_contain_text("Transplantation of a major organ")
+    assert pages_of(page, tmp_path / "summary.pdf") == 1
+
+
+def test_every_criterion_prints_with_its_evidence_where_that_is_chosen(page: Page, tmp_path: Path) -> None:
+    page.goto(explanation_of(page, "demo-lupus-near-miss", TRIAL))
+    page.get_by_role("link", name="Print every criterion with its evidence").click()
+    expect(page.get_by_role("link", name="Print the summary")).to_be_visible()
+    page.emulate_media(media="print")
+    expect(page.locator(".trial-tabs")).to_be_hidden()
     expect(page.locator(".group .evidence").first).to_be_visible()
-    printed = page.pdf(path=tmp_path / "report.pdf", format="A4")
-    assert printed.startswith(b"%PDF")
-    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 15
+    assert 3 <= pages_of(page, tmp_path / "report.pdf") <= 15
+
+
+def test_links_lead_to_the_parts_of_an_explanation(page: Page) -> None:
+    page.goto(explanation_of(page, "demo-lupus-near-miss", TRIAL))
+    parts = page.get_by_role("navigation", name=re.compile("^Parts of"))
+    expect(parts.get_by_role("link")).to_have_text(
+        [re.compile("^Not met"), re.compile("^For you"), re.compile("^Taken as absent"), re.compile("^Met")]
+    )
+    parts.get_by_role("link", name=re.compile("^Met")).click()
+    target = page.url.partition("#")[2]
+    expect(page.locator(f"[id='{target}']")).to_be_in_viewport()
 
 
 def test_an_example_of_the_documentation_runs_in_the_browser(page: Page) -> None:

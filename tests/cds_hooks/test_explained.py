@@ -113,7 +113,33 @@ def test_every_presumed_absence_is_listed_for_confirmation(near_miss: Source) ->
         for cohort, said in zip(trial.cohorts, (c for c in entry["cohorts"] if c["criteria"]), strict=True):
             presumed = [each["id"] for each in said["criteria"] if each["basis"] == "presumed"]
             assert presumed
-            assert [row.said["id"] for row in rows(cohort, "confirm")] == presumed
+            listed = rows(cohort, "confirm")
+            assert {row.said["id"] for row in listed} == set(presumed)
+            assert len(listed) == len(presumed)
+
+
+def test_what_is_taken_as_absent_is_listed_by_what_it_is_about(near_miss: Source) -> None:
+    (cohort,) = one(near_miss).cohorts
+    (group,) = (each for each in cohort.groups if each.id == "confirm")
+    assert not group.is_open
+    names = [name for name, _ in group.parts]
+    assert names[0] == "brain and mind"
+    assert len(names) == len(set(names)) > 4
+    assert [len(found) for _, found in group.parts] == sorted((len(found) for _, found in group.parts), reverse=True)
+
+
+def test_an_exclusion_is_worded_as_its_absence_where_it_is_met(near_miss: Source) -> None:
+    (cohort,) = one(near_miss).cohorts
+    asked = {row.said["id"]: row.asked for group in cohort.groups for row in group.rows}
+    said = {row.said["id"]: row.said for group in cohort.groups for row in group.rows}
+    for name, words in asked.items():
+        entry = said[name]
+        if entry["kind"] != "exclusion":
+            assert words == entry["text"]
+        elif entry["outcome"] == "met":
+            assert words == ("No record of: " if entry["basis"] == "presumed" else "Ruled out: ") + entry["text"]
+        else:
+            assert words == f"Excluded if: {entry['text']}"
 
 
 def test_a_missing_test_is_what_to_order_next(trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
@@ -143,7 +169,7 @@ def test_cohorts_stand_side_by_side_where_they_differ(trials: Mapping[str, Trial
     trial = one(source_of("demo-lupus-two-cohorts", trials, catalogue), "CNCT19-AID")
     assert [cohort.id for cohort in trial.cohorts] == ["sle-ln", "sle-itp"]
     lines = {line.text: line.outcomes for line in side_by_side(trial.cohorts)}
-    assert lines["Breast-feeding"] == ("unknown", "unknown")
+    assert lines["Excluded if: Breast-feeding"] == ("unknown", "unknown")
     assert ("needs-human", None) in lines.values()  # the class of the nephritis, which one cohort asks for
     assert ("met", "met") not in lines.values()
     assert ("needs-human", "needs-human") not in lines.values()
