@@ -1,48 +1,57 @@
-"""The command line. `trials import` and `trials refresh` start alone; every other command reads the whole program."""
+"""The command line. A command's module is imported when the command is run; a list of commands imports none of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-_ALONE = ("import", "refresh")  # commands of `trials` that need nothing of the service
-
-
-def _program() -> Any:
-    """The group of every command, with the service behind it."""
-    return typer.main.get_command(import_module("app.commands.program").cli)
+from app.commands.table import COMMANDS, TRIALS, WORKLIST, Entry
 
 
-class _Commands(TyperGroup):
-    """The commands of the program; `trials` is the group below."""
+class _Command(TyperCommand):
+    """A command of which only the name and the help line are known until it is run."""
+
+    def __init__(self, name: str, entry: Entry) -> None:
+        super().__init__(name, help=entry.help)
+        self._entry = entry
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the command itself, which is imported now."""
+        module = import_module(f"app.commands.{self._entry.module}")
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command(name=self.name)(getattr(module, self._entry.function))
+        return typer.main.get_command(alone).make_context(info_name, args, parent, **extra)
+
+
+class _Group(TyperGroup):
+    """A group whose commands stand in a table, beside the groups inside it."""
+
+    entries: Mapping[str, Entry] = {}
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Their names in the order of the program."""
-        return list(_program().list_commands(ctx))
+        """The commands in the order of the table, then the groups."""
+        return [*self.entries, *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """One command; the program is read only where it is not `trials`."""
-        return super().get_command(ctx, cmd_name) or _program().get_command(ctx, cmd_name)
+        """A command of the table, or a group."""
+        entry = self.entries.get(cmd_name)
+        return _Command(cmd_name, entry) if entry else super().get_command(ctx, cmd_name)
 
 
-class _Trials(TyperGroup):
-    """The commands on trial definitions."""
+class _Commands(_Group):
+    entries = COMMANDS
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Their names in the order of the program."""
-        return list(_program().get_command(ctx, "trials").list_commands(ctx))
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """`import` and `refresh` by themselves, every other command from the program."""
-        if cmd_name not in _ALONE:
-            return _program().get_command(ctx, "trials").get_command(ctx, cmd_name)
-        alone = typer.Typer()
-        import_module("app.commands.registry").add_commands(alone)
-        group: Any = typer.main.get_command(alone)
-        return group.get_command(ctx, cmd_name)
+class _Trials(_Group):
+    entries = TRIALS
+
+
+class _Worklist(_Group):
+    entries = WORKLIST
 
 
 cli = typer.Typer(
@@ -54,12 +63,19 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _trials = typer.Typer(cls=_Trials, help="The trial definitions that are served.", no_args_is_help=True)
+_worklist = typer.Typer(cls=_Worklist, help="The coordinator's worklist.", no_args_is_help=True)
 cli.add_typer(_trials, name="trials")
+cli.add_typer(_worklist, name="worklist")
 
 
 @_trials.callback()
 def _every_trials_command() -> None:
     """The trial definitions that are served."""
+
+
+@_worklist.callback()
+def _every_worklist_command() -> None:
+    """The coordinator's worklist."""
 
 
 def _print_version(asked: bool) -> None:

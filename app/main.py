@@ -27,7 +27,6 @@ from app.judge import judge
 from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
-from app.profile import Profiling
 from app.routes import answers, api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
 from app.settings import Settings, read_settings
 from app.storage.database import LONGEST, RecordsUnavailable
@@ -37,6 +36,7 @@ from app.storage.used_tokens import UsedTokens
 from app.traces import tracer_for
 from app.web.edge import Edge
 from app.web.examples import WHOLE_CHART
+from app.web.profiling import Profiling
 from app.wiring import Services
 from cds_hooks.cards.trial_cards import cards_for
 from cds_hooks.fhir import fhir_drafts
@@ -82,7 +82,7 @@ def services_from(settings: Settings) -> Services:
     return Services(
         settings=settings,
         ehrs=ehrs,
-        definitions=Definitions(settings.mappings, settings.trials, Compiled(settings.cache)),
+        definitions=Definitions(settings.mappings, settings.trials, Compiled(settings.cache, _compiled_not_kept)),
         records=records,
         outbound=outbound,
         authenticator=Authenticator(
@@ -181,6 +181,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await services.outbound.close()
     await services.records.close()
     services.metrics.tracer.close()
+
+
+def _compiled_not_kept(error: OSError) -> None:
+    log.warning("compiled definitions not kept", error=error.strerror)
 
 
 def _warm_up(services: Services) -> None:

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from app.logs import log
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(slots=True)
@@ -63,6 +62,8 @@ class Profile:
 
 def table_of(times: Profile, memory: Profile) -> Table:
     """Two runs of the same call: one for its times, one under tracemalloc, which slows it down, for its memory."""
+    from rich.table import Table
+
     table = Table("Part", "ms", "of the processor", "kept kB", "peak kB", box=None, header_style="bold")
     for name, cost in times.parts.items():
         held = memory.parts.get(name, Cost())
@@ -100,16 +101,3 @@ def took(name: str, seconds: float) -> None:
     """The same for a part that is known by its time only, as it was spent in another thread."""
     if profile := _current.get():
         profile.parts.setdefault(name, Cost()).wall += seconds * 1e3
-
-
-class Profiling:
-    """ASGI middleware that writes the parts of every call into the log."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with profiled() as profile:
-            await self._app(scope, receive, send)
-        if profile.parts:
-            log.info("profiled", parts=profile.as_log())

@@ -11,12 +11,13 @@ from datetime import datetime, tzinfo
 import msgspec
 
 from app.calls.reports import signed_address
+from app.definitions.names import definitions_of
 from app.definitions.served import Served
 from app.ehrs import Ehr
 from app.judge import Judged, judge
 from app.logs import call_id
 from app.profile import part
-from app.storage.audit import AuditedCall, Outcome, definitions_of
+from app.storage.audit import AuditedCall, Outcome
 from app.storage.database import Write
 from app.storage.kept import KeptAnswer, to_keep
 from app.storage.records import NewCard, Shown

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -18,10 +17,7 @@ from app.commands.options import Trials as Trials
 from app.commands.options import cause_of as cause_of
 from app.commands.options import existing_folder as existing_folder
 from app.definitions.served import Served
-from app.ehrs import Ehr, EhrsError, demo_ehr, load_ehrs
 from app.restricted import labels_of
-from app.settings import Settings, SettingsError, read_settings
-from app.storage.database import FolderUnusable, RecordsUnavailable, make_folder
 from mappings.near_words import suggestion
 from mappings.time.times import can_be_now, parse_moment
 from trial_defs.definition.loader import Draft
@@ -85,32 +81,9 @@ Cases = Annotated[
         help="A folder of cases, one file per trial; every computed criterion needs one.", callback=existing_folder
     ),
 ]
-Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's records under var/.")]
 
 
 # -- what is read
-
-
-def settings_of(profile: Literal["demo", "production"]) -> Settings:
-    """The settings of this profile; stops with a line for each that is wrong."""
-    try:
-        settings = read_settings(profile)
-        make_folder(settings.database_url)
-        return settings
-    except SettingsError as error:
-        stop(*error.problems)
-    except FolderUnusable as error:
-        stop(f"TRIALCARDS_DATABASE_URL: {error}")
-
-
-def entries_of(settings: Settings) -> tuple[Ehr, ...]:
-    """The trusted EHRs; of the demo, its own."""
-    if settings.is_demo or settings.ehrs is None:
-        return (demo_ehr(settings.demo_fhir, settings.timezone),)
-    try:
-        return load_ehrs(settings.ehrs)
-    except EhrsError as error:
-        stop(*error.problems)
 
 
 def end_with_definitions(served: Served) -> None:
@@ -174,11 +147,3 @@ def restricted(text: str) -> frozenset[tuple[str, str]]:
         return labels_of(text)
     except ValueError as error:
         stop(f"--restricted-labels: {error}")
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """What this work gives; stops where the database is away."""
-    try:
-        return asyncio.run(work)
-    except RecordsUnavailable:
-        stop("TRIALCARDS_DATABASE_URL: the database cannot be reached")

@@ -12,8 +12,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from app.commands.arguments import Demo, check_known, entries_of, run, settings_of
+from app.commands.arguments import check_known
 from app.commands.ending import stop
+from app.commands.site import Demo, entries_of, run, settings_of
 from app.errors import Unusable
 from app.login.sessions import Sessions
 from app.oauth.pending import Pending

@@ -15,8 +15,9 @@ import httpx
 import typer
 
 from app.auth import Authenticator, KeySets, Refused, token_parts
-from app.commands.arguments import cause_of, entries_of, listing, settings_of
+from app.commands.arguments import cause_of, listing
 from app.commands.ending import stop
+from app.commands.site import entries_of, settings_of
 from app.commands.terminal import printable
 from app.definitions.served import Definitions
 from app.ehrs import Ehr

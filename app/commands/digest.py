@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from app.commands.arguments import run, settings_of
 from app.commands.audit import opened, worklist_of
 from app.commands.ending import stop
+from app.commands.site import run, settings_of
 from app.definitions.served import Definitions
 from app.errors import Unusable
 from app.people import OPERATOR

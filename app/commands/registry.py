@@ -29,12 +29,6 @@ _MOST = 16 * 1024 * 1024  # bytes of one entry
 Registry = Annotated[str, typer.Option("--registry", help="Address of the registry's API, version 2.")]
 
 
-def add_commands(cli: typer.Typer) -> None:
-    """`import` and `refresh`, beside the other commands on trial definitions."""
-    cli.command(name="import")(import_trial)
-    cli.command(name="refresh")(refresh_trial)
-
-
 def import_trial(
     source: Annotated[str, typer.Argument(help="NCT number, or a file: the registry's JSON, or the text of a page.")],
     out: Annotated[Path, typer.Option("--out", help="The folder that the draft is written to.")] = Path("."),

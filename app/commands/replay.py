@@ -15,9 +15,10 @@ import typer
 
 from app.calls.replay import Unrepeatable, replay
 from app.calls.replay_diff import Comparison, compare
-from app.commands.arguments import Demo, existing_folder, settings_of
+from app.commands.arguments import existing_folder
 from app.commands.definitions import read_definitions
 from app.commands.ending import stop
+from app.commands.site import Demo, settings_of
 from app.definitions.served import Served
 from app.settings import Settings
 from app.storage.audit import Audit

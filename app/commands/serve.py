@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from app.commands.arguments import settings_of
 from app.commands.connection import check
 from app.commands.ending import stop
+from app.commands.site import settings_of
 from app.definitions.served import StillReading
 from app.ehrs import EhrsError, load_ehrs
 from app.logs import log

@@ -23,13 +23,6 @@ from trial_defs.definition.loader import OUR_TRIALS
 out = Console(highlight=False)
 
 
-def add_trial_commands(cli: typer.Typer) -> None:
-    """`list`, `show` and `lint`."""
-    cli.command(name="list")(list_trials)
-    cli.command(name="show")(show_trial)
-    cli.command(name="lint")(lint_trials)
-
-
 def list_trials(trials: Trials = None, mappings: Mappings = None) -> None:
     """List the trials with version, status, cohorts and number of criteria.
 

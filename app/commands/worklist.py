@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from app.commands.arguments import check_known, entries_of, run, settings_of
+from app.commands.arguments import check_known
 from app.commands.audit import answers_of, opened, worklist_of
-from app.commands.digest import digest_command
 from app.commands.ending import stop
+from app.commands.site import entries_of, run, settings_of
 from app.definitions.served import Definitions, Served
 from app.restricted import digest_of_labels
 from app.screen.tables import DuckDbMissing
@@ -28,22 +28,12 @@ from app.worklist.screened import NotAScreen, Screened, finished_screen
 from cds_hooks.words.wording import counted
 from mappings.yaml_files import DefinitionError
 
-worklist_cli = typer.Typer(help="The coordinator's worklist.", no_args_is_help=True)
 _AT_ONCE = 200  # patients in one transaction
 
 # Of a patient (keyed hash) who was on the list before: the hash under the current secret, and the trials in the screen.
 InScreen = dict[str, tuple[str, set[str]]]
 
 
-worklist_cli.command(name="digest")(digest_command)
-
-
-@worklist_cli.callback()
-def _of_several() -> None:
-    """The coordinator's worklist."""
-
-
-@worklist_cli.command(name="add")
 def add_command(
     screen: Annotated[Path, typer.Argument(help="Folder of a finished screen, as `trialcards screen --out` wrote it.")],
     ehr: Annotated[str, typer.Option("--ehr", help="Name of the EHR in the file of trusted EHRs whose export it was.")],

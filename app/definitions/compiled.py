@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from app.logs import log
 from trial_defs.definition.expressions import Trial
 from trial_defs.definition.packed import one_of_each, unpack
 
@@ -23,9 +22,13 @@ WORTH_IT = 50  # definitions that had to be compiled: fewer take no time
 
 @dataclass(frozen=True)
 class Compiled:
-    """The file of compiled definitions in a folder, which is made with the file."""
+    """The file of compiled definitions in a folder, which is made with the file.
+
+    `not_kept` is called with what kept the file from being written.
+    """
 
     folder: Path | None
+    not_kept: Callable[[OSError], None] = field(default=lambda error: None, compare=False)
 
     @property
     def _file(self) -> Path | None:
@@ -62,7 +65,7 @@ class Compiled:
             try:
                 _write_whole(self._file, raw)
             except OSError as error:
-                log.warning("compiled definitions not kept", error=error.strerror)
+                self.not_kept(error)
         return shared
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from app.definitions.compiled import WORTH_IT, Compiled
 from app.definitions.file_contents import Contents, files_of
-from app.definitions.sign_offs import Signatures, signed
+from app.definitions.names import definitions_of
+from app.definitions.signatures import Signatures, signed
 from app.definitions.texts import PackedTexts, add_trial_texts, concepts_text
 from app.errors import Unavailable
-from app.storage.audit import definitions_of
 from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.concepts.vocabulary import OUR_CONCEPTS as OUR_CONCEPTS
 from mappings.concepts.vocabulary import pack_folders

@@ -6,13 +6,14 @@ A signature in the definition file and one that is kept here are the same to eve
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
+from app.definitions.signatures import Signatures
 from app.people import Person
 from app.storage.database import Write, all_of, doing, if_any
 from app.storage.records import Records
@@ -37,14 +38,6 @@ class SignOffRow(SQLModel, table=True):
 
 
 ROWS: sa.Table = SignOffRow.__table__  # type: ignore[attr-defined]
-
-Signatures = Mapping[tuple[str, str], SignOff]  # by trial and hash of its definition
-
-
-def signed(trial: Trial, signatures: Signatures) -> Trial:
-    """The trial with the signature that its file, or a person here, put under exactly this text."""
-    found = signatures.get((trial.id, trial.hash))
-    return trial if trial.signed_off or found is None else replace(trial, signed_off=found)
 
 
 @dataclass(frozen=True, slots=True)

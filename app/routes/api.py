@@ -12,13 +12,14 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.definitions.names import definitions_of
 from app.definitions.served import Served
 from app.ehrs import Caller
 from app.errors import NotHere, Unusable
 from app.judge import Site, judge
 from app.logs import call_id
 from app.routes.parameters import called, chosen, moment_of
-from app.storage.audit import AuditedCall, definitions_of
+from app.storage.audit import AuditedCall
 from app.storage.records import Shown
 from app.web.examples import AS_OF, TRIAL, WHOLE_CHART
 from app.web.media_types import FHIR_TYPE, prefers_fhir

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from app.definitions.names import definitions_of
 from app.definitions.sign_offs import Signed
 from app.login.people import LoginNeeded
 from app.people import OPERATOR, Person
 from app.settings import PREFIX
-from app.storage.audit import AuditedCall, Outcome, definitions_of
+from app.storage.audit import AuditedCall, Outcome
 from app.storage.database import RecordsUnavailable, Write
 from app.storage.records import Shown
 from app.wiring import Services

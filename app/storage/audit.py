@@ -7,9 +7,8 @@ never stored.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -23,8 +22,6 @@ from app.storage.records import Records, Shown
 from app.storage.shown_lists import ROWS, OnList, RowShown, calls_of_lists, keep_list, lists_with, purge_lists, rows_on
 from app.storage.tables import CallRow, Dismissal, IssuedCard, KeptFeedback, KeptReport
 from cds_hooks.words.wording import counted
-from trial_defs.definition.expressions import Trial
-from trial_defs.engine.gates import MANY
 
 CALLS: sa.Table = CallRow.__table__  # type: ignore[attr-defined]
 _NEW_CALL = sa.insert(CALLS)
@@ -61,14 +58,6 @@ class AuditedCall:
     outcome: Outcome
     definitions: Mapping[str, str]
     report: str = ""
-
-
-def definitions_of(trials: Collection[Trial]) -> dict[str, str]:
-    """Each trial with version and hash of its definition, as the trail names them; of many one hash under "*"."""
-    if len(trials) > MANY:
-        lines = "".join(f"{trial.id} {trial.hash}\n" for trial in trials)
-        return {"*": f"{len(trials)} definitions, sha256:{hashlib.sha256(lines.encode()).hexdigest()}"}
-    return {trial.id: f"version {trial.version}, {trial.hash}" for trial in trials}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,49 +1,64 @@
-"""Names of drugs, from the dictionary of the package `drug-named-entity-recognition` (Fast Data Science, MIT licence).
+"""Names of drugs: which of 82,000 names and brands a word is, and which of our drugs it means.
 
-The dictionary joins DrugBank's open vocabulary, MeSH, MedlinePlus and the NHS list: 107,000 names and brands, mostly
-English. It says which drug a name means; it never says that a patient takes it.
+`words/drug-names.bin` holds digests of the names, made by `generate_drugs.py` from the dictionary of the package
+`drug-named-entity-recognition` (Fast Data Science, MIT licence), which joins DrugBank's open vocabulary, MeSH,
+MedlinePlus and the NHS list; most are English. It says which drug a name means, never that a patient takes it.
 """
 
 from __future__ import annotations
 
-import bz2
-import importlib.util
-import pickle
-import re
+import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from pathlib import Path
+from typing import Literal
 
-from mappings.understanding.words import drug_form_words, read_list, words_of
+import msgspec
 
-PACKAGE = "drug_named_entity_recognition"
-_DICTIONARY = "drug_ner_dictionary.pkl.bz2"
+from mappings.understanding.words import FOLDER, drug_form_words, read_list, words_of
+
+FILE = FOLDER / "drug-names.bin"
 _LONGEST = 6  # words of one name
-_SPLIT = re.compile(r"[^\w]+")
 
 
-def _key(name: str) -> int:
+def digest_of(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+
+
+class Table(msgspec.Struct, frozen=True):
+    """The file's content: arrays of numbers, the lowest byte first.
+
+    `names` are digests (64 bits) in ascending order, once for each drug that a name means; `drugs` the digests of the
+    drugs' own names, lower case; `means` (16 bits) the place in `drugs` for each of the names.
+    """
+
+    names: bytes
+    means: bytes
+    drugs: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class DrugNames:
-    """Which names are drugs, as sorted 64-bit digests (1 MB in place of 20), and what the names of ours mean.
+    """`ours` are the drugs that were asked for at loading, by their places in the table, lower case."""
 
-    `meanings` holds a digest's drug names, lower case, where one of them is a name that was asked for at loading.
-    """
-
-    digests: array[int]
-    meanings: Mapping[int, tuple[str, ...]]
+    names: array[int]
+    means: array[int]
+    ours: Mapping[int, str]
+    more: frozenset[str]  # single words, drugs of none of ours
 
     def __contains__(self, name: str) -> bool:
-        key = _key(name)
-        place = bisect_left(self.digests, key)
-        return place < len(self.digests) and self.digests[place] == key
+        return name in self.more or any(True for _ in self._places_of(name))
+
+    def _places_of(self, name: str) -> Iterator[int]:
+        """The places of the drugs that a name means."""
+        digest, names = digest_of(name), self.names
+        place = bisect_left(names, digest)
+        while place < len(names) and names[place] == digest:
+            yield self.means[place]
+            place += 1
 
     def drugs_of(self, texts: Iterable[str]) -> frozenset[str] | None:
         """The drugs among those asked for that these texts may mean; empty: known drugs and none of them.
@@ -57,7 +72,7 @@ class DrugNames:
                 if name is None:
                     return None
                 is_named = True
-                found.update(self.meanings.get(_key(name), ()))
+                found.update(self.ours[place] for place in self._places_of(name) if place in self.ours)
         return frozenset(found) if is_named else None
 
     def _names_in(self, words: list[str]) -> Iterator[str | None]:
@@ -86,21 +101,20 @@ def _pointers() -> frozenset[str]:
 
 
 def load_drug_names(ours: Iterable[str]) -> DrugNames:
-    """Read the dictionary: 0.8 s, and 60 MB while it is read. `ours`: the drug names whose synonyms are wanted."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"the package {PACKAGE} is not installed")
-    with bz2.open(Path(spec.origin).with_name(_DICTIONARY)) as file:
-        # A file of a package whose hash the lock holds: as trustworthy as its code.
-        variants: Mapping[str, list[str]] = pickle.load(file)["drug_variant_to_canonical"]
-    wanted = {name.casefold() for name in ours}
-    meanings: dict[int, tuple[str, ...]] = {}
-    digests = array("Q", map(_key, read_list("drugs-more.txt")))
-    for variant, drugs in variants.items():
-        name = " ".join(words_of(variant))
-        if not name:
-            continue
-        digests.append(_key(name))
-        if hits := tuple(drug for drug in drugs if drug.casefold() in wanted):
-            meanings[_key(name)] = hits
-    return DrugNames(array("Q", sorted(set(digests))), meanings)
+    """Read the table. `ours`: the drug names whose synonyms are wanted."""
+    table = msgspec.msgpack.decode(FILE.read_bytes(), type=Table)
+    wanted = {digest_of(name): name for name in map(str.casefold, ours)}
+    places = enumerate(_numbers("Q", table.drugs))
+    return DrugNames(
+        _numbers("Q", table.names),
+        _numbers("H", table.means),
+        {place: wanted[digest] for place, digest in places if digest in wanted},
+        frozenset(read_list("drugs-more.txt")),
+    )
+
+
+def _numbers(kind: Literal["H", "Q"], raw: bytes) -> array[int]:
+    numbers = array(kind, raw)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

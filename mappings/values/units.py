@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mappings.values.ucum_symbols import may_be_ucum
 from mappings.yaml_files import read_yaml
 
 if TYPE_CHECKING:
@@ -322,7 +323,7 @@ _NOT_MEANT = re.compile(r"(?<![A-Za-z\[])(?:K|u|AU|G|R)(?![A-Za-z\]])|^(?!10[*^]
 
 
 def _read_by_library(text: str) -> tuple[str, ...]:
-    if not text.isascii() or _NOT_MEANT.search(text):
+    if not text.isascii() or _NOT_MEANT.search(text) or not may_be_ucum(text):
         return ()
     return (text,) if _library()(text) is not None else ()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.commands.table import COMMANDS, TRIALS, WORKLIST, Entry
 from app.web.examples import TRIAL, WHOLE_CHART
 from cds_hooks.report import VERSION
 
@@ -207,3 +211,30 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     result = run(cli, [*command, "--help"])
     assert result.exit_code == 0
     assert "Usage" in result.output
+
+
+@pytest.mark.parametrize("entry", [*COMMANDS.values(), *TRIALS.values(), *WORKLIST.values()], ids=lambda e: e.function)
+def test_the_line_in_the_list_of_commands_is_the_first_of_the_command(entry: Entry) -> None:
+    function = getattr(import_module(f"app.commands.{entry.module}"), entry.function)
+    assert entry.help == " ".join(function.__doc__.partition("\n\n")[0].split())
+
+
+def _loaded_by(*arguments: str) -> set[str]:
+    """The modules that a process of its own has imported by the end of this call."""
+    run = f"cli({arguments!r}, standalone_mode=False)"
+    script = f"import sys; from app.cli import cli; {run}; print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("group", [[], ["trials"], ["worklist"]])
+def test_a_list_of_commands_imports_none_of_them(group: list[str]) -> None:
+    loaded = _loaded_by(*group, "--help")
+    assert "app.commands.table" in loaded
+    assert not {"sqlalchemy", "fastapi", "mappings", "cds_hooks", "trial_defs"} & loaded
+
+
+def test_a_match_loads_no_database_no_server_and_no_unit_library(chart: str) -> None:
+    loaded = _loaded_by("match", chart, "--json")
+    assert "trial_defs.engine.evaluation" in loaded
+    assert not {"sqlalchemy", "fastapi", "structlog", "pint", "ucumvert", "httpx", "pydantic_settings"} & loaded

@@ -93,6 +93,13 @@ def test_a_folder_that_cannot_be_written_stops_nothing(site: Path) -> None:
     assert len(started(site).trials) > WORTH_IT
 
 
+def test_what_keeps_the_file_from_being_written_is_told(site: Path) -> None:
+    told: list[OSError] = []
+    (site / "cache").write_text("a file where the folder would be", encoding="utf-8")
+    assert Definitions(site_trials=site / "trials", compiled=Compiled(site / "cache", told.append)).now.trials
+    assert [error.strerror for error in told] == ["Not a directory"] or told[0].strerror == "File exists"
+
+
 def test_few_definitions_are_not_worth_a_file(tmp_path: Path) -> None:
     write_trials(tmp_path / "trials", range(3))
     started(tmp_path)

@@ -13,7 +13,8 @@ import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 
 from app.definitions.served import Definitions
-from app.definitions.sign_offs import SignOffs, signed
+from app.definitions.sign_offs import SignOffs
+from app.definitions.signatures import signed
 from app.login.people import DEMO_COORDINATOR
 from app.people import Person
 from app.storage.audit import Question, audit_event

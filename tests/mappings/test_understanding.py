@@ -10,7 +10,9 @@ import pytest
 from mappings.chart import fhir
 from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.understanding.classes import RecordKind, Understanding
+from mappings.understanding.drug_names import FILE, digest_of
 from mappings.understanding.generate import OUT, lines, text
+from mappings.understanding.generate_drugs import content, table_of
 from mappings.understanding.words import words_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10"
@@ -156,3 +158,19 @@ def test_a_word_points_to_a_concept_from_the_share_of_its_titles_on() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the package opens its file in an old way
 def test_the_list_of_words_is_that_of_the_catalogue() -> None:
     assert OUT.read_text("utf-8") == text(), "run python -m mappings.understanding.generate"
+
+
+def test_the_table_of_drug_names_is_that_of_the_dictionary() -> None:
+    assert FILE.read_bytes() == content(), "run python -m mappings.understanding.generate_drugs"
+
+
+def test_a_name_of_two_drugs_means_both_and_a_name_of_neither_means_none() -> None:
+    table = table_of({"Both Names": ["One", "Other"], "single": ["One"], "...": ["One"]})
+    names = [digest_of(name) for name in ("both names", "both names", "single")]
+    found = sorted(zip(memoryview(table.names).cast("Q"), memoryview(table.means).cast("H"), strict=True))
+    drugs = memoryview(table.drugs).cast("Q")
+    assert sorted(name for name, _ in found) == sorted(names)
+    assert {drugs[place] for name, place in found if name == digest_of("both names")} == {
+        digest_of("one"),
+        digest_of("other"),
+    }

@@ -9,10 +9,12 @@ from typing import Any
 
 import pint
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mappings.values import units
+from mappings.values.generate import text
+from mappings.values.ucum_symbols import FILE, may_be_ucum
 from mappings.values.units import canonical_unit, convert, warm
 
 CREATININE = Decimal("113.12")
@@ -275,3 +277,25 @@ def test_libraries_that_do_not_work_together_are_named(monkeypatch: pytest.Monke
     units._library.cache_clear()
     with pytest.raises(units.UnitLibraryUnusable, match=r"pint [\d.]+ and ucumvert [\d.]+ do not work together"):
         units.warm(())
+
+
+def test_the_symbols_of_ucum_are_those_of_the_library() -> None:
+    assert FILE.read_text("utf-8") == text(), "run python -m mappings.values.generate"
+
+
+_SYMBOLS = (
+    *("mg", "dL", "m2", "kat", "10*3", "10^-3", "[IU]", "m[H2O]", "B[10.nV]", "[in_i'H2O]", "%", "1", "18-1", "da[c]"),
+    *("tablet", "puffs", "Units", "-", "{ann}", "g%", "[m/s2/Hz^(1/2)]", "Kym+2", "mo_s", "x", "[nothing]"),
+)
+
+
+@settings(deadline=None)  # the first example loads the library
+@given(st.lists(st.sampled_from(_SYMBOLS), min_size=1, max_size=4), st.sampled_from(["/", "."]), st.booleans())
+def test_no_unit_that_the_library_reads_is_refused_by_its_symbols(parts: list[str], sign: str, inverse: bool) -> None:
+    unit = ("/" if inverse else "") + sign.join(parts)
+    assert may_be_ucum(unit) or units._library()(unit) is None
+
+
+@pytest.mark.parametrize("word", ["tablet", "capsules", "mg/tablet", "puff(s)", "drops/d", "Spritzer"])
+def test_a_word_that_is_no_symbol_of_ucum_is_refused_without_the_library(word: str) -> None:
+    assert not may_be_ucum(word)
