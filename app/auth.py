@@ -6,145 +6,29 @@ configured for the token's issuer; a `jku` is only compared with it, and `x5u`, 
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
 import hashlib
 import hmac
-import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import Key, KeySet
+from joserfc.jwt import ClaimsOption
 
 from app.ehrs import Caller, Ehr
-from app.errors import RETRY_AFTER, BadJson, NotAllowed, NotAuthenticated, ServiceError, Unavailable
+from app.errors import RETRY_AFTER, NotAllowed, NotAuthenticated, ServiceError, Unavailable
 from app.logs import log
-from app.outbound import BodyTooLarge, Outbound, read_capped
 from app.storage.database import RecordsUnavailable
 from app.storage.used_tokens import PresentedToken, UsedTokens
-from app.web.strict_json import check_whole
+from app.tokens.claims import claim_faults, end_of
+from app.tokens.key_sets import KeySets, check_key
+from app.tokens.parts import Refused, token_parts
 
 LONGEST_TOKEN = 16 * 1024
-LARGEST_KEY_SET = 256 * 1024
-SKEW = 60  # seconds that clocks may differ
-KEYS_FRESH_FOR = 600.0  # seconds
-NEW_KEYS_AT_MOST_EVERY = 60.0  # seconds, for a key id that we do not know
-RETRY_EMPTY_EVERY = 5.0  # seconds, while we have no key at all
-KEY_SET_SECONDS = 1.0
-MOST_AUDIENCES = 20
-
-
-class Refused(Exception):
-    """Why a token is refused; for the log only. `expected`: what would have been taken in its place."""
-
-    def __init__(self, reason: str, expected: Iterable[str] = ()) -> None:
-        super().__init__(reason)
-        self.expected = tuple(sorted(expected))
-
-
-@dataclass(frozen=True, slots=True)
-class KeyAddress:
-    """Where someone's key set is read. `whose` is for the log."""
-
-    whose: str
-    address: str
-    private_network: bool = False
-
-
-class KeySets:
-    """Key sets by address, fetched once at a time and kept; an old set stays while its address does not answer."""
-
-    def __init__(self, outbound: Outbound) -> None:
-        self._outbound = outbound
-        self._sets: dict[str, _Fetched] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
-
-    async def key(self, ehr: Ehr, kid: str) -> Key | None:
-        """The EHR's key of this id."""
-        if ehr.jwks_file is not None:
-            raw = await asyncio.to_thread(ehr.jwks_file.read_bytes)
-            return _keys_of(raw).get(kid)
-        assert ehr.jwks_url is not None
-        return await self.key_at(KeyAddress(ehr.name, ehr.jwks_url, ehr.private_network), kid)
-
-    async def known_ids(self, ehr: Ehr) -> Collection[str]:
-        """The ids of the EHR's keys, as they were read last."""
-        if ehr.jwks_file is not None:
-            return _keys_of(await asyncio.to_thread(ehr.jwks_file.read_bytes)).keys()
-        known = self._sets.get(ehr.jwks_url or "")
-        return known.keys.keys() if known else ()
-
-    async def key_at(self, where: KeyAddress, kid: str) -> Key | None:
-        """The key of this id; asks for the set again when the id is new, at most once a minute."""
-        async with self._locks.setdefault(where.address, asyncio.Lock()):
-            known = self._sets.get(where.address)
-            if known is None or known.wants_refresh(kid, time.monotonic()):
-                known = await self._refresh(where, known)
-        return known.keys.get(kid)
-
-    async def _refresh(self, where: KeyAddress, before: _Fetched | None) -> _Fetched:
-        now = time.monotonic()
-        # The first reading does not count: a key that was changed a moment later is still asked for at once.
-        asked_again_at = now if before else -NEW_KEYS_AT_MOST_EVERY
-        try:
-            fetched = _Fetched(await self._fetch(where), now, asked_again_at)
-        except (httpx.HTTPError, TimeoutError, BodyTooLarge, Refused) as error:
-            log.warning("key set not read", whose=where.whose, reason=type(error).__name__)
-            fetched = _Fetched(before.keys if before else {}, before.read_at if before else now, asked_again_at)
-        self._sets[where.address] = fetched
-        return fetched
-
-    async def _fetch(self, where: KeyAddress) -> dict[str, Key]:
-        client = self._outbound.to(private_network=where.private_network)
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        async with asyncio.timeout(KEY_SET_SECONDS), client.stream("GET", where.address, headers=headers) as response:
-            if response.status_code != 200:
-                raise Refused("status")
-            return _keys_of(await read_capped(response, LARGEST_KEY_SET))
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    keys: Mapping[str, Key]
-    read_at: float
-    asked_again_at: float
-
-    def wants_refresh(self, kid: str, now: float) -> bool:
-        waited = now - self.asked_again_at >= (NEW_KEYS_AT_MOST_EVERY if self.keys else RETRY_EMPTY_EVERY)
-        return waited and (kid not in self.keys or now - self.read_at >= KEYS_FRESH_FOR)
-
-
-def _keys_of(raw: bytes) -> dict[str, Key]:
-    """The public signature keys of a set by their id; entries that we cannot use are passed over."""
-    try:
-        content = json.loads(raw)
-    except ValueError as error:
-        raise Refused("key set is not JSON") from error
-    entries = content.get("keys") if isinstance(content, dict) else None
-    if not isinstance(entries, list):
-        raise Refused("not a key set")
-    keys: dict[str, Key] = {}
-    for entry in entries:
-        if (
-            not isinstance(entry, dict)
-            or entry.get("kty") not in ("EC", "RSA")
-            or not isinstance(entry.get("kid"), str)
-        ):
-            continue
-        try:
-            keys[entry["kid"]] = KeySet.import_key_set({"keys": [entry]}).keys[0]
-        except (JoseError, ValueError, TypeError, KeyError):
-            continue
-    return keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +76,7 @@ class Authenticator:
         caller = Caller(ehr, claims.get("tenant") or "")
         if not ehr.replay_guard:
             return Verified(caller)
-        expires = datetime.fromtimestamp(claims["exp"] + SKEW, UTC)
-        return Verified(caller, PresentedToken(ehr.issuer, claims["jti"], expires, token))
+        return Verified(caller, PresentedToken(ehr.issuer, claims["jti"], end_of(claims), token))
 
     @asynccontextmanager
     async def one_use(self, verified: Verified, path: str, body: bytes) -> AsyncIterator[Caller]:
@@ -315,27 +198,6 @@ def _bearer(authorization: Sequence[str]) -> str:
     return token
 
 
-def token_parts(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and claims, read but not yet believed."""
-    pieces = token.split(".")
-    if len(pieces) != 3 or not all(pieces):
-        raise Refused("not a signed token")
-    header, claims = (_object(piece) for piece in pieces[:2])
-    return header, claims
-
-
-def _object(piece: str) -> Mapping[str, Any]:
-    try:
-        raw = base64.b64decode(piece + "=" * (-len(piece) % 4), altchars=b"-_", validate=True)
-        check_whole(raw)  # no name twice: two readers must see the same claims
-    except (binascii.Error, ValueError, BadJson) as error:
-        raise Refused("not readable") from error
-    content = json.loads(raw)
-    if not isinstance(content, dict):
-        raise Refused("not an object")
-    return content
-
-
 def _check_header(header: Mapping[str, Any], ehr: Ehr) -> None:
     kid, alg, jku = header.get("kid"), header.get("alg"), header.get("jku")
     if not isinstance(kid, str) or not kid:
@@ -350,49 +212,6 @@ def _check_header(header: Mapping[str, Any], ehr: Ehr) -> None:
         raise Refused("jku")
 
 
-_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
-
-
-def check_key(key: Key, algorithm: str) -> None:
-    """A key that says what it is for is used for nothing else."""
-    described: Mapping[str, Any] = key.as_dict(private=False)
-    if described.get("use", "sig") != "sig" or "verify" not in described.get("key_ops", ["verify"]):
-        raise Refused("key is not for signatures")
-    if described.get("alg", algorithm) != algorithm:
-        raise Refused("key is for another algorithm")
-    if described.get("kty") != ("EC" if algorithm in _CURVES else "RSA"):
-        raise Refused("key of another kind")
-    if described.get("crv") != _CURVES.get(algorithm):
-        raise Refused("key of another curve")
-
-
-def _claim_faults(claims: Mapping[str, Any], ehr: Ehr, audiences: Collection[str], now: float) -> Iterator[Refused]:
-    """Everything that is wrong with the claims."""
-    audience = claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    if len(named) > MOST_AUDIENCES or not any(isinstance(each, str) and each in audiences for each in named):
-        yield Refused("audience", audiences)
-    yield from _time_faults(claims, ehr, now)
-    jti = claims.get("jti")
-    if not isinstance(jti, str) or not jti:
-        yield Refused("no jti")
-    if ehr.subject and claims.get("sub") != ehr.subject:
-        yield Refused("subject", [ehr.subject])
-
-
-def _time_faults(claims: Mapping[str, Any], ehr: Ehr, now: float) -> Iterator[Refused]:
-    try:
-        expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
-        if expires + SKEW <= now or issued - SKEW > now or expires <= issued:
-            yield Refused("not within its time")
-        if expires - issued > ehr.max_token_lifetime:
-            yield Refused("lives too long", [f"{ehr.max_token_lifetime} s"])
-        if "nbf" in claims and seconds_of(claims, "nbf") - SKEW > now:
-            yield Refused("not yet good")
-    except Refused as error:
-        yield error
-
-
 _MOST_LOGGED = 10  # audiences or keys of one line
 _LONGEST_LOGGED = 200  # characters of one
 
@@ -405,9 +224,14 @@ def _capped(value: object) -> str | None:
     return shown if len(shown) <= _LONGEST_LOGGED else shown[:_LONGEST_LOGGED] + "..."
 
 
-def seconds_of(claims: Mapping[str, Any], name: str) -> float:
-    """A NumericDate, which may have a fraction (RFC 7519, section 2)."""
-    value = claims.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 253_402_300_000:
-        raise Refused(name)
-    return value
+def _claim_faults(claims: Mapping[str, Any], ehr: Ehr, audiences: Collection[str], now: float) -> Iterator[Refused]:
+    """Everything that is wrong with the claims of an EHR's token."""
+    subject: dict[str, ClaimsOption] = {"sub": {"essential": True, "value": ehr.subject}} if ehr.subject else {}
+    faults = list(claim_faults(claims, now, audiences, jti={"essential": True}, **subject))
+    yield from faults
+    if any(str(fault) in ("exp", "iat") for fault in faults):
+        return
+    if claims["exp"] <= claims["iat"]:
+        yield Refused("not within its time")
+    if claims["exp"] - claims["iat"] > ehr.max_token_lifetime:
+        yield Refused("lives too long", [f"{ehr.max_token_lifetime} s"])

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as RouterException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.auth import Authenticator, KeySets
+from app.auth import Authenticator
 from app.definitions.compiled import Compiled
 from app.definitions.served import Definitions
 from app.demo import site as demo_site
@@ -33,6 +33,7 @@ from app.storage.database import LONGEST, RecordsUnavailable
 from app.storage.records import Records
 from app.storage.signing import Keys
 from app.storage.used_tokens import UsedTokens
+from app.tokens.key_sets import KeySets
 from app.traces import tracer_for
 from app.web.edge import Edge
 from app.web.examples import WHOLE_CHART

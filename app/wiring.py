@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
-from app.auth import Authenticator, KeySets
+from app.auth import Authenticator
 from app.definitions.histories import Histories
 from app.definitions.served import Definitions
 from app.definitions.sign_offs import SignOffs
@@ -29,6 +29,7 @@ from app.storage.attestations import Answers
 from app.storage.audit import Audit
 from app.storage.records import Records
 from app.storage.signing import Keys
+from app.tokens.key_sets import KeySets
 from app.worklist.records import Worklist
 
 

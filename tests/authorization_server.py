@@ -95,6 +95,7 @@ class AuthorizationServer:
             "token_endpoint": f"{self.issuer}/token",
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
+            "end_session_endpoint": f"{self.issuer}/logout",
             "capabilities": ["launch-ehr", "client-public", "sso-openid-connect", "permission-v2"],
         }
         return _without_none(said | self.metadata)
@@ -171,6 +172,22 @@ class AuthorizationServer:
         header = {"alg": "ES256", "kid": self.signs_with.kid}
         payload = json.dumps(_without_none(said | self.claims | claims)).encode()
         return jws.serialize_compact(header, payload, self.signs_with, algorithms=["ES256"])
+
+    def logout_token(self, key: ECKey | None = None, **claims: Any) -> str:
+        """What the server sends when a session of its own ended; a claim of None is left out."""
+        now, key = int(time.time()), key or self.signs_with
+        said = {
+            "iss": self.issuer,
+            "sub": self.subject,
+            "aud": self.client.id,
+            "iat": now,
+            "exp": now + 120,
+            "jti": secrets.token_urlsafe(16),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        }
+        header = {"alg": "ES256", "kid": key.kid, "typ": claims.pop("typ", "logout+jwt")}
+        payload = json.dumps(_without_none(said | claims)).encode()
+        return jws.serialize_compact(_without_none(header), payload, key, algorithms=["ES256"])
 
     # -- the FHIR server behind it
 

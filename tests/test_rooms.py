@@ -25,8 +25,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "cds_hooks": ("protocol", "words", "report", "fhir", "cards", "explanation"),
     "app": (
         "errors", "people", "addresses", "client_key", "hashes", "restricted", "logs", "traces", "profile", "metrics",
-        "ehrs", "outbound", "storage", "settings", "web", "auth", "definitions", "judge", "oauth", "login", "screen",
-        "bulk", "worklist", "wiring", "demo", "calls", "routes", "main", "commands", "cli",
+        "ehrs", "outbound", "storage", "settings", "web", "tokens", "auth", "definitions", "judge", "oauth", "login",
+        "screen", "bulk", "worklist", "wiring", "demo", "calls", "routes", "main", "commands", "cli",
     ),
 }  # fmt: skip
 # Alembic runs these scripts, which must know the tables of every floor; no module imports them.

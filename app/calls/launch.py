@@ -19,7 +19,7 @@ from app.calls.complete_chart import access_for, complete_chart
 from app.client_key import KeyUnusable, read_key
 from app.ehrs import Ehr, Smart
 from app.hashes import sha256_of
-from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Server, new_attempt
+from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Remedy, Server, new_attempt
 from app.oauth.pending import TooMany
 from app.oauth.scopes import granted, scope_for
 from app.storage.kept import KeptAnswer
@@ -92,8 +92,15 @@ WORDS: Mapping[str, tuple[int, str, str]] = {
     ),
     "refused": (
         502,
-        "The EHR refused the launch",
-        f"What came back from it is not what this launch asked for. {_AGAIN}",
+        "The EHR ended the launch",
+        f"It did not let the launch go on. {_AGAIN}",
+    ),
+    "not-accepted": (
+        502,
+        "The EHR’s answer is not accepted",
+        "What its authorization server sent is not what this service accepts, and another attempt will most likely end "
+        "here too. Nothing was read of the chart. Tell whoever runs this service: the log names the cause, such as a "
+        "scope that the server does not define.",
     ),
     "no-patient": (
         400,
@@ -123,6 +130,9 @@ WORDS: Mapping[str, tuple[int, str, str]] = {
         "This chart says that the patient is not to be approached for research, or the record is no longer in use.",
     ),
 }
+
+
+_STOPPED: Mapping[Remedy, str] = {"again": "refused", "later": "no-server", "administrator": "not-accepted"}
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -196,7 +206,7 @@ async def _registration(services: Services, base: str, ehr: Ehr, iss: str) -> Re
     try:
         server: Server = await services.servers.smart(iss, net)
     except OAuthError as error:
-        raise Stopped("no-server", ehr, error.cause) from None
+        raise Stopped("no-server" if error.remedy == "later" else "not-accepted", ehr, error.cause) from None
     try:
         client = await asyncio.to_thread(_client, ehr.app)
     except (OSError, UnicodeDecodeError, KeyUnusable):
@@ -219,7 +229,8 @@ async def _tokens(
         signed = tokens.get("id_token") if ours.server.jwks_uri else None
         claims = await ours.identity(signed, attempt) if signed is not None else {}
     except OAuthError as error:
-        raise Stopped("denied" if error.cause == "access_denied" else "refused", ehr, error.cause) from None
+        why = "denied" if error.cause == "access_denied" else _STOPPED[error.remedy]
+        raise Stopped(why, ehr, error.cause) from None
     return tokens, _user(claims)
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from app.auth import Authenticator, KeySets, Refused, token_parts
+from app.auth import Authenticator
 from app.commands.arguments import cause_of, listing
 from app.commands.ending import stop
 from app.commands.site import entries_of, settings_of
@@ -25,6 +25,8 @@ from app.oauth.flow import Net, OAuthError, Servers
 from app.outbound import Outbound
 from app.settings import Settings
 from app.storage.database import Database
+from app.tokens.key_sets import KeySets
+from app.tokens.parts import Refused, token_parts
 from cds_hooks.protocol.services import OFFERS
 from mappings.yaml_files import DefinitionError
 

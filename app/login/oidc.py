@@ -12,13 +12,16 @@ from typing import Any
 import msgspec
 
 from app.addresses import is_loopback_address
-from app.auth import KeySets
 from app.hashes import sha256_of
+from app.login.sessions import ProviderLogin, ProviderLogout
 from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
 from app.oauth.pending import Pending
 from app.outbound import Outbound
 from app.people import Person
 from app.settings import Settings
+from app.storage.used_tokens import PresentedToken
+from app.tokens.claims import end_of
+from app.tokens.key_sets import KeySets
 from cds_hooks.words.safe_text import plain
 
 PURPOSE = "login"
@@ -49,6 +52,15 @@ class Going:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """A browser that is back: who is at it, the page that was asked for, and what the provider said of the login."""
+
+    person: Person
+    next: str
+    at_provider: ProviderLogin
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """The provider of these settings, and the way there."""
 
@@ -58,20 +70,22 @@ class Provider:
     outbound: Outbound
     pending: Pending
 
-    async def begin(self, back_to: str, now: datetime, *, to_sign: bool = False) -> Going:
+    async def begin(self, back_to: str, now: datetime, *, to_sign: bool = False, as_another: bool = False) -> Going:
         """Begin a login that ends on our page `back_to`. OAuthError where the provider does not answer; TooMany.
 
-        `to_sign`: the provider must ask for the password again, whatever session it has.
+        `to_sign`: the provider must ask for the password again, whatever session it has. `as_another`: it asks who it
+        is, although somebody is logged in there.
         """
         registration = await self._registration()
         attempt, browser = new_attempt(), secrets.token_urlsafe(32)
         since = int(now.timestamp()) if to_sign else None
         kept = _Kept(sha256_of(browser), back_to, attempt.nonce, attempt.verifier, since)
         state = await self.pending.keep(PURPOSE, msgspec.json.encode(kept), now)
-        again = {"prompt": "login", "max_age": "0"} if to_sign else {}
-        return Going(registration.address(self.settings.oidc_scopes, state, attempt, **again), browser)
+        prompt = "select_account" if "select_account" in registration.server.prompts else "login"
+        more = {"prompt": "login", "max_age": "0"} if to_sign else {"prompt": prompt} if as_another else {}
+        return Going(registration.address(self.settings.oidc_scopes, state, attempt, **more), browser)
 
-    async def finish(self, query: Mapping[str, str], browser: str, now: datetime) -> tuple[Person, str]:
+    async def finish(self, query: Mapping[str, str], browser: str, now: datetime) -> Returned:
         """Who logged in, and the page that they asked for. OAuthError, NotInGroup.
 
         A state is good once, for ten minutes, and only in the browser that began: otherwise somebody could be logged in
@@ -93,7 +107,25 @@ class Provider:
         if groups.isdisjoint(self.settings.oidc_groups):
             raise NotInGroup
         proved = _proved_at(claims, kept.proves_since, now) if kept.proves_since is not None else None
-        return _person(claims, not groups.isdisjoint(self.settings.oidc_signers), proved), kept.next
+        person = _person(claims, not groups.isdisjoint(self.settings.oidc_signers), proved)
+        sid = claims.get("sid")
+        at_provider = ProviderLogin(sid if isinstance(sid, str) else None, tokens["id_token"])
+        return Returned(person, kept.next, at_provider)
+
+    async def logout_address(self, id_token: str | None) -> str | None:
+        """Where a browser ends its session at the provider, if the provider offers it and answers now."""
+        try:
+            registration = await self._registration()
+        except OAuthError:
+            return None
+        return registration.logout_address(f"{self.settings.public_url}/logout", id_token)
+
+    async def logout(self, token: str) -> ProviderLogout:
+        """Whom a logout token logs out. OAuthError for one that is not the provider's, of now and for us."""
+        claims = await (await self._registration()).logout(token)
+        presented = PresentedToken(f"logout {claims['iss']}", claims["jti"], end_of(claims))
+        subject = _subject(claims) if "sub" in claims else None
+        return ProviderLogout(presented, subject, claims.get("sid"))
 
     async def _registration(self) -> Registration:
         settings = self.settings
@@ -134,4 +166,8 @@ def _person(claims: Mapping[str, Any], is_signer: bool, proved_at: datetime | No
     """The name that the provider gives; a subject is one only at its issuer."""
     names = (claims.get(name) for name in ("name", "preferred_username", "email"))
     name = next((name for name in names if isinstance(name, str) and name.strip()), claims["sub"])
-    return Person(plain(name, _LONGEST_NAME), f"{claims['iss']}|{claims['sub']}", is_signer, proved_at)
+    return Person(plain(name, _LONGEST_NAME), _subject(claims), is_signer, proved_at)
+
+
+def _subject(claims: Mapping[str, Any]) -> str:
+    return f"{claims['iss']}|{claims['sub']}"

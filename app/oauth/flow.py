@@ -27,19 +27,22 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote_plus, urlencode
 
 import httpx
 from joserfc import jws
 from joserfc.errors import JoseError
+from joserfc.jwt import ClaimsOption
 
 from app.addresses import parse_address
-from app.auth import SKEW, KeyAddress, KeySets, Refused, check_key, seconds_of, token_parts
 from app.client_key import ASSERTION_TYPE, SigningKey, client_assertion, key_id
 from app.errors import BadJson
 from app.logs import log
 from app.outbound import BodyTooLarge, Outbound, read_capped
+from app.tokens.claims import claim_faults, is_subject
+from app.tokens.key_sets import KeyAddress, KeySets, check_key
+from app.tokens.parts import Refused, token_parts
 from app.web.strict_json import check_whole
 from cds_hooks.protocol.models import is_bearer_token
 
@@ -50,10 +53,26 @@ TOKEN_SECONDS = 6.0
 _FRESH_FOR = 600.0  # seconds
 _FAILED_FOR = 5.0  # seconds in which a server that did not answer is not asked again
 _LONGEST_CODE = 4096
-_SUBJECT = re.compile(r"[\x20-\x7e]{1,255}")  # as OpenID Connect Core, 2 has it
+_LONGEST_HINT = 4096  # characters of an ID token in an address
 _ERRORS = frozenset(
-    {"access_denied", "invalid_scope", "invalid_request", "unauthorized_client", "server_error", "login_required"}
+    {
+        "access_denied",
+        "invalid_scope",
+        "invalid_request",
+        "unauthorized_client",
+        "server_error",
+        "login_required",
+        "interaction_required",
+    }
 )
+
+
+Remedy = Literal["again", "later", "administrator"]
+# What the browser, or the person at it, ended; a new attempt may come through.
+_ENDED = frozenset(
+    {"state not known", "another browser", "no code", "access_denied", "login_required", "interaction_required"}
+)
+_AWAY = re.compile(r"no connection|not within the time|status (?:429|5\d\d)")
 
 
 class OAuthError(Exception):
@@ -62,6 +81,13 @@ class OAuthError(Exception):
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause
+
+    @property
+    def remedy(self) -> Remedy:
+        """What helps: another attempt, an attempt when the server answers again, or only who runs the service."""
+        if self.cause in _ENDED:
+            return "again"
+        return "later" if _AWAY.search(self.cause) or self.cause == "server_error" else "administrator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +123,7 @@ class Server:
     names_itself: bool = False  # every answer to a browser has `iss` (RFC 9207)
     capabilities: frozenset[str] = frozenset()  # of SMART
     end_session_endpoint: str = ""
+    prompts: frozenset[str] = frozenset()  # which values of `prompt` it says that it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,20 +199,20 @@ def _described(content: Mapping[str, Any], net: Net) -> Server:
         if not net.takes(content.get(name)):
             raise OAuthError(f"no usable {name}")
     signs = isinstance(content.get("issuer"), str) and net.takes(content.get("jwks_uri"))
-    capabilities = content.get("capabilities")
     return Server(
         authorization_endpoint=content["authorization_endpoint"],
         token_endpoint=content["token_endpoint"],
         issuer=content["issuer"] if isinstance(content.get("issuer"), str) else "",
         jwks_uri=content["jwks_uri"] if signs else "",
         names_itself=content.get("authorization_response_iss_parameter_supported") is True,
-        capabilities=frozenset(filter(_is_text, capabilities if isinstance(capabilities, list) else ())),
+        capabilities=_texts(content.get("capabilities")),
         end_session_endpoint=content["end_session_endpoint"] if net.takes(content.get("end_session_endpoint")) else "",
+        prompts=_texts(content.get("prompt_values_supported")),
     )
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _texts(value: object) -> frozenset[str]:
+    return frozenset(each for each in value if isinstance(each, str)) if isinstance(value, list) else frozenset()
 
 
 async def _answer(call: AbstractAsyncContextManager[httpx.Response], seconds: float) -> Mapping[str, Any]:
@@ -236,6 +263,19 @@ class Registration:
         }
         there = self.server.authorization_endpoint
         return f"{there}{'&' if '?' in there else '?'}{urlencode(query | more)}"
+
+    def logout_address(self, back: str, id_token: str | None) -> str | None:
+        """Where a browser is sent to end its session at the server (RP-Initiated Logout 1.0); None where it has none.
+
+        Without the ID token of its login the server asks whether that is wanted.
+        """
+        there = self.server.end_session_endpoint
+        if not there:
+            return None
+        query = {"client_id": self.client.id, "post_logout_redirect_uri": back}
+        if id_token is not None and len(id_token) <= _LONGEST_HINT:
+            query["id_token_hint"] = id_token
+        return f"{there}{'&' if '?' in there else '?'}{urlencode(query)}"
 
     def code_in(self, query: Mapping[str, str]) -> str:
         """The code with which the browser came back. OAuthError for an error, and for an answer of another server."""
@@ -288,11 +328,30 @@ class Registration:
         if not isinstance(token, str) or not self.server.issuer or not self.server.jwks_uri:
             raise OAuthError("no identity")
         try:
-            header, claims = token_parts(token)
-            await self._check_signature(token, header)
+            claims = await self._signed_claims(token)
             _check_identity(claims, self.server.issuer, self.client.id, attempt.nonce)
         except (Refused, JoseError) as error:
             raise OAuthError(f"identity: {error if isinstance(error, Refused) else 'signature'}") from None
+        return claims
+
+    async def logout(self, token: str) -> Mapping[str, Any]:
+        """The claims of a logout token that is good in every respect (OpenID Connect Back-Channel Logout 1.0, 2.6).
+
+        Whether its `jti` was used before is left to the caller.
+        """
+        try:
+            claims = await self._signed_claims(token, ("jwt", "logout+jwt"))
+            _check_logout(claims, self.server.issuer, self.client.id)
+        except (Refused, JoseError) as error:
+            raise OAuthError(f"logout: {error if isinstance(error, Refused) else 'signature'}") from None
+        return claims
+
+    async def _signed_claims(self, token: str, types: Sequence[str] = ()) -> Mapping[str, Any]:
+        """The claims of a token that this server signed. `types`: what its `typ` may be, where it has one."""
+        header, claims = token_parts(token)
+        if types and str(header.get("typ", types[0])).lower() not in types:
+            raise Refused("typ")
+        await self._check_signature(token, header)
         return claims
 
     async def _check_signature(self, token: str, header: Mapping[str, Any]) -> None:
@@ -316,20 +375,32 @@ def _basic(name: str, secret: str) -> str:
 
 
 def _check_identity(claims: Mapping[str, Any], issuer: str, client_id: str, nonce: str) -> None:
-    now = time.time()
-    if claims.get("iss") != issuer:
-        raise Refused("issuer")
+    needed: dict[str, ClaimsOption] = {
+        "iss": {"essential": True, "value": issuer},
+        "nonce": {"essential": True, "value": nonce},
+    }
+    for fault in claim_faults(claims, time.time(), [client_id], **needed):
+        raise fault
     audience = claims.get("aud")
-    named: Sequence[object] = audience if isinstance(audience, list) else [audience]
-    if client_id not in named:
-        raise Refused("audience")
-    if claims.get("azp", client_id if len(named) == 1 else None) != client_id:
+    alone = isinstance(audience, str) or audience == [client_id]
+    if claims.get("azp", client_id if alone else None) != client_id:
         raise Refused("authorized party")
-    if seconds_of(claims, "exp") + SKEW <= now or seconds_of(claims, "iat") - SKEW > now:
-        raise Refused("not within its time")
-    if claims.get("nonce") != nonce:
+    if not is_subject(claims.get("sub")):
+        raise Refused("no subject")
+
+
+_LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
+
+
+def _check_logout(claims: Mapping[str, Any], issuer: str, client_id: str) -> None:
+    needed: dict[str, ClaimsOption] = {"iss": {"essential": True, "value": issuer}, "jti": {"essential": True}}
+    for fault in claim_faults(claims, time.time(), [client_id], **needed):
+        raise fault
+    events = claims.get("events")
+    if not isinstance(events, dict) or not isinstance(events.get(_LOGOUT), dict):
+        raise Refused("events")
+    if "nonce" in claims:  # then it is an ID token
         raise Refused("nonce")
-    if "nbf" in claims and seconds_of(claims, "nbf") - SKEW > now:
-        raise Refused("not within its time")
-    if not isinstance(claims.get("sub"), str) or not _SUBJECT.fullmatch(claims["sub"]):
+    named = [claims[name] for name in ("sub", "sid") if name in claims]
+    if not named or not all(map(is_subject, named)):
         raise Refused("no subject")

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from app.errors import NotAuthenticated, error_response
+from app.errors import NotAuthenticated, NotHere, Unavailable, error_response
 from app.login.oidc import NotInGroup
-from app.login.people import COOKIE, LoginNeeded, local_path
+from app.login.people import COOKIE, HOME, LoginNeeded, local_path
 from app.login.sessions import LONGEST
 from app.logs import log
-from app.oauth.flow import OAuthError
+from app.oauth.flow import OAuthError, Remedy
 from app.oauth.pending import LIVES, TooMany
 from app.people import Person
 from app.storage.audit import LOGIN, AuditedCall, Outcome
 from app.storage.database import Write
 from app.storage.records import Shown
-from app.web.forms import check_same_origin
+from app.web.forms import check_same_origin, read_form
 from app.web.html import page
 from app.wiring import Services, services_of
 
 router = APIRouter(include_in_schema=False)
 
 BROWSER = "__Host-trialcards-login"  # by which a browser that comes back from the provider is known
+ANOTHER = "another"  # in an address: somebody else logs in
 _READS = ("GET", "HEAD")
 _HEADERS = {"Cache-Control": "no-store"}
-Problem = Literal["not-set-up", "needed", "over", "stopped", "unreachable", "not-in-group", "logged-out"]
+Problem = Literal[
+    "not-set-up", "needed", "over", "stopped", "unreachable", "not-checked", "not-in-group", "logged-out",
+    "logged-out-everywhere",
+]  # fmt: skip
+_PROBLEMS: Mapping[Remedy, Problem] = {"again": "stopped", "later": "unreachable", "administrator": "not-checked"}
 
 
 def install(app: FastAPI) -> None:
@@ -49,9 +55,13 @@ async def log_in(request: Request) -> Response:
         return _page(services, 404, "not-set-up")
     try:
         to_sign = request.query_params.get("to") == "sign"
-        going = await services.provider.begin(wanted, services.clock(), to_sign=to_sign)
-    except (OAuthError, TooMany) as error:
-        log.warning("login not begun", reason=error.cause if isinstance(error, OAuthError) else "too many")
+        as_another = request.query_params.get("account") == ANOTHER
+        going = await services.provider.begin(wanted, services.clock(), to_sign=to_sign, as_another=as_another)
+    except OAuthError as error:
+        log.warning("login not begun", reason=error.cause)
+        return _page(services, 503, _PROBLEMS[error.remedy])
+    except TooMany:
+        log.warning("login not begun", reason="too many")
         return _page(services, 503, "unreachable")
     answer = RedirectResponse(going.address, 303, _HEADERS)
     _set_cookie(answer, BROWSER, going.browser, int(LIVES.total_seconds()))
@@ -65,23 +75,21 @@ async def come_back(request: Request) -> Response:
     if services.settings.is_demo or not services.login.is_set_up:
         return _page(services, 404, "not-set-up")
     try:
-        person, wanted = await services.provider.finish(
-            request.query_params, request.cookies.get(BROWSER, ""), services.clock()
-        )
+        back = await services.provider.finish(request.query_params, request.cookies.get(BROWSER, ""), services.clock())
     except OAuthError as error:
-        log.warning("login refused", reason=error.cause)
+        log.warning("login refused", reason=error.cause, remedy=error.remedy)
         services.metrics.logins.labels("refused").inc()
-        return _page(services, 403, "stopped")
+        return _page(services, 503 if error.remedy == "later" else 403, _PROBLEMS[error.remedy])
     except NotInGroup:
         log.warning("login refused", reason="not in a group")
         services.metrics.logins.labels("not-in-group").inc()
         return _page(services, 403, "not-in-group")
     if before := request.cookies.get(COOKIE):
         await services.sessions.end(before)
-    now = services.clock()
-    session = await services.sessions.begin(person, now, _audited(services, person, "logged-in"))
+    now, audited = services.clock(), _audited(services, back.person, "logged-in")
+    session = await services.sessions.begin(back.person, now, audited, back.at_provider)
     services.metrics.logins.labels("logged-in").inc()
-    answer = RedirectResponse(wanted, 303, _HEADERS)
+    answer = RedirectResponse(back.next, 303, _HEADERS)
     _set_cookie(answer, COOKIE, session, int(LONGEST.total_seconds()))
     _drop_cookie(answer, BROWSER)
     return answer
@@ -89,14 +97,61 @@ async def come_back(request: Request) -> Response:
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
+    """End the session here, and send the browser on to end that of the provider.
+
+    By the page and not by a redirect: the policy of the page that posts would stop one that leads to another site.
+    """
     services = services_of(request)
     check_same_origin(request, services.settings.public_url or str(request.base_url), needs_word=True)
+    id_token = None
     if value := request.cookies.get(COOKIE):
         person = await services.sessions.person(value, services.clock())
-        await services.sessions.end(value, _audited(services, person, "logged-out") if person else ())
-    answer = _page(services, 200, "logged-out")
+        id_token = await services.sessions.end(value, _audited(services, person, "logged-out") if person else ())
+    onward = await services.provider.logout_address(id_token) if services.login.can_log_out else None
+    answer = _page(services, 200, "logged-out", onward)
     _drop_cookie(answer, COOKIE)
     return answer
+
+
+@router.get("/logout")
+async def logged_out(request: Request) -> Response:
+    """The page to which the provider sends a browser that is logged out there; it ends nothing by itself."""
+    services = services_of(request)
+    if not services.login.can_log_out:
+        return _page(services, 404, "not-set-up")
+    value = request.cookies.get(COOKIE)
+    if value and await services.sessions.person(value, services.clock()):
+        return RedirectResponse(HOME, 303, _HEADERS)
+    return _page(services, 200, "logged-out-everywhere")
+
+
+@router.post("/logout/backchannel")
+async def log_out_by_provider(request: Request) -> Response:
+    """End the sessions that the provider says are over (OpenID Connect Back-Channel Logout 1.0). Open: it signs."""
+    services = services_of(request)
+    if not services.login.can_log_out:
+        raise NotHere("There is nothing at this address.")
+    token = (await read_form(request)).get("logout_token", "")
+    try:
+        logout = await services.provider.logout(token)
+    except OAuthError as error:
+        if error.remedy == "later":
+            raise Unavailable("The provider's keys cannot be read.") from None
+        return _logout_refused(services, error.cause)
+    ended = await services.sessions.end_at_provider(logout, lambda who: _audited(services, who, "logged-out"))
+    if ended is None:
+        return _logout_refused(services, "logout: used before")
+    log.info("logged out by the provider", sessions=ended)
+    services.metrics.logins.labels("logged-out-by-provider").inc()
+    return Response(status_code=200, headers=_HEADERS)
+
+
+def _logout_refused(services: Services, reason: str) -> Response:
+    """As the specification has it (2.8). What is wrong with the token stands in the log only."""
+    log.warning("logout refused", reason=reason)
+    services.metrics.logins.labels("logout-refused").inc()
+    words = {"error": "invalid_request", "error_description": "The logout token is not accepted."}
+    return JSONResponse(words, 400, _HEADERS)
 
 
 def _audited(services: Services, person: Person, outcome: Outcome) -> list[Write]:
@@ -136,6 +191,7 @@ def _needed(services: Services) -> NotAuthenticated:
     return error
 
 
-def _page(services: Services, status: int, problem: Problem) -> Response:
+def _page(services: Services, status: int, problem: Problem, onward: str | None = None) -> Response:
+    """`onward`: where the browser goes by itself."""
     headers = _HEADERS | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
-    return page("login.html", status, headers, problem=problem, is_demo=services.settings.is_demo)
+    return page("login.html", status, headers, problem=problem, onward=onward, is_demo=services.settings.is_demo)

@@ -88,3 +88,10 @@ class UsedTokens:
 
     def _freed(self, token: PresentedToken) -> Sequence[dict[str, object]]:
         return [{"token": token.id, "free_from": self._clock()}]
+
+
+def used_once(connection: sa.Connection, token: PresentedToken) -> bool:
+    """Use a token for good in this transaction; False when it was used before."""
+    row = {"id": token.id, "expires_at": token.expires_at, "call": None, "free_from": None}
+    insert = _INSERTS[connection.dialect.name](TOKENS).values(row).on_conflict_do_nothing(index_elements=["id"])
+    return connection.execute(insert.returning(sa.literal(1))).first() is not None

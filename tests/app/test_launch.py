@@ -205,7 +205,14 @@ async def test_an_ehr_that_does_not_describe_itself_ends_in_a_page(
 ) -> None:
     ehr.metadata = {"token_endpoint": None}
     answer = await client.get("/launch", params={"iss": ehr.fhir, "launch": "chart"})
+    assert is_stopped(answer, "not-accepted")
+
+
+async def test_an_ehr_that_is_away_ends_in_a_page(client: httpx.AsyncClient, ehr: AuthorizationServer) -> None:
+    ehr.__exit__()
+    answer = await client.get("/launch", params={"iss": ehr.fhir, "launch": "chart"})
     assert is_stopped(answer, "no-server")
+    ehr.__enter__()
 
 
 # -- the explanation
@@ -429,13 +436,22 @@ async def test_an_answer_of_another_server_is_not_followed(
     client: httpx.AsyncClient, ehr: AuthorizationServer, issuer: str
 ) -> None:
     ehr.issuer_sent = issuer
-    assert is_stopped(await launched(client, ehr), "refused")
+    assert is_stopped(await launched(client, ehr), "not-accepted")
     assert not ehr.paths("/token")
 
 
 async def test_a_token_endpoint_that_fails_ends_in_a_page(client: httpx.AsyncClient, ehr: AuthorizationServer) -> None:
-    ehr.token_status = 500
-    assert is_stopped(await launched(client, ehr), "refused")
+    for status, why in ((500, "no-server"), (400, "not-accepted")):
+        ehr.token_status = status
+        assert is_stopped(await launched(client, ehr), why)
+
+
+@pytest.mark.parametrize(("error", "why"), [("invalid_scope", "not-accepted"), ("login_required", "refused")])
+async def test_an_error_of_the_ehr_says_who_can_mend_it(
+    client: httpx.AsyncClient, ehr: AuthorizationServer, error: str, why: str
+) -> None:
+    ehr.denied = error
+    assert is_stopped(await launched(client, ehr), why)
 
 
 @pytest.mark.parametrize("claims", [{"nonce": "another"}, {"aud": "another"}, {"iss": "https://evil.example"}])
@@ -443,7 +459,7 @@ async def test_an_identity_that_is_not_for_this_launch_ends_it(
     client: httpx.AsyncClient, ehr: AuthorizationServer, claims: dict[str, str]
 ) -> None:
     ehr.claims = claims
-    assert is_stopped(await launched(client, ehr), "refused")
+    assert is_stopped(await launched(client, ehr), "not-accepted")
     assert not ehr.paths("/fhir/Patient")
 
 

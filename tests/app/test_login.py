@@ -149,9 +149,13 @@ async def test_a_wrong_token_is_not_saved_by_a_good_session(client: httpx.AsyncC
 # What makes a login fail
 
 
-async def refused(client: httpx.AsyncClient, back: httpx.Response) -> None:
+TRY_AGAIN = "The login was not finished"
+TELL = "The hospital’s login could not be checked"
+
+
+async def refused(client: httpx.AsyncClient, back: httpx.Response, heading: str = TRY_AGAIN) -> None:
     assert back.status_code == 403
-    assert "The login was not finished" in back.text
+    assert f"<h1>{heading}</h1>" in back.text
     assert COOKIE + "=" not in str(back.headers.get_list("set-cookie"))
     assert not await is_in(client)
 
@@ -178,7 +182,7 @@ async def test_an_identity_that_is_not_ours_of_now_logs_nobody_in(
     client: httpx.AsyncClient, provider: AuthorizationServer, claims: dict[str, Any]
 ) -> None:
     provider.claims = provider.claims | claims
-    await refused(client, await log_in(client))
+    await refused(client, await log_in(client), TELL)
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
@@ -191,7 +195,7 @@ async def test_an_identity_without_a_signature_of_the_provider_logs_nobody_in(
     header = json.dumps({"alg": algorithm, "kid": provider.signs_with.kid}).encode()
     forged = base64.urlsafe_b64encode(header).rstrip(b"=").decode()
     provider.tokens = {"id_token": f"{forged}.{payload}.{'' if algorithm == 'none' else signature}"}
-    await refused(client, await client.get(back))
+    await refused(client, await client.get(back), TELL)
 
 
 async def test_an_identity_signed_by_another_key_of_the_same_name_logs_nobody_in(
@@ -202,7 +206,7 @@ async def test_an_identity_signed_by_another_key_of_the_same_name_logs_nobody_in
     published, provider.signs_with = provider.signs_with, other
     provider.tokens = {"id_token": provider.id_token(provider.authorized[-1]["nonce"])}
     provider.signs_with = published
-    await refused(client, await client.get(back))
+    await refused(client, await client.get(back), TELL)
 
 
 async def test_a_state_is_good_once(client: httpx.AsyncClient) -> None:
@@ -241,7 +245,7 @@ async def test_an_answer_that_names_another_server_is_refused(
     client: httpx.AsyncClient, provider: AuthorizationServer
 ) -> None:
     provider.issuer_sent = "https://another.example"
-    await refused(client, await log_in(client))
+    await refused(client, await log_in(client), TELL)
 
 
 async def test_who_says_no_at_the_provider_is_not_logged_in(
@@ -254,8 +258,11 @@ async def test_who_says_no_at_the_provider_is_not_logged_in(
 async def test_a_provider_that_gives_no_token_logs_nobody_in(
     client: httpx.AsyncClient, provider: AuthorizationServer
 ) -> None:
+    provider.token_status = 400
+    await refused(client, await log_in(client), TELL)
     provider.token_status = 500
-    await refused(client, await log_in(client))
+    assert (await log_in(client)).status_code == 503
+    assert not await is_in(client)
 
 
 @pytest.mark.parametrize("groups", [None, [], ["others"], "trial", {"trial-team": 1}, [["trial-team"]], GROUP.upper()])
@@ -287,10 +294,19 @@ async def test_the_groups_stand_where_the_site_says(
 async def test_a_provider_that_does_not_answer_is_told_as_such(
     client: httpx.AsyncClient, provider: AuthorizationServer
 ) -> None:
-    provider.metadata = {"token_endpoint": None}
+    provider.__exit__()
     answer = await client.get("/login")
     assert answer.status_code == 503
     assert "The login does not answer" in answer.text
+    provider.__enter__()
+
+
+async def test_a_provider_that_lacks_an_address_is_for_the_administrator(
+    client: httpx.AsyncClient, provider: AuthorizationServer
+) -> None:
+    provider.metadata = {"token_endpoint": None}
+    answer = await client.get("/login")
+    assert (answer.status_code, TELL in answer.text) == (503, True)
 
 
 async def test_metadata_of_another_issuer_is_not_believed(

@@ -15,7 +15,6 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 
-from app.auth import KeySets
 from app.client_key import key_id, public_key_set, read_key
 from app.oauth import pending
 from app.oauth.flow import Attempt, Client, Net, OAuthError, Registration, Servers, new_attempt
@@ -23,6 +22,7 @@ from app.oauth.pending import LIVES, Pending, TooMany
 from app.outbound import Outbound
 from app.storage.records import Records
 from app.storage.signing import Keys
+from app.tokens.key_sets import KeySets
 from tests.app.conftest import SECRET
 from tests.authorization_server import AuthorizationServer, Registered
 from tests.fhir_server import FhirServer, body, drip, status
