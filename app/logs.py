@@ -21,7 +21,8 @@ def configure_logs(stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        # Standard error as it is when a line is written: what it was on import may be closed by then.
+        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
     # An address of a FHIR query holds a patient id; SQL echoes hold rows.
