@@ -41,7 +41,7 @@ _DOSE = "glucocorticoid-dose"  # calculated from drugs alone
 _NOT_A_TREATMENT = frozenset({"108252007", "363679005", "409063005", "409073007", "11429006", "laboratory", "imaging"})
 _ABOUT_A_TREATMENT = re.compile(
     r"\b(consult\w*|referral|refer|evaluation|assessment|education|counsel\w*|levels?|trough|antibod(?:y|ies)|titers?|"
-    r"screen\w*|follow[ -]?up|cross-?match|"
+    r"screen\w*|follow[ -]?up|cross-?match|ig[gm]|pcr|serolog\w*|swab|culture|titres?|immun(?:e|ity) status|"
     r"(?:access|catheter|line) (?:placement|insertion|creation|removal|exchange|care)|"
     r"konsil\w*|\w*spiegel|aufkl\u00e4rung\w*)\b",
     re.I,

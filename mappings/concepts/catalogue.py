@@ -55,12 +55,21 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
         "urn:oid:1.2.203.24341.11.2.1",  # Czechia, MKN-10
         "urn:oid:2.16.724.4.21.5.29",  # Spain, CIE-10
         "urn:oid:1.2.276.0.76.5.409",  # Germany, ICD-10-GM
+        "urn:oid:2.16.756.5.30.1.126.3.2",  # Switzerland, ICD-10-GM; its editions have a year behind it
     ),
     "icd10pcs": (
         "http://www.cms.gov/Medicare/Coding/ICD10",
         "http://hl7.org/fhir/sid/icd-10-pcs",
         "http://www.icd10data.com/icd10pcs",
         "urn:oid:2.16.840.1.113883.6.4",
+    ),
+    "icpc": (
+        "http://hl7.org/fhir/sid/icpc-1",
+        "http://hl7.org/fhir/sid/icpc-1-nl",
+        "http://hl7.org/fhir/sid/icpc-2",
+        "urn:oid:2.16.840.1.113883.6.139",
+        "urn:oid:2.16.840.1.113883.2.4.4.31.1",  # Netherlands, ICPC-1
+        "urn:oid:2.16.578.1.12.4.1.1.7170",  # Norway
     ),
     "rxnorm": ("http://www.nlm.nih.gov/research/umls/rxnorm", "urn:oid:2.16.840.1.113883.6.88"),
     "atc": (
@@ -78,8 +87,14 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _NAME_OF = {address: name for name, addresses in SYSTEMS.items() for address in addresses}
-# National addresses: ".../icd-10-nl", ".../CodeSystem/ICD10-2013-full", ".../terminologie-cim-10", ".../mkn-10".
-_ICD10_OF_A_COUNTRY = re.compile(r"\b(?:icd|cim|cie|mkn|kcd)[-_]?10(?!\w*[-_]?(?:pcs|procedure|cats))", re.I)
+# National addresses: ".../icd-10-nl", ".../CodeSystem/ICD10-2013-full", ".../terminologie-cim-10", ".../mkn-10",
+# ".../BRCID10" (Brazil), ".../kostat-kcd-8" (Korea: ICD-10 with a fourth or fifth sign), and OIDs with an edition.
+_ICD10_OF_A_COUNTRY = re.compile(
+    r"(?:\b|_)(?:icd|cim|cie|(?:br)?cid|mkn|mkb|bno|rhk|ssk|tlk|kcd)[-_]?10(?!\w*[-_]?(?:pcs|procedure|cats))"
+    r"|\bkcd[-_]?[6-9](?:th)?(?:\b|_)|\bkcd$|:2\.16\.756\.5\.30\.1\.126\.3\.2\.\d+$",
+    re.I,
+)
+_ICPC_OF_A_COUNTRY = re.compile(r"(?:\b|_)(?:icpc|(?:br)?ciap)[-_]?[12]", re.I)
 # In these a code may end in `*` and then stands for everything that begins like it.
 PREFIX_SYSTEMS = frozenset({"icd10", "icd10pcs", "atc"})
 SystemName = Literal["loinc", "snomed", "icd10", "icd10pcs", "rxnorm", "atc", "cvx", "hcpcs", "local"]
@@ -311,7 +326,9 @@ def system_name(system: str) -> str:
         return known
     if plain.startswith("http://snomed.info/sct/"):  # with edition and version
         return "snomed"
-    return "icd10" if _ICD10_OF_A_COUNTRY.search(plain) and "pcs" not in plain.lower() else address
+    if _ICD10_OF_A_COUNTRY.search(plain) and "pcs" not in plain.lower():
+        return "icd10"
+    return "icpc" if _ICPC_OF_A_COUNTRY.search(plain) else address
 
 
 _SKS = re.compile(r"D[A-Z]\d")  # in no other form of ICD-10 is the second sign a letter

@@ -64,14 +64,43 @@ def named_by_any(
     """The same for a record of this kind that says what it is with several codes."""
     if any(_says_it_by_code(kind, code) for code in codes):
         return []
-    given = kind is fhir.Immunization
     return [
         name
         for name in _affirmed(codes, catalogue)
-        # A vaccine is called by the disease that it is against, and is not the disease.
-        if ("Immunization" in catalogue.where(name)) is given
+        if _may_be(kind, "Immunization" in catalogue.where(name), codes)
         and not any(_is_look_alike(code, name, catalogue) for code in codes)
     ]
+
+
+def _may_be(
+    kind: type[fhir.Condition | fhir.Procedure | fhir.Immunization],
+    is_vaccine: bool,
+    codes: Sequence[fhir.CodeableConcept],
+) -> bool:
+    """A vaccine is called by the disease that it is against, and is not the disease. It may be given as a Procedure."""
+    if kind is fhir.Procedure:
+        return not is_vaccine or is_vaccination(codes)
+    return is_vaccine is (kind is fhir.Immunization)
+
+
+def is_vaccination(codes: Sequence[fhir.CodeableConcept]) -> bool:
+    """Whether texts or displays speak of a vaccine or its giving, or name one by a name that no disease has."""
+    return any(
+        _VACCINE_WORD.search(word) or word in _VACCINE_BRANDS
+        for tokens in _texts_of(codes)
+        if _INACTIVE.isdisjoint(tokens)
+        for word in tokens
+    )
+
+
+_VACCINE_WORD = re.compile(
+    r"vac[cu]in|vacun|vaksin|vaxination|immuni[sz]ation|impf|rokot|inoculat|^(?:jab|shot|vax)s?$"
+)
+_VACCINE_BRANDS = frozenset({
+    "mmr", "mmrv", "proquad", "priorix", "varivax", "varilrix", "zostavax", "flumist", "fluenz", "laiv", "stamaril",
+    "vivotif", "rotarix", "rotateq", "dengvaxia", "qdenga", "vaxchora", "ixchiq", "imojev", "acam2000", "opv",
+})  # fmt: skip
+_INACTIVE = frozenset(["inactivated", "recombinant", "killed", "subunit", "shingrix"])
 
 
 def denied_by(code: fhir.CodeableConcept | None, catalogue: Catalogue) -> frozenset[str]:
@@ -232,7 +261,7 @@ _RUNS = " "  # the key of names written so; no token is a space
 # "strokes"; and what German, Dutch and Nordic text joins to a name: "Rituximabinfusion", "Methotrexattherapie".
 _TAIL = re.compile(
     r"(?:s|infusion(?:en|er)?|infuus|infusjon|therapie|terapi|behandlung(?:en)?|behandeling|behandling|gaben?|"
-    r"tablet(?:t|te|ten|ter)?|injektion(?:en|er)?|injectie|spritzen?|zyklus|kur)$"
+    r"tablet(?:t|te|ten|ter)?|impfung(?:en)?|impfstoff(?:e)?|vaccinatie|vaccination(?:er)?|vaksine(?:r)?|vaccin(?:er)?|injektion(?:en|er)?|injectie|spritzen?|zyklus|kur)$"
 )
 
 

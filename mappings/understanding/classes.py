@@ -17,7 +17,7 @@ from typing import Literal
 from mappings.chart import fhir
 from mappings.concepts.catalogue import Catalogue, CatalogueKey, plain_code, system_name
 from mappings.resource_types import names_of
-from mappings.understanding import shapes
+from mappings.understanding import icpc, shapes
 from mappings.understanding.drug_names import DrugNames, load_drug_names
 from mappings.understanding.words import (
     ANY_PROCEDURE,
@@ -52,6 +52,8 @@ _COARSE: Mapping[RecordKind, tuple[str, ...]] = {"diagnosis": ("icd10",), "drug"
 # Codes of those classifications that say nothing: "illness, unspecified"; "unknown vaccine".
 _EMPTY_CODES: Mapping[str, frozenset[str]] = {"icd10": frozenset({"R69"}), "cvx": frozenset({"999"})}
 _CODE_AS_WORD = re.compile(r"[^\W\d_]{4}")  # "Paracetamol", sent in place of a display
+# "Heart failure (HCC)", "[CMS/HCC]": a payer's mark behind a diagnosis. Alone, "HCC" is a carcinoma.
+_RISK_CATEGORY = re.compile(r"[(\[](?:(?:CMS|HHS)[-/ ])?HCC[)\]]")
 _FAMILY = re.compile(r"^(?:family history|fh|fhx|family hx|familienanamnese)\b")
 
 
@@ -99,8 +101,11 @@ class Understanding:
             return NOTHING
         codings = [coding for code in given for coding in code.coding if not shapes.says_nothing(coding)]
         coarse: set[str] = set()
+        limits: list[frozenset[str]] = []
         for coding in codings:
             answer = self._by_code(kind, coding)
+            if answer is None and (limit := self._limit_by_code(kind, coding)) is not None:
+                limits.append(limit)
             if answer is not None and not answer:
                 return NOTHING
             coarse |= answer or NOTHING
@@ -110,7 +115,24 @@ class Understanding:
             text for code in given for text in (code.text, *(c.display for c in codings if c in code.coding)) if text
         ]
         texts = texts or [c.code for c in codings if c.code and _CODE_AS_WORD.search(c.code)]
+        if limits:
+            every = every.intersection(*limits)
+            texts = [text for text in texts if words_of(text)]  # a code alone has no words to read
+            if not every or not texts:
+                return every
         return every & self._with_ancestors(self._by_words(kind, texts, every))
+
+    def _limit_by_code(self, kind: RecordKind, coding: fhir.Coding) -> frozenset[str] | None:
+        """The concepts among which a code of a coarse classification must be, whatever its words say."""
+        if kind != "diagnosis" or self.catalogue.name_of_system(fhir.clean(coding.system or "")) != "icpc":
+            return None
+        found = icpc.concepts_of(fhir.clean(coding.code or ""), lambda letter: self._under("icd10", letter))
+        if not found:
+            return found
+        known = self.catalogue.concepts
+        without_codes = (name for name in self._recorded[kind] if name in known and "icd10" not in known[name].codes)
+        parts = frozenset(name for name in without_codes if not found.isdisjoint(self.catalogue.ancestors(name)))
+        return self._with_ancestors(found | parts)
 
     def _by_code(self, kind: RecordKind, coding: fhir.Coding) -> frozenset[str] | None:
         """The concepts under a coarse code; empty where the code is something else; None where it is unknown."""
@@ -155,6 +177,7 @@ class Understanding:
         )
         if stated and given and not texts:
             return NOTHING
+        texts = [_RISK_CATEGORY.sub(" ", text) for text in texts]
         words = [word for text in texts for word in words_of(text)]
         if all(word in _empty_words() for word in words):
             return every

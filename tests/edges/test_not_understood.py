@@ -117,6 +117,12 @@ def test_what_is_certainly_something_else_is_silence(ask: Asked, asks: dict[str,
         ("https://smt.esante.gouv.fr/terminologie-cim-10", "C50.9"),
         ("https://uzis.cz/terminology/CodeSystem/mkn-10", "C509"),
         ("http://hl7.org/fhir/sid/icd-10-be", "C50.9"),
+        ("http://www.hl7korea.or.kr/CodeSystem/kostat-kcd-8", "C50.9"),
+        ("http://www.hl7korea.or.kr/CodeSystem/kostat-kcd-9", "C5091"),
+        ("urn:oid:2.16.756.5.30.1.126.3.2", "C50.9"),
+        ("urn:oid:2.16.756.5.30.1.126.3.2.2012", "C50.9"),
+        ("http://www.saude.gov.br/fhir/r4/CodeSystem/BRCID10", "C509"),
+        ("https://example.org/CodeSystem/mkb-10", "C50.9"),
     ],
 )
 def test_icd_10_is_read_under_national_addresses(ask: Asked, system: str, name: str) -> None:

@@ -76,6 +76,42 @@ def test_an_order_ends_where_its_instruction_ends_and_one_without_rhythm_is_give
     assert (order.concepts, order.first, order.last) == (("rituximab",), TODAY, last)
 
 
+@pytest.mark.parametrize(
+    ("words", "concept"),
+    [
+        ("Varicella vaccination", "live-vaccine"),
+        ("Measles, mumps and rubella immunisation", "live-vaccine"),
+        ("Chickenpox shot", "live-vaccine"),
+        ("Yellow fever jab", "live-vaccine"),
+        ("Give Varivax 0.5 mL SC", "live-vaccine"),
+        ("Zostavax", "live-vaccine"),
+        ("MMR", "live-vaccine"),
+        ("Nasal flu vaccine", "live-vaccine"),
+        ("Oral typhoid vaccine", "live-vaccine"),
+        ("Masernimpfung", "live-vaccine"),
+        ("Impfung gegen Varizellen", "live-vaccine"),
+        ("CART therapy", "car-t-therapy"),
+        ("Chimeric antigen receptor T-cell therapy", "car-t-therapy"),
+        ("Yescarta infusion", "car-t-therapy"),
+        ("Ritux 1 g", "rituximab"),
+        ("RTX infusion", "rituximab"),
+        ("Transfuse 2 units PRBC", "transfusion"),
+        ("Erythrozytenkonzentrat", "transfusion"),
+        ("Influenza vaccination", None),
+        ("Zoster vaccine recombinant", None),
+        ("Varicella zoster IgG", None),
+        ("Varicella zoster PCR", None),
+        ("Rotavirus", None),
+        ("Rubella immunity status", None),
+        ("MMR vaccination counselling", None),
+        ("Type and cross-match 2 units PRBC", None),
+    ],
+)
+def test_a_service_in_words_orders_what_its_words_name(catalogue: Catalogue, words: str, concept: str | None) -> None:
+    found = read(catalogue, a_service_order("-", code={"text": words}))
+    assert [order.concepts for order in found] == ([(concept,)] if concept else [])
+
+
 def test_an_order_that_names_a_later_day_begins_then_and_one_of_the_past_today(catalogue: Catalogue) -> None:
     later = a_service_order("major-surgery", occurrenceDateTime="2026-11-22")
     before = a_drug_order("rituximab", daily(1, boundsPeriod={"start": "2026-01-01"}))

@@ -19,6 +19,8 @@ ICD10 = "http://hl7.org/fhir/sid/icd-10"
 SNOMED = "http://snomed.info/sct"
 ATC = "http://www.whocc.no/atc"
 CVX = "http://hl7.org/fhir/sid/cvx"
+ICPC = "http://hl7.org/fhir/sid/icpc-2"
+NORWAY = "urn:oid:2.16.578.1.12.4.1.1.7170"
 IPS = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
@@ -131,6 +133,52 @@ def test_a_word_that_belongs_to_a_disease_leaves_that_disease_open() -> None:
 def test_a_brand_leaves_its_own_drug_open() -> None:
     assert "cyclophosphamide" in left_open("drug", "Endoxan 50 mg")
     assert "rituximab" not in left_open("drug", "Endoxan 50 mg")
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "words", "inside", "outside"),
+    [
+        (ICPC, "R74", None, "malignancy", "dementia"),
+        (ICPC, "K77", None, "heart-failure", "psychosis"),
+        (NORWAY, "L99", "Annen sykdom i muskler og skjelett", "systemic-lupus-erythematosus", "heart-failure"),
+        (ICPC, "N07", None, "seizure", "inflammatory-bowel-disease"),
+        (ICPC, "P76", None, "depression", "heart-failure"),
+        (ICPC, "A79", None, "heart-failure", ""),
+        (ICPC, "U99", None, "lupus-nephritis-class-iii", "epilepsy"),
+    ],
+)
+def test_a_code_of_icpc_leaves_open_what_its_chapter_can_hold(
+    system: str, code: str, words: str | None, inside: str, outside: str
+) -> None:
+    found = left_open("diagnosis", words, (system, code))
+    assert inside in found
+    assert outside not in found
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("R74", "Acute upper respiratory infection"),
+        ("R05", None),
+        ("R05", "Hoste"),
+        ("K44", None),
+        ("Z01", "Fattigdom"),
+        ("A98", None),
+    ],
+)
+def test_a_complaint_a_process_and_what_its_words_say_of_icpc_are_something_else(code: str, words: str | None) -> None:
+    assert left_open("diagnosis", words, (ICPC, code)) == frozenset()
+
+
+def test_a_payers_mark_behind_a_diagnosis_is_no_carcinoma() -> None:
+    assert left_open("diagnosis", "Type 2 diabetes mellitus (HCC)") == frozenset()
+    assert left_open("diagnosis", "Gout [CMS/HCC]") == frozenset()
+    assert left_open("diagnosis", "HCC") == {"malignancy"}
+
+
+def test_words_of_a_dose_in_other_languages_name_no_drug() -> None:
+    for words in ("Paracetamol bei Bedarf", "Paracetamol 500 mg zo nodig", "Metformin matin et soir"):
+        assert left_open("drug", words) == frozenset(), words
 
 
 def test_a_code_that_says_something_else_outweighs_words_that_are_not_understood() -> None:
