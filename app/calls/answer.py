@@ -159,9 +159,7 @@ async def _chart(
         builder.want_medications(drafts.wanted)
     access = access_for(hook, caller.ehr, services.outbound, deadline)
     try:
-        await complete_chart(
-            hook, parts, builder, caller.ehr, access, services.metrics, services.definitions.now.catalogue
-        )
+        await complete_chart(hook, parts, builder, caller.ehr, access, services.metrics, services.definitions.now)
         return builder.build()
     except ChartError as error:
         if error.code == "other-patient":

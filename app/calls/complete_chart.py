@@ -19,6 +19,7 @@ from msgspec import Raw
 
 from app.addresses import is_under
 from app.calls.search_forms import REFUSALS, Form, KnownForms, by_code, forms_of, without_code
+from app.definitions.served import Served
 from app.ehrs import Ehr
 from app.logs import log
 from app.metrics import Metrics
@@ -26,7 +27,6 @@ from app.outbound import BodyTooLarge, Outbound, read_capped
 from cds_hooks.protocol.models import HookRequest
 from cds_hooks.protocol.services import Prefetch
 from mappings.chart.chart import ChartBuilder
-from mappings.concepts.catalogue import Catalogue
 
 MOST_PAGES = 30  # of one search
 MOST_PAGES_OF_A_PIECE = 5  # of a search by code, newest first: what is older decides little
@@ -85,14 +85,14 @@ async def complete_chart(
     ehr: Ehr,
     access: Access | None,
     metrics: Metrics,
-    catalogue: Catalogue,
+    served: Served,
 ) -> None:
     """Give the builder every part: from the prefetch where it is there, else from the FHIR server where it may be read.
 
     A part that cannot be had is marked failed. Returns at the deadline at the latest.
     """
     sent = _by_our_keys(hook.prefetch, ehr.prefetch_aliases)
-    reading = _Reading(builder, access, metrics, catalogue, hook.patient_id)
+    reading = _Reading(builder, access, metrics, served, hook.patient_id)
     # What was sent is looked at first: a chart of the wrong patient is refused before anything is asked of the EHR.
     next_pages = [(part, reading.take(part, raw)) for part in parts for raw in sent.get(part.key, ())]
     whole = _whole_keys(hook.prefetch, ehr.prefetch_aliases)
@@ -125,7 +125,7 @@ class _Reading:
     builder: ChartBuilder
     access: Access | None
     metrics: Metrics
-    catalogue: Catalogue
+    served: Served
     patient_id: str
     bytes_left: int = MOST_BYTES
     at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -232,7 +232,11 @@ class _Reading:
     async def _read_by_code(self, follows: str) -> None:
         """In place of the pages after `follows`: the Observations under the codes that are known, and those without."""
         assert self.access is not None
-        queries = [f"{self.access.base}/{query}" for query in by_code(self.patient_id, self.catalogue)]
+        wanted = by_code(self.patient_id, self.served.catalogue, self.served.results_read)
+        queries = [f"{self.access.base}/{query}" for query in wanted]
+        if not queries:  # no trial reads a result
+            await self._read_pages("Observation", self._absolute(follows), follows, may_be_long=False)
+            return
         first, *others = queries
         try:
             await self._read_piece(first, may_be_refused=True)

@@ -280,7 +280,7 @@ async def _chart(services: Services, ehr: Ehr, hook: HookRequest, scope: str) ->
     access = access_for(hook, ehr, services.outbound, asyncio.get_running_loop().time() + READING_SECONDS)
     parts = [part for part in CHART if opened[part.resource_type] != "none"]
     try:
-        await complete_chart(hook, parts, builder, ehr, access, services.metrics, services.definitions.now.catalogue)
+        await complete_chart(hook, parts, builder, ehr, access, services.metrics, services.definitions.now)
         for resource_type, grant in opened.items():
             if grant != "all":
                 builder.fail(resource_type, "failed" if grant == "none" else "incomplete")

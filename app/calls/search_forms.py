@@ -7,7 +7,7 @@ remembered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from urllib.parse import quote
 
 from cds_hooks.protocol.services import Prefetch
@@ -25,6 +25,7 @@ _CODES_AT_ONCE = 75  # in one address, which stays near a thousand characters
 _PRESSURE_PANELS = ("85354-9", "55284-4", "35094-2")  # LOINC; the pressures are their components
 # Concepts that monitors record by the thousand: each has a search of its own, so that nothing waits behind them.
 _FREQUENT = ("heart-rate", "systolic-blood-pressure", "diastolic-blood-pressure", "oxygen-saturation", "body-weight")
+_PRESSURES = frozenset({"systolic-blood-pressure", "diastolic-blood-pressure"})
 _MOST_REMEMBERED = 1000
 
 Form = tuple[str, ...]  # searches, relative to the FHIR base, that together read the type
@@ -72,16 +73,19 @@ def _counted(queries: Form) -> Form:
     return tuple(f"{query}&_count=200" for query in queries)
 
 
-def by_code(patient_id: str, catalogue: Catalogue) -> Form:
-    """Searches for the Observations under every code that is known here, newest first, a piece of the codes in each."""
-    frequent = [sorted(set(_codes_of(name, catalogue))) for name in _FREQUENT if name in catalogue.concepts]
-    others = [name for name in catalogue.concepts if name not in _FREQUENT and "Observation" in catalogue.where(name)]
+def by_code(patient_id: str, catalogue: Catalogue, wanted: Collection[str]) -> Form:
+    """Searches for the Observations of these concepts by code, newest first, a piece of the codes in each.
+
+    What no trial reads is not asked for: a monitor's respiratory rates would make the chart incomplete for nothing.
+    """
+    frequent = [sorted(set(_codes_of(name, catalogue))) for name in _FREQUENT if name in wanted]
+    others = [name for name in catalogue.concepts if name in wanted and name not in _FREQUENT]
     codes = sorted({code for name in others for code in _codes_of(name, catalogue)}.difference(*frequent))
     pieces = [codes[start : start + _CODES_AT_ONCE] for start in range(0, len(codes), _CODES_AT_ONCE)]
     plain = f"Observation?patient={patient_id}"
     return tuple(
         f"{plain}&code={','.join(map(_escaped, piece))}&_sort=-date&_count=200"
-        for piece in (*pieces, *frequent, _PRESSURE_PANELS)
+        for piece in (*pieces, *frequent, *([_PRESSURE_PANELS] if _PRESSURES & set(wanted) else []))
     )
 
 

@@ -26,6 +26,7 @@ from trial_defs.definition.expressions import Trial
 from trial_defs.definition.loader import OUR_TRIALS, Draft, Trials, load_trials
 from trial_defs.engine.gates import MANY, Gates
 from trial_defs.engine.silence import Silences
+from trial_defs.planning.results_read import results_read
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Served:
     def gates(self) -> Gates:
         """The trials by what their gates need."""
         return Gates(tuple(self.trials.values()))
+
+    @cached_property
+    def results_read(self) -> frozenset[str]:
+        """The concepts whose results these trials read."""
+        return results_read(self.trials.values(), self.catalogue)
 
     @cached_property
     def criteria(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from datetime import date, timedelta
+import json
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,9 +12,12 @@ import pytest
 
 from app.calls.search_forms import by_code, forms_of
 from app.definitions.served import Definitions
+from app.judge import Site, judge
 from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from cds_hooks.protocol.services import CHART
-from mappings.concepts.catalogue import Catalogue
+from mappings.chart.chart import ChartBuilder
+from mappings.patient_facts import PatientFacts
+from mappings.time.clock import Clock
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.app.test_ehr import call, criteria
 from tests.fhir_server import FhirServer
@@ -132,8 +136,42 @@ async def client_of_long(tmp_path: Any, definitions: Definitions) -> Any:
         yield client, server
 
 
-def test_addresses_stay_short_and_hold_every_code_of_a_result(catalogue: Catalogue) -> None:
-    queries = by_code("p", catalogue)
+async def test_what_no_trial_reads_makes_a_long_chart_not_incomplete(tmp_path: Any, definitions: Definitions) -> None:
+    """Respiratory rates are a concept of a pack, and no trial that is served reads them."""
+    async with (
+        FhirServer([*vital_signs(MANY, "9279-1"), *RESOURCES]) as server,
+        serving(services_with(demo_settings(tmp_path, deadline=8), definitions)) as client,
+    ):
+        assert await criteria(client, call(server)) == await criteria(client, hook_call("patient-view"))
+
+
+def test_every_result_that_is_looked_up_is_asked_for(definitions: Definitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = definitions.now
+    asked: set[str] = set()
+    results, called = PatientFacts.results, PatientFacts.called
+
+    def noting_results(facts: PatientFacts, concept: str) -> Any:
+        asked.add(concept)
+        return results(facts, concept)
+
+    def noting_called(facts: PatientFacts, concept: str) -> Any:
+        asked.add(concept)
+        return called(facts, concept)
+
+    monkeypatch.setattr(PatientFacts, "results", noting_results)
+    monkeypatch.setattr(PatientFacts, "called", noting_called)
+    builder = ChartBuilder(PATIENT)
+    builder.add(json.dumps(WHOLE_CHART).encode(), None)
+    builder.whole_chart()
+    judge(builder.build(), served, Clock(datetime(2026, 11, 1, tzinfo=UTC), UTC), Site())
+    assert {"platelets", "creatinine", "body-weight"} <= asked
+    assert {name for name in asked if "Observation" in served.catalogue.where(name)} <= served.results_read
+
+
+def test_addresses_stay_short_and_hold_every_code_of_a_result(definitions: Definitions) -> None:
+    catalogue, wanted = definitions.now.catalogue, definitions.now.results_read
+    queries = by_code("p", catalogue, wanted)
+    assert not any("9279-1" in query for query in queries)
     assert max(map(len, queries)) < 1100
     asked = {code for query in queries for code in query.partition("code=")[2].partition("&")[0].split(",")}
     assert {"777-3", "2160-0", "85354-9", "sledai-2k"} <= asked
