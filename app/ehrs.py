@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from app.addresses import is_loopback_address, parse_address, place_of
 from app.client_key import KeyUnusable, read_key
+from app.languages import known_language
 from mappings.chart.addresses import Servers
 from mappings.near_words import suggestion
 
@@ -105,6 +106,9 @@ class Ehr(_Entry):
     timezone: str = Field(
         default="", description="The time zone in which a bare date is read; empty: `TRIALCARDS_TIMEZONE`."
     )
+    language: str = Field(
+        default="", description="The language of its cards and pages: en, de or zh-Hans; empty: `TRIALCARDS_LANGUAGE`."
+    )
     prefetch_aliases: Mapping[str, str] = Field(
         default_factory=dict, description="A table: its prefetch key = ours; several of its keys may be one of ours."
     )
@@ -119,6 +123,11 @@ class Ehr(_Entry):
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError("is not a time zone; write it like Europe/Berlin") from error
         return value
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, value: str) -> str:
+        return known_language(value)
 
     @field_validator("cors_origins")
     @classmethod

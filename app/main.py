@@ -192,6 +192,7 @@ def _warm_up(services: Services) -> None:
     """Read the definitions, load the libraries, match an example, so that the first call waits for nothing."""
     units.warm(())
     fhir_drafts.lay_out()
+    services.read_texts()
     engine_digest()
     served = services.definitions.read()
     builder = ChartBuilder(None)

@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.addresses import is_loopback_address, place_of
+from app.languages import known_language
 from app.storage.database import url_of
 from app.traces import NEEDS_EXTRA
 
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
     )
     max_cards: int = Field(default=3, ge=1, le=20, description="How many trial cards one answer shows at most.")
     timezone: str = Field(default="UTC", description="The time zone in which a bare date is read.")
+    language: str = Field(default="en", description="The language of cards and pages: en, de or zh-Hans.")
     retention_days: int = Field(
         default=30,
         ge=0,
@@ -165,6 +167,11 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError("is not a time zone; write it like Europe/Berlin") from error
         return value
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, value: str) -> str:
+        return known_language(value)
 
     @field_validator("public_url", "demo_fhir", "traces")
     @classmethod

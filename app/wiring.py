@@ -31,6 +31,7 @@ from app.storage.records import Records
 from app.storage.signing import Keys
 from app.tokens.key_sets import KeySets
 from app.worklist.records import Worklist
+from cds_hooks.words.texts import Texts, texts_of
 
 
 @dataclass
@@ -139,6 +140,15 @@ class Services:
 
     def zone_of(self, ehr: Ehr) -> ZoneInfo:
         return ZoneInfo(ehr.timezone) if ehr.timezone else self.settings.zone
+
+    def texts_of(self, ehr: Ehr | None) -> Texts:
+        """The texts of the language that an EHR has, or the service for all that have none."""
+        return texts_of((ehr.language if ehr else "") or self.settings.language)
+
+    def read_texts(self) -> None:
+        """Read the catalogues of all languages that are used, which takes a moment, before somebody waits for one."""
+        for ehr in (None, *self.ehrs):
+            self.texts_of(ehr)
 
     def public_address(self, request: Request) -> str:
         """The address of a call as EHRs see it; in the demo profile as it was called."""

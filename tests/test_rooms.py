@@ -24,7 +24,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "trial_defs": ("definition", "engine", "planning", "export", "registry"),
     "cds_hooks": ("protocol", "words", "report", "fhir", "cards", "explanation"),
     "app": (
-        "errors", "people", "addresses", "client_key", "hashes", "restricted", "logs", "traces", "profile", "metrics",
+        "errors", "people", "languages",
+        "addresses", "client_key", "hashes", "restricted", "logs", "traces", "profile", "metrics",
         "ehrs", "outbound", "storage", "settings", "web", "tokens", "auth", "definitions", "judge", "oauth", "login",
         "screen", "bulk", "worklist", "wiring", "demo", "calls", "routes", "main", "commands", "cli",
     ),

@@ -58,7 +58,7 @@ async def answer(
         return response(())
     with services.metrics.phase("record"):
         await write_down(call, assessment, "cards", _to_keep(cards, services))
-    return response([card for card, _ in cards])
+    return response([card for card, _ in cards], call.texts)
 
 
 Said = tuple[Card, str]  # a card, and what must be remembered of what it said
@@ -93,6 +93,7 @@ async def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue, dism
         most=call.services.settings.max_cards,
         silent=silent,
         match_extension=call.ehr.match_extension,
+        texts=call.texts,
     )
     call.services.metrics.snoozed.inc(len(silent))
     return [(card, what_it_said(card.trial, found.concepts_hash) if card.trial else "") for card in cards]
@@ -124,6 +125,7 @@ async def _cards_of_orders(
         most=call.services.settings.max_cards,
         silent=everyone | warned,
         match_extension=call.ehr.match_extension,
+        texts=call.texts,
     )
     call.services.metrics.snoozed.inc(len(warned))
     return [(card, what_the_order_would_do(effect, found.concepts_hash) if effect else "") for card, effect in cards]

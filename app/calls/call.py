@@ -25,6 +25,7 @@ from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Reading, known_person, reading_of
 from cds_hooks.cards.trial_cards import Link, ranked
 from cds_hooks.report import report_of
+from cds_hooks.words.texts import Texts
 from cds_hooks.words.wording import titles_of
 from mappings.chart.chart import Chart
 from mappings.chart.consent import REFUSALS
@@ -53,6 +54,11 @@ class Call:
     @property
     def zone(self) -> tzinfo:
         return self.services.zone_of(self.ehr)
+
+    @property
+    def texts(self) -> Texts:
+        """In the language of the EHR."""
+        return self.services.texts_of(self.ehr)
 
     @property
     def at(self) -> Clock:

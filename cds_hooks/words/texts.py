@@ -20,9 +20,9 @@ from babel.dates import format_date
 from babel.messages.pofile import read_po
 from babel.numbers import get_decimal_symbol
 
-FOLDER = Path(__file__).with_name("languages")
+from cds_hooks.words.languages import ENGLISH, FOLDER, languages
+
 PHRASES = "phrases"  # the folder in it for phrases of the catalogue and the engine, by their English text
-ENGLISH = "en"
 _PATTERNS: Mapping[int, str] = {4: "year.pattern", 7: "month.pattern", 10: "day.pattern"}
 _COMMA = re.compile("[,，、]")
 
@@ -137,12 +137,6 @@ class Texts:
 def capitalized(text: str) -> str:
     """The text with its first letter large, as a sentence begins; the others as they are."""
     return text[:1].upper() + text[1:]
-
-
-def languages() -> tuple[str, ...]:
-    """The languages that have a catalogue, English first."""
-    found = {path.stem.replace("_", "-") for path in FOLDER.glob("*.po")}
-    return (ENGLISH, *sorted(found - {ENGLISH}))
 
 
 @lru_cache

@@ -58,6 +58,7 @@ allow_http = true
 private_network = true
 match_extension = false
 timezone = "Europe/Berlin"
+language = "de"
 [ehr.prefetch_aliases]
 pat = "patient"
 [ehr.smart]
@@ -66,6 +67,7 @@ client_id = "x"
     )
     assert ehr.prefetch_aliases == {"pat": "patient"}
     assert ehr.smart is not None
+    assert ehr.language == "de"
 
 
 PROBLEMS = [
@@ -82,6 +84,10 @@ PROBLEMS = [
     (ENTRY + 'algorithms = ["HS256"]', 'ehr.0.algorithms.0 ("st-example"): '),
     (ENTRY + 'algorithms = ["none"]', 'ehr.0.algorithms.0 ("st-example"): '),
     (ENTRY + 'timezone = "Canary/Land"', 'ehr.0.timezone ("st-example"): is not a time zone'),
+    (
+        ENTRY + 'language = "zh-hans"',
+        'ehr.0.language ("st-example"): is not a language that there is; did you mean zh-Hans?',
+    ),
     (ENTRY + 'cors_origins = ["https://a.example/x"]', 'ehr.0.cors_origins ("st-example"): holds origins'),
     (ENTRY + 'jwks_file = "keys.json"', "has exactly one of jwks_url and jwks_file"),
     (ENTRY.replace("https://fhir", "http://fhir"), "fhir_servers: an address starts with https://"),

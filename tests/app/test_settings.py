@@ -55,6 +55,11 @@ def test_production_is_complete_with_its_three(tmp_path: Path) -> None:
 
 WRONG = [
     ("TRIALCARDS_TIMEZONE", "Canary/Land", "TRIALCARDS_TIMEZONE: is not a time zone"),
+    (
+        "TRIALCARDS_LANGUAGE",
+        "canary",
+        "TRIALCARDS_LANGUAGE: is not a language that there is; there are en, de, zh-Hans",
+    ),
     ("TRIALCARDS_PUBLIC_URL", "canary", "TRIALCARDS_PUBLIC_URL: is not an address"),
     ("TRIALCARDS_DATABASE_URL", "canary://x", "TRIALCARDS_DATABASE_URL: starts with sqlite"),
     ("TRIALCARDS_DATABASE_URL", "postgresql://u:canary@x:canary/1@h/d", "TRIALCARDS_DATABASE_URL: is a URL"),

@@ -17,8 +17,9 @@ from app.demo.charts import demo_patients
 from cds_hooks.cards.fitting import MOST_CHARACTERS, MOST_WORDS
 from cds_hooks.cards.trial_cards import Card, cards_for
 from cds_hooks.protocol.contact import Contact
+from cds_hooks.words.languages import FOLDER, languages
 from cds_hooks.words.safe_text import length, markdown, plain
-from cds_hooks.words.texts import FOLDER, PHRASES, languages, texts_of
+from cds_hooks.words.texts import PHRASES, texts_of
 from cds_hooks.words.wording import short_title
 from mappings.chart.chart import ChartBuilder
 from mappings.concepts.catalogue import Catalogue

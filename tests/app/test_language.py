@@ -1,0 +1,50 @@
+"""Cards and pages come in the language of the service, or of the EHR that calls."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.definitions.served import Definitions
+from app.web.examples import hook_call
+from tests.app.conftest import demo_settings, services_with, serving
+
+SERVICE = "/cds-services/trial-match-patient-view"
+
+
+async def the_cards(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    answer = await client.post(SERVICE, json=copy.deepcopy(hook_call("patient-view")))
+    assert answer.status_code == 200
+    cards: list[dict[str, Any]] = answer.json()["cards"]
+    assert cards
+    return cards
+
+
+@pytest.mark.parametrize(
+    ("language", "verdict", "refer", "reason"),
+    [
+        ("en", "eligible", "Refer to the study team: ", "Not my patient"),
+        ("de", "geeignet", "An das Studienteam überweisen: ", "Nicht von mir behandelt"),
+        ("zh-Hans", "符合条件", "转介至研究团队：", "不是我的患者"),
+    ],
+)
+async def test_cards_are_in_the_language_of_the_service(
+    language: str, verdict: str, refer: str, reason: str, tmp_path: Path, definitions: Definitions
+) -> None:
+    async with serving(services_with(demo_settings(tmp_path, language=language), definitions)) as client:
+        card = (await the_cards(client))[0]
+    assert verdict in card["summary"]
+    assert verdict in card["detail"]
+    assert card["suggestions"][0]["label"].startswith(refer)
+    assert reason in [each["display"] for each in card["overrideReasons"]]
+
+
+def test_an_ehr_may_have_a_language_of_its_own(tmp_path: Path, definitions: Definitions) -> None:
+    services = services_with(demo_settings(tmp_path, language="de"), definitions)
+    (ehr,) = services.ehrs
+    assert services.texts_of(ehr).language == services.texts_of(None).language == "de"
+    assert services.texts_of(ehr.model_copy(update={"language": "zh-Hans"})).language == "zh-Hans"
