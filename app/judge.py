@@ -92,9 +92,10 @@ class _Question:
         served = self.served
         if self.indicated_only:
             asked = served.trials.values() if self.trials is None else self.trials
-            return match_facts([t for t in asked if indicated_cohorts(t, facts)], chart, facts, None, self.attestations)
+            indicated = [trial for trial in asked if indicated_cohorts(trial, facts)]
+            return match_facts(indicated, chart, facts, served.silences, self.attestations)
         if self.trials is not None:
-            return match_facts(self.trials, chart, facts, None, self.attestations)
+            return match_facts(self.trials, chart, facts, served.silences, self.attestations)
         if served.are_many:
             return match_many(served.gates, chart, facts, served.silences, self.attestations)
         return match_facts(served.trials.values(), chart, facts, served.silences, self.attestations)

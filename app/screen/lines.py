@@ -130,9 +130,12 @@ class LineReader:
         if subject is None or subject.reference is None:
             return self._read_slowly(line)
         try:
-            patient = self._patient(subject.reference)
-        except Unassigned:
-            raise UnassignedLine(kind, found.id) from None
+            patient = self._patients[subject.reference]
+        except KeyError:
+            try:
+                patient = self._patient(subject.reference)
+            except Unassigned:
+                raise UnassignedLine(kind, found.id) from None
         if not self._gates:
             return kind, patient, False, found.id
         try:
@@ -141,13 +144,10 @@ class LineReader:
             return self._read_slowly(line)
 
     def _patient(self, reference: str) -> str | None:
-        try:
-            return self._patients[reference]
-        except KeyError:
-            if len(self._patients) >= _MOST_REMEMBERED:
-                self._patients.clear()
-                self._servers = Servers(self._servers.bases)
-            return self._patients.setdefault(reference, self._whose(patient_meant(reference, self._servers)))
+        if len(self._patients) >= _MOST_REMEMBERED:
+            self._patients.clear()
+            self._servers = Servers(self._servers.bases)
+        return self._patients.setdefault(reference, self._whose(patient_meant(reference, self._servers)))
 
     def _whose(self, patient: str | None) -> str | None:
         """The id under which the records of a patient count."""
@@ -155,25 +155,23 @@ class LineReader:
 
     def _opens(self, found: _Line) -> bool:
         """Whether one of its codes opens a gate. One of _MISFITS where a code is not written in its usual form."""
-        if found.resource_type == "Condition" and self._may_be_a_gate(bytes(found.code)):
+        written = bytes(found.code)
+        if found.resource_type == "Condition" and self._may_be_a_gate(written):
             return True
-        known = self._codes
-        for code in (found.code, found.vaccine_code, found.medication_codeable_concept):
-            if code is not _NOTHING:
-                written = bytes(code)
-                opens = known.get(written)
-                if self._look_up(written) if opens is None else opens:
-                    return True
+        for code in (written, found.vaccine_code, found.medication_codeable_concept):
+            if code and self._look_up(bytes(code)):
+                return True
         if found.component:
             return any(self._look_up(bytes(part.code)) for part in found.component if part.code is not _NOTHING)
         return False
 
     def _look_up(self, written: bytes) -> bool:
-        if written not in self._codes:
+        opens = self._codes.get(written)
+        if opens is None:
             if len(self._codes) >= _MOST_REMEMBERED:
                 self._codes.clear()
-            self._codes[written] = self._stands_for_a_gate(_decode_concept(written))
-        return self._codes[written]
+            opens = self._codes[written] = self._stands_for_a_gate(_decode_concept(written))
+        return opens
 
     def _may_be_a_gate(self, written: bytes) -> bool:
         """Whether a diagnosis without a known code may be one, because it is not understood."""

@@ -26,6 +26,7 @@ _MOST_TOLD = 200  # places per piece that the report names; all are counted
 _TOLD = READ | {OUTCOME, "Bundle"}
 _VERSIONED = READ | {"Bundle"}  # a Bundle names what was deleted
 MEDICATIONS = -1  # the shard of what belongs to no patient
+_NEW = -2  # in place of a shard: not looked up yet
 _BITS = 26
 
 
@@ -163,18 +164,25 @@ class Sorter:
                     self._ledger.note(f"{error.kind}/{error.identity}", place)
             return 0
         if self._ledger and kind in _VERSIONED:
-            for reference in deletions(line) if kind == "Bundle" else [f"{kind}/{identity}"] if identity else ():
-                self._ledger.note(reference, place)
+            if kind == "Bundle":
+                for reference in deletions(line):
+                    self._ledger.note(reference, place)
+            elif identity:
+                self._ledger.note(f"{kind}/{identity}", place)
         name = kind if kind in _TOLD else "other"
         found.lines[name] = found.lines.get(name, 0) + 1
-        shard = self._shard(kind, patient, opens, line, found)
+        if patient is None or kind == "Medication" or (shard := self._places.get(patient, _NEW)) == _NEW:
+            shard = self._shard(kind, patient, line, found)
         if shard is None:
+            if opens and patient in self._places:
+                found.late.append(mark_of(patient))
             return 0
         body = line.rstrip(b"\r\n")
         held.setdefault(shard, []).append(b"%b\t%b\n" % ((patient or "").encode("utf-8", "surrogatepass"), body))
         return len(body)
 
-    def _shard(self, kind: str, patient: str | None, opens: bool, line: bytes, found: Sorted) -> int | None:
+    def _shard(self, kind: str, patient: str | None, line: bytes, found: Sorted) -> int | None:
+        """Where the line of a patient belongs who was not met before, or of none; None where it is not wanted."""
         if kind == "Medication":
             return MEDICATIONS if self.partitions else None
         # A tab or line break in an id would break our own lines apart; FHIR allows neither.
@@ -184,15 +192,6 @@ class Sorter:
             elif kind in READ:
                 found.foreign[kind] = found.foreign.get(kind, 0) + 1
             return None
-        try:
-            shard = self._places[patient]
-        except KeyError:
-            shard = self._remember(patient)
-        if shard is None and opens:
-            found.late.append(mark_of(patient))
-        return shard
-
-    def _remember(self, patient: str) -> int | None:
         if len(self._places) >= 100_000:
             self._places.clear()
         mark = mark_of(patient)

@@ -52,7 +52,9 @@ class Ledger:
 
     def note(self, reference: str, place: int) -> None:
         key = key_of(reference)
-        self._parts[key % len(self._parts)].extend((key, place))
+        part = self._parts[key % len(self._parts)]
+        part.append(key)
+        part.append(place)
 
     def content(self) -> tuple[bytes, bytes]:
         """What to write into a file, and where each partition begins and the last one ends in it (64-bit numbers)."""
