@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mappings.concepts import icd9
 from mappings.concepts.stated import Stated, StatedReader
 from mappings.concepts.value_sets import read_value_set
 from mappings.facts import Sex
@@ -63,6 +64,13 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
         "http://www.icd10data.com/icd10pcs",
         "urn:oid:2.16.840.1.113883.6.4",
     ),
+    "icd9": (
+        "http://hl7.org/fhir/sid/icd-9-cm",
+        "http://hl7.org/fhir/sid/icd-9",
+        "http://terminology.hl7.org/CodeSystem/icd9cm",
+        "urn:oid:2.16.840.1.113883.6.103",
+    ),
+    "icd9proc": ("http://hl7.org/fhir/sid/icd-9-cm/procedure", "urn:oid:2.16.840.1.113883.6.104"),
     "icpc": (
         "http://hl7.org/fhir/sid/icpc-1",
         "http://hl7.org/fhir/sid/icpc-1-nl",
@@ -96,8 +104,10 @@ _ICD10_OF_A_COUNTRY = re.compile(
 )
 _ICPC_OF_A_COUNTRY = re.compile(r"(?:\b|_)(?:icpc|(?:br)?ciap)[-_]?[12]", re.I)
 # In these a code may end in `*` and then stands for everything that begins like it.
-PREFIX_SYSTEMS = frozenset({"icd10", "icd10pcs", "atc"})
-SystemName = Literal["loinc", "snomed", "icd10", "icd10pcs", "rxnorm", "atc", "cvx", "hcpcs", "local"]
+PREFIX_SYSTEMS = frozenset({"icd10", "icd10pcs", "icd9proc", "atc"})
+SystemName = Literal[
+    "loinc", "snomed", "icd10", "icd10pcs", "icd9", "icd9proc", "rxnorm", "atc", "cvx", "hcpcs", "local"
+]
 ConceptKind = Literal["patient", "result", "diagnosis", "treatment"]
 
 
@@ -226,11 +236,22 @@ class Catalogue:
         Matching is by system and code only, never by display. The longest pattern wins; ICD-10 with or without dot.
         """
         name = self.name_of_system(system)
+        if name == "icd9" and _ICD9_PROCEDURE.fullmatch(code.strip()):
+            name = "icd9proc"  # one address for both volumes
         if name not in PREFIX_SYSTEMS:
             if name == "cvx":
                 code = code.strip().zfill(2)  # numbers lose their zero on the way
-            return self.by_code.get((name, code)) or self.by_code.get((name, code.strip()), ())
+            found = self.by_code.get((name, code)) or self.by_code.get((name, code.strip()), ())
+            return found or (self._of_icd9(plain_code(code)) if name == "icd9" else ())
         plain = plain_code(code)
+        return self._of_prefix(name, plain)
+
+    def _of_icd9(self, plain: str) -> tuple[str, ...]:
+        """The concepts of every equivalent in ICD-10-CM."""
+        chains = [self._of_prefix("icd10", code) for code in icd9.equivalents(plain).certain]
+        return tuple(name for name in chains[0] if all(name in chain for chain in chains[1:])) if chains else ()
+
+    def _of_prefix(self, name: str, plain: str) -> tuple[str, ...]:
         if found := self.by_code.get((name, plain)):
             return found
         for length in range(len(plain), 0, -1):
@@ -253,7 +274,7 @@ class Catalogue:
 
     @cached_property
     def _systems(self) -> frozenset[str]:
-        return frozenset(system for system, _ in (*self.by_code, *self.by_prefix))
+        return frozenset({"icd9", *(system for system, _ in (*self.by_code, *self.by_prefix))})
 
     def title(self, concept: str) -> str:
         """The name that a clinician knows it by; of a concept that stands nowhere its id in words."""
@@ -331,6 +352,7 @@ def system_name(system: str) -> str:
     return "icpc" if _ICPC_OF_A_COUNTRY.search(plain) else address
 
 
+_ICD9_PROCEDURE = re.compile(r"\d\d\.\d{1,2}")
 _SKS = re.compile(r"D[A-Z]\d")  # in no other form of ICD-10 is the second sign a letter
 
 

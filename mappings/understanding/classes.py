@@ -15,6 +15,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Literal
 
 from mappings.chart import fhir
+from mappings.concepts import icd9
 from mappings.concepts.catalogue import Catalogue, CatalogueKey, plain_code, system_name
 from mappings.resource_types import names_of
 from mappings.understanding import icpc, shapes
@@ -43,14 +44,24 @@ _RECORDED_IN: Mapping[RecordKind, tuple[str, ...]] = {
 _HELD_WHOLE: Mapping[RecordKind, Mapping[str, re.Pattern[str]]] = {
     "diagnosis": {"icd10": re.compile(r"[A-Z]\d[0-9A-Z](?:[0-9A-Z]{1,4})?")},
     "drug": {"atc": re.compile(r"[A-Z]\d\d[A-Z](?:[A-Z](?:\d\d)?)?")},
-    "procedure": {"icd10pcs": re.compile(r"[0-9A-HJ-NP-Z]{7}")},
+    "procedure": {
+        "icd10pcs": re.compile(r"[0-9A-HJ-NP-Z]{7}"),
+        "icd9proc": re.compile(r"\d{3,4}"),
+    },
     "vaccine": {"cvx": re.compile(r"\d{2,3}")},
     "allergy": {},
 }
 # A coarser code of these leaves open what lies under it: ATC "L04A", ICD-10 "K74".
 _COARSE: Mapping[RecordKind, tuple[str, ...]] = {"diagnosis": ("icd10",), "drug": ("atc",)}
 # Codes of those classifications that say nothing: "illness, unspecified"; "unknown vaccine".
-_EMPTY_CODES: Mapping[str, frozenset[str]] = {"icd10": frozenset({"R69"}), "cvx": frozenset({"999"})}
+# Of the procedures of ICD-9-CM "injection or infusion of other substance", "other vaccination" and the like.
+_EMPTY_CODES: Mapping[str, frozenset[str]] = {
+    "icd10": frozenset({"R69"}),
+    "icd9": frozenset({"7999", "79999"}),
+    "icd9proc": frozenset({"9925", "9928", "9929", "9955", "9959", "9999"}),
+    "cvx": frozenset({"999"}),
+}
+_ICD10 = "http://hl7.org/fhir/sid/icd-10"
 _CODE_AS_WORD = re.compile(r"[^\W\d_]{4}")  # "Paracetamol", sent in place of a display
 # "Heart failure (HCC)", "[CMS/HCC]": a payer's mark behind a diagnosis. Alone, "HCC" is a carcinoma.
 _RISK_CATEGORY = re.compile(r"[(\[](?:(?:CMS|HHS)[-/ ])?HCC[)\]]")
@@ -140,15 +151,25 @@ class Understanding:
         if self.catalogue.stated.is_other(written, fhir.clean(coding.code or "")):
             return NOTHING
         name = self.catalogue.stated.name_of(written)
+        name = "icd9proc" if name == "icd9" and kind == "procedure" else name
         code = plain_code(fhir.clean(coding.code or ""))
         if not code or code in _EMPTY_CODES.get(name, ()):
             return None
+        if name == "icd9" and kind == "diagnosis":
+            return self._of_icd9(code)
         if name in _COARSE.get(kind, ()) and (under := self._under(name, code)):
             return under
         form = _HELD_WHOLE[kind].get(name)
         if form and form.fullmatch(code.zfill(2)):
             return NOTHING
         return NOTHING if self._is_look_alike(name, fhir.clean(coding.code or "")) else None
+
+    def _of_icd9(self, code: str) -> frozenset[str] | None:
+        """What a diagnosis of ICD-9-CM without a certain equivalent may be."""
+        if not icd9.is_code(code) or code in _EMPTY_CODES["icd9"]:
+            return None
+        chains = (self.catalogue.find(_ICD10, each) for each in icd9.equivalents(code).possible)
+        return frozenset(name for chain in chains for name in chain)
 
     def _under(self, system: str, code: str) -> frozenset[str]:
         """The concepts of which a code lies under this one."""

@@ -164,7 +164,7 @@ def test_the_hash_changes_with_every_file_that_was_read(tmp_path: Path) -> None:
         (GOUT + "  colour: red", "gout.colour  is not a word of this language"),
         ("gout:\n  kind: diagnosis", "gout.title  is required"),
         ("gout:\n  title: Gout\n  kind: disease", "gout.kind  Input should be 'patient', 'result', 'diagnosis' or"),
-        (GOUT + "  codes: {icd9: {'274': gout}}", "gout.codes.icd9.[key]  Input should be 'loinc', 'snomed'"),
+        (GOUT + "  codes: {icd8: {'274': gout}}", "gout.codes.icd8.[key]  Input should be 'loinc', 'snomed'"),
         (GOUT + "  current_for: 3 moons", "gout.current_for  a length of time is a whole number and one of h, d, wk"),
         (GOUT + "  tolerance: a little", 'gout.tolerance  a tolerance is "10 %" of the limit, an amount with its unit'),
         (GOUT + "  plausible: [9, 1]", "gout  plausible: the lower end comes first"),

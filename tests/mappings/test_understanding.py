@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from mappings.chart import fhir
+from mappings.concepts import icd9
 from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.concepts.vocabulary import OUR_CONCEPTS, pack_folders
 from mappings.understanding.classes import RecordKind, Understanding
 from mappings.understanding.drug_names import FILE, digest_of
 from mappings.understanding.generate import OUT, lines, text
@@ -222,3 +224,51 @@ def test_a_name_of_two_drugs_means_both_and_a_name_of_neither_means_none() -> No
         digest_of("one"),
         digest_of("other"),
     }
+
+
+ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "concept"),
+    [
+        (ICD9, "710.0", "systemic-lupus-erythematosus"),
+        (ICD9, "7100", "systemic-lupus-erythematosus"),
+        ("urn:oid:2.16.840.1.113883.6.103", "710.1", "systemic-sclerosis"),
+        (ICD9, "710.3", "dermatomyositis"),
+        (ICD9, "446.4", "granulomatosis-with-polyangiitis"),
+        (ICD9, "714.0", "rheumatoid-arthritis"),
+        (ICD9, "174.9", "malignancy"),
+        (ICD9, "042", "hiv"),
+        (ICD9, "V42.0", "organ-transplant"),
+        (ICD9, "39.95", "dialysis"),
+        (ICD9, "41.04", "stem-cell-transplant"),
+        ("urn:oid:2.16.840.1.113883.6.104", "4104", "stem-cell-transplant"),
+        (ICD9, "99.48", "live-vaccine"),
+    ],
+)
+def test_a_code_of_icd_9_cm_stands_for_the_concept_of_all_its_equivalents(system: str, code: str, concept: str) -> None:
+    assert catalogue().find(system, code)[:1] == (concept,)
+
+
+@pytest.mark.parametrize("code", ["486.00", "285.9", "401.9", "530.81", "E885.9", "V70.0"])
+def test_a_diagnosis_of_icd_9_cm_without_an_equivalent_among_our_concepts_is_something_else(code: str) -> None:
+    assert left_open("diagnosis", None, (ICD9, code)) <= {"hypertension", "active-infection"}
+
+
+def test_a_code_of_icd_9_cm_that_is_too_coarse_leaves_open_what_it_may_be() -> None:
+    assert "cirrhosis" in left_open("diagnosis", None, (ICD9, "571.5"))
+    assert {"systemic-lupus-erythematosus", "sjogren-disease"} <= left_open("diagnosis", None, (ICD9, "710"))
+    assert "heart-failure" not in left_open("diagnosis", None, (ICD9, "710"))
+    assert left_open("diagnosis", None, (ICD9, "799.9")) == every("diagnosis")
+    assert left_open("diagnosis", None, (ICD9, "SLE")) == every("diagnosis")
+    assert left_open("procedure", None, (ICD9, "45.13")) == frozenset()
+    assert left_open("procedure", None, (ICD9, "99.29")) == every("procedure")
+
+
+def test_every_equivalent_of_icd_9_cm_is_a_code_of_a_concept() -> None:
+    whole = load_catalogue([OUR_CONCEPTS, *pack_folders(None)])
+    rows = [line.split() for line in icd9.FILE.read_text().splitlines() if not line.startswith("#")]
+    assert len(rows) > 1000
+    for _, *codes in rows:
+        assert all(whole.find("http://hl7.org/fhir/sid/icd-10-cm", code) for code in codes if code != "+"), codes
