@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     )
     secret_key: CommaSeparated = Field(
         default=(),
-        description="Signs addresses, keys hashes, encrypts; several, comma separated, of which the first is current.",
+        description="Signs addresses, keys hashes, encrypts; several, comma separated; the first is current.",
     )
     workers: int = Field(default=1, ge=1, le=64, description="How many worker processes answer.")
     deadline: float = Field(default=4.0, gt=0.1, le=60, description="Total seconds for one hook call.")
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
         default=None, repr=False, description="Its secret; without one it is a public client."
     )
     oidc_groups: CommaSeparated = Field(
-        default=(), description="Groups, comma separated, of which a person must be in one to work on the worklist."
+        default=(), description="Groups, comma separated; a person in one of them may work on the worklist."
     )
     oidc_signers: CommaSeparated = Field(
         default=(),
