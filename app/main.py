@@ -27,7 +27,22 @@ from app.judge import judge
 from app.logs import configure_logs, log, where_it_broke
 from app.metrics import Metrics
 from app.outbound import Outbound
-from app.routes import answers, api, audit, cds, docs, fhir, health, launch, login, pages, replay, reports, worklist
+from app.routes import (
+    answers,
+    api,
+    audit,
+    cds,
+    docs,
+    fhir,
+    health,
+    launch,
+    login,
+    pages,
+    replay,
+    reports,
+    reviews,
+    worklist,
+)
 from app.settings import Settings, read_settings
 from app.storage.database import LONGEST, RecordsUnavailable
 from app.storage.records import Records
@@ -136,6 +151,7 @@ def create_app(services: Services) -> FastAPI:
         worklist.router,
         answers.router,
         pages.router,
+        reviews.router,
     ):
         app.include_router(router)
     docs.install(app)

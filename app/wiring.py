@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from app.auth import Authenticator
 from app.definitions.histories import Histories
+from app.definitions.reviews import Reviews
 from app.definitions.served import Definitions
 from app.definitions.sign_offs import SignOffs
 from app.ehrs import Ehr
@@ -112,6 +113,10 @@ class Services:
     @property
     def audit(self) -> Audit:
         return Audit(self.records)
+
+    @property
+    def reviews(self) -> Reviews:
+        return Reviews(self.records)
 
     @property
     def pending(self) -> Pending:

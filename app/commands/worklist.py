@@ -15,6 +15,7 @@ from app.commands.arguments import check_known
 from app.commands.audit import answers_of, opened, worklist_of
 from app.commands.ending import stop
 from app.commands.site import entries_of, run, settings_of
+from app.definitions.screened_criteria import counts_write
 from app.definitions.served import Definitions, Served
 from app.restricted import digest_of_labels
 from app.screen.tables import DuckDbMissing
@@ -108,6 +109,8 @@ async def _add(
             wanted = [(whose, await _with_answers(whose, each, answers, served, zone)) for whose, each in of_interest]
             await worklist.take(wanted, "screen", found.as_of)
             taken += sum(bool(reading.candidates) for _, reading in wanted)
+        if not partial:
+            await records.write(counts_write(found.criterion_counts(), found.as_of), None)
         return taken, await _let_go(worklist, found, before, in_screen, partial=partial)
 
 

@@ -7,11 +7,11 @@ Worked out for two readers of it: the page of the service, on which it is correc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from app.definitions.review_edits import criteria_of
+from app.definitions.review_edits import criteria_of, span_of
 from app.hashes import sha256_of
 from cds_hooks.words.numbers import quantity_words
 from cds_hooks.words.paraphrase import Phrase, paraphrase
@@ -114,22 +114,12 @@ def digest_of(content: Mapping[str, object]) -> str:
 
 def pieces(text: str, criteria: Iterable[CriterionWords]) -> list[Piece]:
     """The text cut wherever a criterion's words begin or end."""
-    spans = [(*_span(each.drafted.span), each.id) for each in criteria if each.drafted is not None]
+    spans = [(*span_of(each.drafted), each.id) for each in criteria if each.drafted is not None]
     edges = sorted({0, len(text), *(edge for start, end, _ in spans for edge in (start, end) if edge <= len(text))})
     return [
         Piece(text[first:last], tuple(name for start, end, name in spans if start <= first and last <= end))
         for first, last in pairwise(edges)
     ]
-
-
-def _span(text: str) -> tuple[int, int]:
-    start, _, end = text.partition("..")
-    return int(start), int(end)
-
-
-def unread_words(all_pieces: Sequence[Piece]) -> int:
-    """How many words of the text stand under no criterion: headings, and what nothing was read from."""
-    return sum(len(piece.text.split()) for piece in all_pieces if not piece.criteria)
 
 
 def review_values(trial: x.Trial, words: TrialWords, text: str, catalogue: Catalogue) -> dict[str, object]:

@@ -5,7 +5,7 @@ Each takes the text of a definition and gives the new one; ReviewError says what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from mappings.yaml_files import DefinitionError, Problem, problems_of, read_yaml
 from trial_defs.definition import expressions as x
 from trial_defs.definition.compiler import compile_criterion, compile_trial
 from trial_defs.definition.edits import GATE, NotEditable, Part, part_text, parts_of, replaced
-from trial_defs.definition.language import CohortWords, CriterionWords, TrialWords
+from trial_defs.definition.language import CohortWords, CriterionWords, DraftedWords, TrialWords
 
 Content = dict[str, Any]
 _Model = TypeVar("_Model", CriterionWords, CohortWords)
@@ -170,10 +170,18 @@ def _tidy(written: str) -> str:
 def accepted(at: Working, name: str, catalogue: Catalogue) -> str:
     """The part as it is, its question answered: without `question`."""
     part = at.part(name)
+    if name.startswith(GATE):
+        _check_asks_the_record(at, name.removeprefix(GATE))
     if not _asks(at, name):
         return at.text
     content = content_of(part)
     return _checked(replaced(at.text, part, [_without(part, content, "question")]), catalogue)
+
+
+def _check_asks_the_record(at: Working, cohort: str) -> None:
+    gate = next(each.gate for each in at.trial.cohorts if each.id == cohort)
+    if all(isinstance(leaf, x.Judgement | x.Consent) for leaf in x.leaves_of(gate)):
+        raise ReviewError("This gate asks nothing of the record and lets every patient in: name the disease first.")
 
 
 def _asks(at: Working, name: str) -> bool:
@@ -203,8 +211,9 @@ def for_a_person(at: Working, name: str, catalogue: Catalogue) -> str:
         raise ReviewError("A gate asks the record: name the disease that opens the cohort.")
     content, criterion = content_of(part), _criterion(at, name)
     side = "include" if "include" in content else "exclude"
-    question = str(content["text"]).rstrip(" .;:?") + "?"
-    asks: Content = {"judgement": {"ask": question}}
+    drafted = content.get("drafted") or {}
+    said = drafted.get("sentence") or drafted.get("words")
+    asks: Content = {"judgement": {"ask": f"Is this so: “{said or content['text']}”?"}}
     if criterion.concepts:
         asks["judgement"]["evidence"] = list(criterion.concepts)
     changed = {key: asks if key == side else value for key, value in content.items() if key not in ("question", "near")}
@@ -273,10 +282,40 @@ def joined(at: Working, name: str, other: str, verb: str, catalogue: Catalogue) 
     return _checked(text, catalogue)
 
 
+def taken_out(at: Working, name: str, catalogue: Catalogue) -> str:
+    """The definition without this criterion, where another one was read from the same words."""
+    part = at.part(name)
+    if not is_repeated(at, name):
+        raise ReviewError(
+            "Only a criterion can be taken out of whose words another one of its list was read; this is the only one. "
+            "Leave it to a person instead."
+        )
+    return _checked(replaced(at.text, part, []), catalogue)
+
+
+def is_repeated(at: Working, name: str) -> bool:
+    """Whether another criterion of the same list was read from words of this one."""
+    criteria = criteria_of(at.words)
+    mine = next((each for each in criteria if each.id == name), None)
+    beside = [each for each in criteria if each.id != name and at.parts[each.id].place == at.parts[name].place]
+    return mine is not None and any(_share_words(mine, each) for each in beside)
+
+
+def _share_words(one: CriterionWords, other: CriterionWords) -> bool:
+    if one.drafted is None or other.drafted is None:
+        return False
+    (first, last), (begin, end) = span_of(one.drafted), span_of(other.drafted)
+    return first < end and begin < last
+
+
+def span_of(drafted: DraftedWords) -> tuple[int, int]:
+    """The characters of the text that a criterion was read from, the last excluded."""
+    start, _, end = drafted.span.partition("..")
+    return int(start), int(end)
+
+
 def _joined_text(first: Part, second: Part, both: Content) -> str:
-    return "\n".join(dict.fromkeys([*second.comments, *first.comments])) + (
-        "\n" if first.comments or second.comments else ""
-    ) + part_text(both)  # fmt: skip
+    return _commented([*first.comments, *second.comments], both)
 
 
 def _members(asks: Content, verb: str) -> list[Any]:
@@ -308,7 +347,13 @@ def _criterion(at: Working, name: str) -> x.Criterion:
 
 
 def _with_comments(part: Part, content: Content) -> str:
-    return "\n".join([*part.comments, part_text(content)])
+    return _commented(part.comments, content)
+
+
+def _commented(comments: Iterable[str], content: Content) -> str:
+    """The content as YAML, these comments below its first line."""
+    first, *rest = part_text(content).split("\n")
+    return "\n".join([first, *dict.fromkeys(comments), *rest])
 
 
 def _checked(text: str, catalogue: Catalogue) -> str:

@@ -32,6 +32,7 @@ LOGIN = "login"  # of people, and their logging out
 # What else is no evaluation: who saw or changed rows of the worklist.
 _FHIR_ACTIONS = {
     READ: "R", "worklist": "R", "worklist-row": "R", "worklist-export": "R", "worklist-change": "U", "sign-off": "U",
+    "review": "U",
 }  # fmt: skip
 
 AUDITED = "https://trialcards.org/fhir/CodeSystem/audited-action"
@@ -44,7 +45,7 @@ _TRIALS = "https://trialcards.org/fhir/CodeSystem/trial"
 
 Outcome = Literal[
     "cards", "launched", "no-cards", "report", "chart-unavailable", "row", "signed", "withdrawn", "logged-in",
-    "logged-out", "rows",
+    "logged-out", "rows", "changed",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from app.definitions.screened_criteria import Counts
 from app.screen.order import REPORT
 from app.screen.sql import CANDIDATE, literal
 from app.screen.tables import CRITERIA, MATCHES, PATIENTS, connect, require_duckdb
@@ -37,6 +38,18 @@ SELECT {{columns}} FROM read_parquet(?) SEMI JOIN (
     WHERE verdict IN {CANDIDATE}
 ) USING (patient, trial)
 WHERE outcome IN ('not-met', 'unknown', 'needs-human') ORDER BY patient, trial, cohort, place
+"""
+
+# A patient whom several cohorts concern counts once for a criterion that they share: failed before open before met.
+_COUNTS = """
+SELECT trial, criterion, count(*) FILTER (came_to = 'met'), count(*) FILTER (came_to = 'not-met'),
+       count(*) FILTER (came_to = 'open'), any_value(hash) FROM (
+    SELECT patient, trial, criterion, CASE WHEN bool_or(outcome = 'not-met') THEN 'not-met'
+        WHEN bool_or(outcome IN ('unknown', 'needs-human')) THEN 'open' WHEN bool_or(outcome = 'met') THEN 'met'
+        END AS came_to
+    FROM read_parquet(?) GROUP BY patient, trial, criterion
+) JOIN (SELECT trial, max(definition_hash) AS hash FROM read_parquet(?) GROUP BY trial) USING (trial)
+WHERE came_to IS NOT NULL GROUP BY trial, criterion ORDER BY trial, criterion
 """
 
 
@@ -72,6 +85,12 @@ class Screened:
             ):
                 found = [cohort | {"criteria": open_ones.of(cohort)} for cohort in cohorts]
                 yield patient.removeprefix("Patient/"), _reading(found, texts, self.concepts)
+
+    def criterion_counts(self) -> list[Counts]:
+        """Of each criterion, how many patients with the diagnosis meet it, fail it or are open; names nobody."""
+        with tempfile.TemporaryDirectory() as folder, connect(Path(folder), 1) as db:
+            found = db.execute(_COUNTS, [str(self.folder / CRITERIA), str(self.folder / MATCHES)]).fetchall()
+        return [Counts(*row) for row in found]
 
 
 def finished_screen(folder: Path) -> Screened:

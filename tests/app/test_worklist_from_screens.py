@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.commands.audit import answers_of, opened, worklist_of
+from app.definitions.screened_criteria import Counted, counted, words_of
 from app.people import Person
 from app.screen.run import screen
 from app.settings import Settings
@@ -305,3 +306,45 @@ def test_a_digest_since_what_is_no_day_is_refused(tmp_path: Path) -> None:
     refused = digest(tmp_path, "yesterday")
     assert refused.exit_code == 2
     assert "--since" in refused.stderr
+
+
+def test_the_counts_of_each_criterion_are_kept_for_its_reviewers(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    counts = {"90 10*9/L": 6, "10 10*9/L": 5, "none": 7}
+    people = [value for value, count in counts.items() for _ in range(count)]
+    resources = [
+        each
+        for number, value in enumerate(people)
+        for each in a_patient(
+            f"p{number}", catalogue, conditions=LUPUS, results={} if value == "none" else {"platelets": value}
+        )
+    ]
+    out = screened(tmp_path, resources, trials, catalogue)
+    assert add(tmp_path, out).exit_code == 0
+    assert add(tmp_path, out, "--partial").exit_code == 0
+
+    async def read() -> Mapping[str, Counted]:
+        async with opened(settings_in(tmp_path)) as records:
+            return await counted(records, TRIAL)
+
+    found = asyncio.run(read())
+    platelets = next(each for name, each in found.items() if "platelets" in name)
+    assert (platelets.met, platelets.not_met, platelets.open) == ("6", "5", "7")
+    assert platelets.definition_hash == trials[TRIAL].hash
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((5, 0, 120), ("5", "0", "120")),
+        ((4, 30, 120), ("fewer than 5", "5 or more", "5 or more")),
+        ((0, 1, 120), ("0", "fewer than 5", "5 or more")),
+        ((1, 1, 1), ("fewer than 5", "fewer than 5", "fewer than 5")),
+        ((0, 0, 0), ("0", "0", "0")),
+    ],
+)
+def test_a_small_count_and_what_would_give_it_away_are_hidden(
+    counts: tuple[int, int, int], said: tuple[str, str, str]
+) -> None:
+    assert words_of(*counts) == said

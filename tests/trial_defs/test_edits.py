@@ -112,10 +112,10 @@ def test_version_and_signature_are_written_into_the_text() -> None:
     bare = without_signature(TEXT)
     assert "signed_off" not in bare
     assert "# the common ones" in bare
-    signed = with_signature(TEXT, 'N. "N"', "2026-12-01", ["I1.platelets: N. N."])
+    signed = with_signature(TEXT, 'N. "N"', "2026-12-01", ["I1.platelets by N. N."])
     assert read_yaml(signed.encode(), Path("T.yaml"))["signed_off"] == {"by": 'N. "N"', "on": "2026-12-01"}
-    assert "# I1.platelets: N. N.\nsigned_off:" in signed
-    assert yaml.safe_load(without_signature(signed)) == yaml.safe_load(bare)
+    assert "# Signed I1.platelets by N. N.\nsigned_off:" in signed
+    assert without_signature(signed) == bare
 
 
 @pytest.mark.parametrize(

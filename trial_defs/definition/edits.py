@@ -13,6 +13,7 @@ import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LISTS = ("criteria", "closing")
+NOTE = "# Signed "  # begins a comment that belongs to the signature
 GATE = "gate:"  # before the name of a cohort: the id of its head
 
 
@@ -86,16 +87,19 @@ def with_version(text: str, version: int) -> str:
 
 
 def without_signature(text: str) -> str:
-    """The text without `signed_off`."""
+    """The text without `signed_off`, and without the notes that stand above it."""
     lines = text.split("\n")
     for key, value in _members(yaml.compose(text, Loader=_LOADER)):
         if key.value == "signed_off":
-            return "\n".join([*lines[: key.start_mark.line], *lines[_last_line(value, lines) + 1 :]])
+            first = key.start_mark.line
+            while first and lines[first - 1].startswith(NOTE):
+                first -= 1
+            return "\n".join([*lines[:first], *lines[_last_line(value, lines) + 1 :]])
     return text
 
 
 def with_signature(text: str, by: str, on: str, notes: Sequence[str] = ()) -> str:
-    """The text signed off by this person on this day (2026-12-01); `notes` become comments above the signature."""
+    """The text signed off by this person on this day (2026-12-01); `notes` stand above it as comments."""
     bare = without_signature(text)
     lines = bare.split("\n")
     keys = [key for key, _ in _members(yaml.compose(bare, Loader=_LOADER)) if key.value in ("before", "cohorts")]
@@ -103,7 +107,7 @@ def with_signature(text: str, by: str, on: str, notes: Sequence[str] = ()) -> st
         raise NotEditable("The definition has no `cohorts`.")
     at = min(key.start_mark.line for key in keys)
     signature = f"signed_off: {{by: {json.dumps(by, ensure_ascii=False)}, on: {on}}}"
-    return "\n".join([*lines[:at], *(f"# {note}" for note in notes), signature, *lines[at:]])
+    return "\n".join([*lines[:at], *(f"{NOTE}{note}" for note in notes), signature, *lines[at:]])
 
 
 def part_text(words: Mapping[str, object]) -> str:
