@@ -8,6 +8,7 @@ from typing import Any
 
 from cds_hooks.words.numbers import day_words, interval_words
 from cds_hooks.words.safe_text import plain
+from cds_hooks.words.texts import Texts, texts_of
 from cds_hooks.words.wording import Titles, explanation, person_words, titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Episode, Result, SourceReport
@@ -30,12 +31,14 @@ VERSION = "0.1.0"  # of the engine; the same input, definitions and version give
 Json = dict[str, Any]
 
 
-def report_of(match: Match, report_id: str, catalogue: Catalogue | None = None) -> Json:
+def report_of(match: Match, report_id: str, catalogue: Catalogue | None = None, texts: Texts | None = None) -> Json:
     """The MatchReport. Titles in its explanations come from `catalogue`; without one they are the concept ids in words.
+
+    `texts`: the language of its explanations, default English; texts of a definition stay in the definition's.
 
     Numbers are int or float and print as the decimal that they stand for, up to 15 significant digits.
     """
-    titles = titles_of(catalogue)
+    titles = titles_of(catalogue, texts)
     return {
         "id": report_id,
         "patient": match.patient,
@@ -194,7 +197,7 @@ def _evidence(evidence: Evidence) -> Json:
                 "value": json_number(evidence.value) if evidence.value is not None else evidence.recorded,
                 "unit": evidence.unit or None,
                 # What the chart holds is the date of birth, which stays in the chart.
-                "recorded": person_words(evidence),
+                "recorded": person_words(evidence, texts_of()),
                 "date": None,
             }
 

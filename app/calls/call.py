@@ -150,14 +150,14 @@ async def write_down(call: Call, shown: Assessment, outcome: Outcome, cards: Seq
     kept = _reported(shown.found, call.served)
     given = shown.found.attestations
     with part("report"):
-        report = msgspec.json.encode(report_of(kept, call.report_id, call.served.catalogue))
+        report = msgspec.json.encode(report_of(kept, call.report_id, call.served.catalogue, call.texts))
         content = b""
         if services.settings.retention_days:
-            content = to_keep(report, chart, str(call.zone), given, kept.unasked)
+            content = to_keep(report, chart, str(call.zone), given, kept.unasked, call.texts.language)
     if content:
         used = {kept.concepts_hash, *(trial.trial.hash for trial in kept.trials)}
         await services.records.remember(call.served.texts, now, used)
     listed = call.listed(shown.reading, call.report_id if content else "")
     also = [*call.closing, *services.audit.writes(call.audited(outcome, kept), now), *listed]
     await services.records.keep(call.shown, call.action, call.report_id, content, cards, now, also)
-    return KeptAnswer(report, chart, str(call.zone), given)
+    return KeptAnswer(report, chart, str(call.zone), given, call.texts.language)

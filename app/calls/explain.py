@@ -13,6 +13,7 @@ from app.storage.kept import KeptAnswer
 from app.wiring import Services
 from cds_hooks.explanation.explained import Source
 from cds_hooks.report import in_form_of, report_of
+from cds_hooks.words.texts import texts_in
 from mappings.concepts.catalogue import Catalogue
 from mappings.time.clock import Clock
 
@@ -28,14 +29,16 @@ def source_of(kept: KeptAnswer, services: Services) -> Source:
     at = Clock(datetime.fromisoformat(report["asOf"]), ZoneInfo(kept.zone))
     judged = judge(kept.chart, served, at, services.site, trials=trials.values(), attestations=kept.attestations)
     if judged.chart is not kept.chart:
-        report = _without_restricted(report, judged, served.catalogue)
+        report = _without_restricted(kept, judged, served.catalogue)
     return Source(report, trials, served.catalogue, judged.found, judged.facts)
 
 
-def _without_restricted(report: dict[str, Any], judged: Judged, catalogue: Catalogue) -> dict[str, Any]:
+def _without_restricted(kept: KeptAnswer, judged: Judged, catalogue: Catalogue) -> dict[str, Any]:
     """The report with only those trials of which the chart says the same without the records restricted since."""
-    again = msgspec.json.decode(msgspec.json.encode(report_of(judged.found, report["id"], catalogue)))
+    report = kept.report
+    anew = report_of(judged.found, report["id"], catalogue, texts_in(kept.language))
+    again = msgspec.json.decode(msgspec.json.encode(anew))
     fresh = in_form_of(report, again)
     known = {entry["trial"]: entry for entry in again["trials"]}
-    kept = [e for e in report["trials"] if e["trial"] in known and in_form_of(e, known[e["trial"]]) == e]
-    return report | {"trials": kept, "sources": fresh["sources"]}
+    still = [e for e in report["trials"] if e["trial"] in known and in_form_of(e, known[e["trial"]]) == e]
+    return report | {"trials": still, "sources": fresh["sources"]}

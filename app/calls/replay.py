@@ -15,6 +15,8 @@ from app.definitions.texts import Texts, concepts_from, trial_from
 from app.storage.kept import KeptAnswer, from_kept
 from app.storage.records import Records
 from cds_hooks.report import VERSION, in_form_of, report_of
+from cds_hooks.words.languages import languages
+from cds_hooks.words.texts import texts_of
 from mappings.chart.chart import Chart
 from mappings.concepts.catalogue import Catalogue
 from trial_defs.definition.expressions import Trial
@@ -79,6 +81,8 @@ def _repeated(kept: KeptAnswer, texts: Texts) -> bytes:
     report = kept.report
     if kept.chart is None:
         raise Unrepeatable("The chart behind this answer was kept in a form that this version does not read.")
+    if kept.language not in languages():
+        raise Unrepeatable(f"This version has no texts of the language of that day ({kept.language}).")
     again = _evaluated(report, kept.chart, kept, _day_of(report, texts))
     if again != kept.report_bytes:
         raise Unrepeatable(*_changes(report, msgspec.json.decode(again)))
@@ -89,7 +93,8 @@ def _evaluated(report: Mapping[str, Any], chart: Chart, kept: KeptAnswer, day: _
     as_of = datetime.fromisoformat(report["asOf"])
     zone = ZoneInfo(kept.zone)
     found = match(day.trials, chart, day.catalogue, as_of, zone, attestations=kept.attestations)
-    return msgspec.json.encode(in_form_of(report, report_of(found, report["id"], day.catalogue)))
+    again = report_of(found, report["id"], day.catalogue, texts_of(kept.language))
+    return msgspec.json.encode(in_form_of(report, again))
 
 
 def _day_of(report: Mapping[str, Any], texts: Texts) -> _Day:

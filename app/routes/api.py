@@ -27,6 +27,7 @@ from app.web.strict_json import check_whole, read_body
 from app.wiring import Services, services_of
 from cds_hooks.fhir.fhir_study import study_of
 from cds_hooks.report import report_of
+from cds_hooks.words.texts import Texts
 from mappings.chart.chart import ChartBuilder, ChartError
 from mappings.time.clock import Clock
 from trial_defs.definition.expressions import Trial
@@ -111,7 +112,8 @@ async def match_chart(
     served = services.definitions.now
     trials = chosen(served, trial)
     body = await read_body(request, services.settings.max_match_bytes)
-    work = (body, trials, served, Clock(moment, zone), services.site)
+    texts = services.texts_of(verified.caller.ehr)
+    work = (body, trials, served, Clock(moment, zone), services.site, texts)
     async with services.authenticator.one_use(verified, called(request), body) as caller:
         report, patient = (
             await asyncio.to_thread(_match, *work) if len(body) > _BIG or len(trials) > MANY else _match(*work)
@@ -127,7 +129,9 @@ async def audit_match(services: Services, caller: Caller, patient: str, trials: 
     await services.audit.note(call, services.clock(), caller.closing)
 
 
-def _match(body: bytes, trials: Sequence[Trial], served: Served, at: Clock, site: Site) -> tuple[bytes, str]:
+def _match(
+    body: bytes, trials: Sequence[Trial], served: Served, at: Clock, site: Site, texts: Texts
+) -> tuple[bytes, str]:
     """The report, and whose it is."""
     check_whole(body)
     builder = ChartBuilder(None)
@@ -138,7 +142,7 @@ def _match(body: bytes, trials: Sequence[Trial], served: Served, at: Clock, site
     except ChartError as error:
         raise Unusable(error.message) from None
     found = judge(chart, served, at, site, trials=trials).found
-    return msgspec.json.encode(report_of(found, str(uuid.uuid4()), served.catalogue)), found.patient
+    return msgspec.json.encode(report_of(found, str(uuid.uuid4()), served.catalogue, texts)), found.patient
 
 
 @router.get("/feedback/summary", summary="What users said about cards")

@@ -20,6 +20,7 @@ class _Kept(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     chart: msgspec.Raw
     zone: str  # in which days were counted
     attestations: tuple[Attestation, ...] = ()
+    language: str = "en"  # of the report
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class KeptAnswer:
     chart: Chart | None
     zone: str
     attestations: Attestations = field(default_factory=dict)
+    language: str = "en"
 
     @property
     def report(self) -> dict[str, Any]:
@@ -43,10 +45,11 @@ def to_keep(
     zone: str,
     attestations: Attestations = NO_ATTESTATIONS,
     without: Collection[str] = frozenset(),
+    language: str = "en",
 ) -> bytes:
     """The content to be sealed; `without` the records of these sources, on which nothing rests."""
     kept_chart = msgspec.Raw(chart_to_bytes(chart, without))
-    return msgspec.json.encode(_Kept(msgspec.Raw(report), kept_chart, zone, tuple(attestations.values())))
+    return msgspec.json.encode(_Kept(msgspec.Raw(report), kept_chart, zone, tuple(attestations.values()), language))
 
 
 def from_kept(content: bytes) -> KeptAnswer:
@@ -55,4 +58,5 @@ def from_kept(content: bytes) -> KeptAnswer:
         kept = msgspec.json.decode(content, type=_Kept)
     except msgspec.ValidationError:
         return KeptAnswer(content, None, "UTC")
-    return KeptAnswer(bytes(kept.report), chart_from_bytes(bytes(kept.chart)), kept.zone, newest(kept.attestations))
+    chart = chart_from_bytes(bytes(kept.chart))
+    return KeptAnswer(bytes(kept.report), chart, kept.zone, newest(kept.attestations), kept.language)

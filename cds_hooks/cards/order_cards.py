@@ -28,8 +28,8 @@ from cds_hooks.report import Json, trial_entry
 from cds_hooks.words.brief import Brief
 from cds_hooks.words.order_words import OrderWords
 from cds_hooks.words.safe_text import markdown, plain, shortened
-from cds_hooks.words.texts import Texts, texts_of
-from cds_hooks.words.titles import Titles, titles_in
+from cds_hooks.words.texts import Texts
+from cds_hooks.words.titles import Titles, titles_of
 from mappings.concepts.catalogue import Catalogue
 from trial_defs.engine.findings import Match
 from trial_defs.planning.order_effect import OrderEffect
@@ -51,7 +51,7 @@ def order_cards_for(
     texts: Texts | None = None,
 ) -> tuple[tuple[Card, OrderEffect | None], ...]:
     """One card for each effect on a trial that is not in `silent`, and one that says how many more there are."""
-    titles = titles_in(catalogue, texts or texts_of())
+    titles = titles_of(catalogue, texts)
     writer = DetailWriter(match, catalogue, Brief(titles))
     maker = _Maker(match, titles, new_uuid, link_to, match_extension, writer, contact_for)
     shown = [effect for effect in effects if effect.now.trial.id not in silent]

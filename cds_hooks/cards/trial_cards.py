@@ -24,7 +24,7 @@ from cds_hooks.report import Json, trial_entry
 from cds_hooks.words.brief import Brief
 from cds_hooks.words.safe_text import plain, shortened
 from cds_hooks.words.texts import Texts, capitalized, texts_of
-from cds_hooks.words.titles import Titles, titles_in
+from cds_hooks.words.titles import Titles, titles_of
 from cds_hooks.words.wording import is_overdue
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Reason
@@ -93,7 +93,7 @@ def cards_for(
     that a user has set aside; they are neither shown nor counted. `contact_for` says whom to call about a trial, by
     its id. `texts`: of the reader's language, default English. Only `new_uuid` differs between calls.
     """
-    titles = titles_in(catalogue, texts or texts_of())
+    titles = titles_of(catalogue, texts)
     brief = Brief(titles)
     maker = _Maker(
         match,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from cds_hooks.words.chart_units import chart_unit
 from cds_hooks.words.episodes import day_phrase, episode_phrase
 from cds_hooks.words.limits import Needed, calculated, is_wanted
-from cds_hooks.words.numbers import interval_words, number_words, quantity_words
+from cds_hooks.words.numbers import interval_in, number_words, period_in, quantity_in
 from cds_hooks.words.safe_text import plain
 from cds_hooks.words.texts import Texts
 from cds_hooks.words.titles import Titles
@@ -53,9 +53,11 @@ class Brief:
                 return self._result(evidence, self._value(evidence, polarity, beside))
             case Episode():
                 return episode_phrase(evidence, self.name, self.texts, number_words)
+            case PersonFact(concept="age", value=age):
+                value = self.texts.number(number_words(age)) if age is not None else "?"
+                return f"{self.name(evidence.concept)} {value}"
             case PersonFact():
-                value = self.texts.number(number_words(evidence.value)) if evidence.value is not None else "?"
-                return f"{self.name(evidence.concept)} {value if evidence.concept == 'age' else evidence.recorded}"
+                return f"{self.name(evidence.concept)} {self.texts.translated(evidence.recorded)}"
 
     def _result(self, result: Result, value: str) -> str:
         name = self.name(result.concept)
@@ -71,7 +73,7 @@ class Brief:
         if result.value is None:
             return plain(result.recorded, 40)
         value = calculated(result.value, beside) if result.formula else result.value
-        return self.texts.number(interval_words(value, result.unit))
+        return interval_in(self.texts, value, result.unit)
 
     def needed(self, leaf: x.Expression, wanted: bool, evidence: Evidence | None) -> str:
         """ "≥ 6.0": what the value needs to be, in the chart's unit; the opposite of what the text excludes."""
@@ -120,17 +122,18 @@ class Brief:
         """The same with the margin inside which it is a near miss, where there is one."""
         leaf = next((leaf for leaf in finding.decided_by if isinstance(leaf, x.Value)), None)
         amount = self._tolerance(leaf, finding) if leaf and finding.near and not finding.turns_on else ""
-        return self.texts("brief.margin", said=said, amount=self.texts.number(amount)) if amount else said
+        return self.texts("brief.margin", said=said, amount=amount) if amount else said
 
     def _tolerance(self, leaf: x.Value, finding: Finding) -> str:
         if leaf.tolerance_percent is not None:
-            return f"{number_words(leaf.tolerance_percent)} %"
+            return quantity_in(self.texts, leaf.tolerance_percent, "%")
         if leaf.tolerance is None or not isinstance(leaf.test, x.Bound):
             return ""
         found = self._of_leaf(finding, leaf)
         if isinstance(found, Result) and (unit := chart_unit(found)):
-            return f"{number_words(leaf.tolerance * unit.factor)} {unit.unit}".strip()
-        return quantity_words(leaf.tolerance, leaf.test.unit if leaf.test.canonical == leaf.test.number else "")
+            return quantity_in(self.texts, leaf.tolerance * unit.factor, unit.unit)
+        ours = leaf.test.unit if leaf.test.canonical == leaf.test.number else ""
+        return quantity_in(self.texts, leaf.tolerance, ours)
 
     def failed(self, finding: Finding) -> list[str]:
         """Values that failed while something else may still allow them: "Bilirubin 3 mg/dL, needs ≤ 2.4 unless …"."""
@@ -199,7 +202,7 @@ class Brief:
         return self.texts("question.entry", name=shown, ask=self.texts.translated(piece.ask).rstrip("?？"))
 
     def period(self, period: Period) -> str:
-        return self.texts.count(f"period.{period.unit}", period.count)
+        return period_in(self.texts, period)
 
 
 def _is_unsteady(leaf: x.Expression, finding: Finding) -> bool:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from cds_hooks.words.numbers import quantity_words, unit_words
+from cds_hooks.words.numbers import quantity_words, unit_in
 from cds_hooks.words.texts import Texts
 from mappings.facts import Result
 from mappings.values.units import canonical_unit, convert
@@ -23,7 +23,7 @@ class ChartUnit:
 
     comparator: str  # "<" of a result that is only known to be below
     number: str  # as the laboratory wrote it: "5.80"
-    unit: str  # in words
+    unit: str  # UCUM
     factor: Decimal
 
     def limit(self, canonical: Decimal, texts: Texts) -> str:
@@ -37,7 +37,7 @@ class ChartUnit:
         return texts.number(text)
 
     def value(self, texts: Texts) -> str:
-        return f"{self.comparator} {texts.number(self.number)} {self.unit}".strip()
+        return f"{self.comparator} {texts.number(self.number)} {unit_in(self.unit, texts)}".strip()
 
 
 def chart_unit(result: Result) -> ChartUnit | None:
@@ -55,7 +55,7 @@ def chart_unit(result: Result) -> ChartUnit | None:
     theirs = Decimal(found[2])
     if not ours or not theirs or not _is_so_read(theirs, found[2], unit, result.unit, ours):
         return None
-    return ChartUnit(_COMPARED.get(found[1], ""), found[2], unit_words(unit), theirs / ours)
+    return ChartUnit(_COMPARED.get(found[1], ""), found[2], unit, theirs / ours)
 
 
 def _is_so_read(theirs: Decimal, written: str, unit: str, to: str, ours: Decimal) -> bool:

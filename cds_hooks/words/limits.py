@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from cds_hooks.words.chart_units import ChartUnit, chart_unit
-from cds_hooks.words.numbers import number_words, quantity_words
+from cds_hooks.words.numbers import number_words, quantity_in, unit_in
 from cds_hooks.words.texts import Texts
 from mappings.facts import Interval, Polarity, Result
 from trial_defs.definition import expressions as x
@@ -83,13 +83,13 @@ class Needed:
         if self.unit and canonical is not None:
             return self.unit.limit(canonical, self.texts)
         if isinstance(self.leaf, x.Change) and self.leaf.relative:
-            return self.texts.number(quantity_words(bound.number, "%"))
+            return quantity_in(self.texts, bound.number, "%")
         if isinstance(self.leaf, x.Age):
-            return number_words(bound.number)
+            return self.texts.number(number_words(bound.number))
         if not bound.times:
-            return self.texts.number(quantity_words(bound.number, bound.unit))
+            return quantity_in(self.texts, bound.number, bound.unit)
         if canonical is not None and isinstance(self.evidence, Result):
-            return self.texts.number(quantity_words(canonical, self.evidence.unit))
+            return quantity_in(self.texts, canonical, self.evidence.unit)
         return self.multiple(bound)
 
     def _number_and_ours(self, bound: x.Bound) -> str:
@@ -99,14 +99,14 @@ class Needed:
             return number if number == multiple else f"{number} = {multiple}"
         if self.unit is None or not _differs(number, bound.number):
             return number
-        ours = self.texts.number(quantity_words(bound.number, bound.unit))
-        return f"{number} {self.unit.unit} = {ours}"
+        ours = quantity_in(self.texts, bound.number, bound.unit)
+        return f"{number} {unit_in(self.unit.unit, self.texts)} = {ours}"
 
     def multiple(self, bound: x.Bound) -> str:
         """ "3 × upper limit of normal"."""
         edge = self.texts("brief.upper-limit" if bound.times == "ULN" else "brief.lower-limit")
         times = edge if bound.number == 1 else f"{self.texts.number(number_words(bound.number))} × {edge}"
-        return f"{times} + {self.texts.number(quantity_words(bound.plus, bound.plus_unit))}" if bound.plus else times
+        return f"{times} + {quantity_in(self.texts, bound.plus, bound.plus_unit)}" if bound.plus else times
 
 
 def _differs(number: str, other: Decimal) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 
+from cds_hooks.words.texts import Texts
 from mappings.facts import Interval
 from mappings.time.times import Moment, Period
 
@@ -16,6 +17,7 @@ _UNITS: Mapping[str, str] = {
     "mL/min/{1.73_m2}": "mL/min/1.73 m²", "mm[Hg]": "mmHg",
     "{score}": "", "{count}": "", "{class}": "", "{INR}": "", "{ratio}": "", "{titer}": "", "1": "", "/uL": "/µL",
 }  # fmt: skip
+_WORDS = frozenset(("a", "mo", "wk", "d", "h", "mg/d", "mg/kg/d"))  # units that each language has a word for
 _POWER = re.compile(r"^10\*(-?\d+)")
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _ROMAN = ("0", "I", "II", "III", "IV", "V")
@@ -48,6 +50,36 @@ def _rounded(number: Decimal, digits: int) -> str:
     if len(text) > digits and number.adjusted() < 20:  # a shorter one has nothing to round
         text = format(number.quantize(Decimal(1).scaleb(min(0, number.adjusted() - digits + 1))), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def unit_in(unit: str, texts: Texts) -> str:
+    """The same in a language: only some units are words."""
+    return texts(f"unit.{unit}") if unit in _WORDS else unit_words(unit)
+
+
+def quantity_in(texts: Texts, number: Decimal, unit: str, beside: Decimal | None = None) -> str:
+    """`quantity_words` in a language."""
+    if unit in _WORDS:
+        return f"{texts.number(number_words(number, beside))} {texts(f'unit.{unit}')}"
+    return texts.number(quantity_words(number, unit, beside))
+
+
+def interval_in(texts: Texts, value: Interval, unit: str, beside: Decimal | None = None) -> str:
+    """`interval_words` in a language."""
+    if value.exact is not None:
+        return quantity_in(texts, value.exact, unit, beside)
+    if value.low is None and value.high is not None:
+        return f"{'<' if value.high_open else '≤'} {quantity_in(texts, value.high, unit)}"
+    if value.high is None and value.low is not None:
+        return f"{'>' if value.low_open else '≥'} {quantity_in(texts, value.low, unit)}"
+    if value.low is not None and value.high is not None:
+        low = texts.number(number_words(value.low))
+        return texts("brief.range", low=low, high=quantity_in(texts, value.high, unit))
+    return texts("value.open")
+
+
+def period_in(texts: Texts, period: Period) -> str:
+    return texts.count(f"period.{period.unit}", period.count)
 
 
 def quantity_words(number: Decimal, unit: str, beside: Decimal | None = None) -> str:

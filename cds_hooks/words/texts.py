@@ -160,6 +160,11 @@ def texts_of(language: str = ENGLISH) -> Texts:
     )
 
 
+def texts_in(language: str) -> Texts:
+    """The texts of a language that was chosen once; English where there is no catalogue of it any more."""
+    return texts_of(language if language in languages() else ENGLISH)
+
+
 def _catalog(path: Path) -> Any:
     with path.open("rb") as file:
         return read_po(file, locale=path.stem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cds_hooks.words.texts import Texts
+from cds_hooks.words.texts import Texts, texts_of
 from mappings.concepts.catalogue import Catalogue, id_in_words
 from trial_defs.planning.needs import Need
 
@@ -28,6 +28,6 @@ class Titles:
         return self.texts.translated(need.order.title)
 
 
-def titles_in(catalogue: Catalogue | None, texts: Texts) -> Titles:
-    """The catalogue's titles; for a concept that it does not have, its id in words."""
-    return Titles(catalogue.title if catalogue else id_in_words, texts)
+def titles_of(catalogue: Catalogue | None, texts: Texts | None = None) -> Titles:
+    """The catalogue's titles, by default in English; for a concept that it does not have, its id in words."""
+    return Titles(catalogue.title if catalogue else id_in_words, texts or texts_of())

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.definitions.served import Definitions
-from app.web.examples import hook_call
+from app.web.examples import WHOLE_CHART, hook_call
 from tests.app.conftest import demo_settings, services_with, serving
 
 SERVICE = "/cds-services/trial-match-patient-view"
@@ -48,3 +48,28 @@ def test_an_ehr_may_have_a_language_of_its_own(tmp_path: Path, definitions: Defi
     (ehr,) = services.ehrs
     assert services.texts_of(ehr).language == services.texts_of(None).language == "de"
     assert services.texts_of(ehr.model_copy(update={"language": "zh-Hans"})).language == "zh-Hans"
+
+
+async def test_a_report_is_repeated_in_the_language_of_its_day(tmp_path: Path, definitions: Definitions) -> None:
+    services = services_with(demo_settings(tmp_path, language="zh-Hans"), definitions)
+    async with serving(services) as client:
+        card = (await the_cards(client))[0]
+        report = card["links"][-1]["url"].split("/reports/")[1].split("?")[0]
+    later = services_with(demo_settings(tmp_path, language="en"), definitions)
+    async with serving(later) as client:
+        again = await client.get(f"/api/v1/reports/{report}/replay")
+    assert again.status_code == 200
+    said = {each["explanation"] for trial in again.json()["trials"] for c in trial["cohorts"] for each in c["criteria"]}
+    assert any("血小板" in each for each in said)
+
+
+async def test_a_match_over_http_is_explained_in_the_language_of_the_ehr(
+    tmp_path: Path, definitions: Definitions
+) -> None:
+    async with serving(services_with(demo_settings(tmp_path, language="de"), definitions)) as client:
+        answer = await client.post("/api/v1/match?asOf=2026-11-01", json=WHOLE_CHART)
+    assert answer.status_code == 200
+    criteria = [c for t in answer.json()["trials"] for cohort in t["cohorts"] for c in cohort["criteria"]]
+    platelets = next(each for each in criteria if each["id"] == "I9.platelets")
+    assert platelets["explanation"].startswith("Thrombozyten ")
+    assert "erforderlich ≥ 25" in platelets["explanation"]

@@ -17,6 +17,7 @@ from app.demo.charts import demo_patients
 from cds_hooks.cards.fitting import MOST_CHARACTERS, MOST_WORDS
 from cds_hooks.cards.trial_cards import Card, cards_for
 from cds_hooks.protocol.contact import Contact
+from cds_hooks.report import report_of
 from cds_hooks.words.languages import FOLDER, languages
 from cds_hooks.words.safe_text import length, markdown, plain
 from cds_hooks.words.texts import PHRASES, texts_of
@@ -26,6 +27,7 @@ from mappings.concepts.catalogue import Catalogue
 from tests.cds_hooks.matches import numbered
 from trial_defs.definition import expressions as x
 from trial_defs.engine.evaluation import match
+from trial_defs.engine.findings import Match
 
 OTHERS = [language for language in languages() if language != "en"]
 AS_OF = datetime(2026, 12, 1, tzinfo=UTC)
@@ -108,14 +110,19 @@ def words_of(messages: Messages) -> set[str]:
 # -- cards ------------------------------------------------------------------------------------------------------------
 
 
-def demo_cards(language: str, catalogue: Catalogue, trials: Mapping[str, x.Trial]) -> Iterator[Card]:
-    """The cards of all patients of the demo."""
+def demo_matches(catalogue: Catalogue, trials: Mapping[str, x.Trial]) -> Iterator[Match]:
+    """What all patients of the demo come to."""
     for patient in demo_patients(AS_OF.date()):
         builder = ChartBuilder(None)
         entries = [{"resource": resource} for resource in patient.resources]
         builder.add(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode(), None)
         builder.whole_chart()
-        matched = match(trials.values(), builder.build(), catalogue, AS_OF, UTC)
+        yield match(trials.values(), builder.build(), catalogue, AS_OF, UTC)
+
+
+def demo_cards(language: str, catalogue: Catalogue, trials: Mapping[str, x.Trial]) -> Iterator[Card]:
+    """The cards of all patients of the demo."""
+    for matched in demo_matches(catalogue, trials):
         yield from cards_for(
             matched,
             catalogue,
@@ -154,6 +161,15 @@ def test_what_fills_a_phrase_of_the_engine_is_taken_over(language: str) -> None:
     assert [int(number) for number in re.findall(r"\d+", counted)] == [1, 2]
 
 
+def known_words(language: str, catalogue: Catalogue) -> tuple[set[str], set[str]]:
+    """The words of our texts in English, and in that language."""
+    theirs = catalogue_of(FOLDER / f"{language.replace('-', '_')}.po")[1]
+    english, own = (words_of(messages) for messages in (ENGLISH, theirs))
+    english |= set(re.findall("[a-z]{3,}", " ".join(titles_in_english(catalogue))))
+    own |= set(re.findall("[a-z]{3,}", " ".join(map(texts_of(language).translated, titles_in_english(catalogue)))))
+    return english, own
+
+
 @pytest.fixture(scope="module")
 def foreign(trials: Mapping[str, x.Trial]) -> re.Pattern[str]:
     """What is not ours to translate here: texts of definitions, and units."""
@@ -164,11 +180,13 @@ def foreign(trials: Mapping[str, x.Trial]) -> re.Pattern[str]:
             texts.append(cohort.title)
             for criterion in cohort.criteria:
                 texts.append(criterion.text)
-                leaves = x.leaves_of(criterion.asks)
+                leaves = list(x.leaves_of(criterion.asks))
                 texts += [leaf.question for leaf in leaves if isinstance(leaf, x.Judgement)]
+                texts += [leaf.step for leaf in leaves if isinstance(leaf, x.Consent)]
+                texts += [criterion.step] if criterion.step else []
     texts += [text.rstrip("?") for text in texts]
     known = {variant for text in texts for variant in (plain(text, 120), markdown(text, 160), text)}
-    units = "mg/dL|g/dL|g/L|U/L|mL/min|K/uL|mg/d|mg|mm/h|mmHg|g|L|s|µL|ms|kg"
+    units = "µmol/L|mmol/L|IU/mL|mg/dL|g/dL|g/L|U/L|mL/min|K/uL|mg/d|mg|mm/h|mmHg|g|L|s|µL|ms|kg"
     return re.compile("|".join([*map(re.escape, sorted(known, key=len, reverse=True)), rf"\b(?:{units})\b"]))
 
 
@@ -176,10 +194,7 @@ def foreign(trials: Mapping[str, x.Trial]) -> re.Pattern[str]:
 def test_a_card_in_another_language_is_as_short_and_holds_no_english_of_ours(
     language: str, catalogue: Catalogue, trials: Mapping[str, x.Trial], foreign: re.Pattern[str]
 ) -> None:
-    theirs = catalogue_of(FOLDER / f"{language.replace('-', '_')}.po")[1]
-    english, own = (words_of(messages) for messages in (ENGLISH, theirs))
-    english |= set(re.findall("[a-z]{3,}", " ".join(titles_in_english(catalogue))))
-    own |= set(re.findall("[a-z]{3,}", " ".join(map(texts_of(language).translated, titles_in_english(catalogue)))))
+    english, own = known_words(language, catalogue)
     cards = list(demo_cards(language, catalogue, trials))
     assert len(cards) > 20
     for card in cards:
@@ -195,3 +210,19 @@ def test_a_card_in_another_language_is_as_short_and_holds_no_english_of_ours(
         assert not (words & english) - own, left
         if language == "zh-Hans":
             assert not words - own, left
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_an_explanation_in_another_language_holds_no_english_of_ours(
+    language: str, catalogue: Catalogue, trials: Mapping[str, x.Trial], foreign: re.Pattern[str]
+) -> None:
+    english, own = known_words(language, catalogue)
+    for matched in demo_matches(catalogue, trials):
+        report = report_of(matched, "r", catalogue, texts_of(language))
+        for trial in report["trials"]:
+            for criterion in (each for cohort in trial["cohorts"] for each in cohort["criteria"]):
+                left = foreign.sub(" ", criterion["explanation"])
+                words = set(re.findall("[a-z]{3,}", left))
+                assert not (words & english) - own, criterion["explanation"]
+                if language == "zh-Hans":
+                    assert not words - own, criterion["explanation"]
