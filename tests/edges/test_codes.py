@@ -62,3 +62,17 @@ def test_a_vaccine_is_known_though_its_number_lost_a_zero(ask: Asked) -> None:
         "occurrenceDateTime": "2026-10-10",
     }
     assert ask(asks, shot, kind="exclude").says == "not-met"
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [("1022651000000100", "Platelet count"), ("1108041000000107", "Platelet count in blood")],
+)
+def test_results_of_the_uk_edition_of_snomed_are_read(ask: Asked, number: str, name: str) -> None:
+    count = an_observation(code=code("http://snomed.info/sct", number, name))
+    assert ask(value("platelets", ">= 100 10*9/L"), count).says == "met"
+
+
+def test_a_snomed_code_that_is_not_listed_does_not_hide_the_words_beside_it(ask: Asked) -> None:
+    record = a_condition("-", id="c9", code=code("http://snomed.info/sct", "195111005", "Hartfalen"))
+    assert ask(condition("heart-failure", absent="presume"), record, kind="exclude").says == "needs-human"
