@@ -24,13 +24,14 @@ def source_of(kept: KeptAnswer, services: Services) -> Source:
     report = kept.report
     shown = {entry["trial"] for entry in report["trials"]}
     trials = {name: trial for name, trial in served.trials.items() if name in shown}
+    texts = texts_in(kept.language)
     if kept.chart is None:
-        return Source(report, trials, served.catalogue)
+        return Source(report, trials, served.catalogue, texts=texts)
     at = Clock(datetime.fromisoformat(report["asOf"]), ZoneInfo(kept.zone))
     judged = judge(kept.chart, served, at, services.site, trials=trials.values(), attestations=kept.attestations)
     if judged.chart is not kept.chart:
         report = _without_restricted(kept, judged, served.catalogue)
-    return Source(report, trials, served.catalogue, judged.found, judged.facts)
+    return Source(report, trials, served.catalogue, judged.found, judged.facts, texts)
 
 
 def _without_restricted(kept: KeptAnswer, judged: Judged, catalogue: Catalogue) -> dict[str, Any]:

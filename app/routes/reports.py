@@ -17,7 +17,7 @@ from app.logs import call_id
 from app.storage.kept import KeptAnswer, from_kept
 from app.web.html import page, policy
 from app.wiring import Services, services_of
-from cds_hooks.explanation.explained import OUTCOMES, explained, need_words, not_indicated, side_by_side
+from cds_hooks.explanation.explained import explained, need_words, not_indicated, side_by_side
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _GONE = "This address is not valid any more. Open the patient's chart again for a new one."
@@ -97,6 +97,6 @@ def explanation(
         address=lambda name: f"?{urlencode({'trial': name, **signed})}" if signed else f"#trial-{name}",
         chosen_ids={each.id for each in chosen},
         side_by_side=side_by_side,
-        words=OUTCOMES,
         need_words=need_words,
+        t=source.texts,
     )

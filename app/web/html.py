@@ -8,6 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from cds_hooks.words.texts import texts_of
+
 ROOM = Path(__file__).parents[1]
 _TEMPLATES = Environment(
     loader=FileSystemLoader([ROOM / "templates", ROOM / "demo" / "templates"]),
@@ -16,6 +18,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.globals["t"] = texts_of()  # where a page gives no texts of its own
 
 
 def policy(*, frames: str = "'none'") -> str:
@@ -27,7 +30,8 @@ def policy(*, frames: str = "'none'") -> str:
 def page(
     template: str, status: int = 200, headers: Mapping[str, str] | None = None, /, **values: object
 ) -> HTMLResponse:
-    """A page made of a template. `section` among the values marks where in the site it stands."""
+    """A page made of a template. `section` among the values marks where in the site it stands, `t` are
+    the texts of its language."""
     given = {"Content-Security-Policy": policy(), "Referrer-Policy": "no-referrer"} | dict(headers or {})
     content = render(template, **{"section": "", "is_demo": False, "person": None} | values)
     return HTMLResponse(content, status, given)

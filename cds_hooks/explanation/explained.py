@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -18,10 +18,10 @@ from typing import Any
 
 from cds_hooks.explanation.trends import Trend, limits_of, trend_of
 from cds_hooks.words.groups import group_words
-from cds_hooks.words.numbers import number_words, unit_words
+from cds_hooks.words.numbers import number_words, quantity_in
 from cds_hooks.words.paraphrase import Phrase, near_miss_words, paraphrase
-from cds_hooks.words.texts import texts_of
-from cds_hooks.words.wording import Titles, counted, criterion_words, definition_words, recruiting_words, titles_of
+from cds_hooks.words.texts import Texts, texts_of
+from cds_hooks.words.wording import Titles, criterion_words, definition_words, recruiting_words, titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.patient_facts import PatientFacts
 from trial_defs.definition import expressions as x
@@ -57,6 +57,8 @@ class Group:
 
     id: str
     heading: str
+    jump: str  # the heading in a list of links
+    printed: str  # the heading in the summary
     rows: tuple[Row, ...]
     is_open: bool  # shown unfolded
 
@@ -117,10 +119,11 @@ class Source:
     catalogue: Catalogue
     match: Match | None = None
     facts: PatientFacts | None = None
+    texts: Texts = field(default_factory=texts_of)
 
     @property
     def titles(self) -> Titles:
-        return titles_of(self.catalogue)
+        return titles_of(self.catalogue, self.texts)
 
 
 def explained(source: Source) -> tuple[ExplainedTrial, ...]:
@@ -147,7 +150,7 @@ def _trial(entry: Json, source: Source) -> ExplainedTrial:
         title=entry["title"],
         short_title=served.short_title if served else entry["title"],
         verdict=entry["verdict"],
-        verdict_words=Verdict(entry["verdict"]).label,
+        verdict_words=source.texts(f"verdict.{entry['verdict']}"),
         status=_status(trial, entry, source),
         registry_url=served.registry_url if served else None,
         missing=trial.missing if trial else (),
@@ -161,9 +164,10 @@ def _trial(entry: Json, source: Source) -> ExplainedTrial:
 
 def _status(trial: x.Trial | None, entry: Json, source: Source) -> str:
     if trial is None:
-        return f"definition version {entry['definition']['version']}"
-    day = date.fromisoformat(source.report["asOf"][:10])
-    return f"{recruiting_words(trial, day)} · {definition_words(trial)} (version {trial.version})"
+        return source.texts("status.version", version=entry["definition"]["version"])
+    texts, day = source.texts, date.fromisoformat(source.report["asOf"][:10])
+    recruiting, definition = recruiting_words(trial, day, texts), definition_words(trial, texts)
+    return texts("status.current", recruiting=recruiting, definition=definition, version=trial.version)
 
 
 def _found(entry: Json, source: Source) -> TrialMatch | None:
@@ -182,17 +186,14 @@ def _criteria(cohort: str, trial: x.Trial | None) -> Mapping[str, x.Criterion]:
 
 # -- criteria ---------------------------------------------------------------------------------------------------------
 
-OUTCOMES: Mapping[str, str] = {
-    "met": "met", "not-met": "not met", "unknown": "open", "needs-human": "for you to judge",
-    "not-applicable": "does not apply",
-}  # fmt: skip
-_GROUPS: Sequence[tuple[str, str, bool]] = (
-    ("in-the-way", "Not met", True),
-    ("missing", "Missing or not settled", True),
-    ("judge", "For you to judge", True),
-    ("confirm", "Taken as absent because nothing is on record: please confirm", False),
-    ("met", "Met", False),
-    ("not-applicable", "Does not apply to this patient", False),
+# In the order of the page, and whether the group is shown unfolded.
+_GROUPS: Sequence[tuple[str, bool]] = (
+    ("in-the-way", True),
+    ("missing", True),
+    ("judge", True),
+    ("confirm", False),
+    ("met", False),
+    ("not-applicable", False),
 )
 _GROUP_OF = {
     "not-met": "in-the-way", "unknown": "missing", "needs-human": "judge", "met": "met",
@@ -212,18 +213,24 @@ def _cohort(entry: Json, trial: x.Trial | None, source: Source) -> ExplainedCoho
     name = trial.id if trial else ""
     rows = [_row(said, criteria.get(said["id"]), source, _words(name, said, source)) for said in entry["criteria"]]
     grouped = [
-        Group(name, heading, _in_order(name, [row for row in rows if group_of(row.said) == name]), is_open)
-        for name, heading, is_open in _GROUPS
+        _group(group, _in_order(group, [row for row in rows if group_of(row.said) == group]), is_open, source.texts)
+        for group, is_open in _GROUPS
     ]
     return ExplainedCohort(
         id=entry["cohort"],
         title=_cohort_title(entry["cohort"], trial),
         verdict=entry["verdict"],
-        verdict_words=Verdict(entry["verdict"]).label,
+        verdict_words=source.texts(f"verdict.{entry['verdict']}"),
         counts=entry["counts"],
         recheck_on=entry["recheckOn"],
         groups=tuple(group for group in grouped if group.rows),
     )
+
+
+def _group(name: str, rows: tuple[Row, ...], is_open: bool, texts: Texts) -> Group:
+    heading = f"heading.{name}"
+    jump, printed = (key if texts.has(key) else heading for key in (f"{heading}.jump", f"{heading}.print"))
+    return Group(name, texts(heading), texts(jump), texts(printed), rows, is_open)
 
 
 def _in_order(group: str, rows: list[Row]) -> tuple[Row, ...]:
@@ -238,7 +245,7 @@ def _in_order(group: str, rows: list[Row]) -> tuple[Row, ...]:
 def _group_words(said: Json, source: Source) -> str:
     known = source.catalogue.concepts
     groups = [known[name].group for name in said["concepts"] if name in known]
-    return next(iter(group_words(groups[:1], texts_of())), "")
+    return next(iter(group_words(groups[:1], source.texts)), "")
 
 
 def _words(trial: str, said: Json, source: Source) -> str | None:
@@ -248,11 +255,12 @@ def _words(trial: str, said: Json, source: Source) -> str | None:
 
 
 def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str | None = None) -> Row:
-    outcome = OUTCOMES[said["outcome"]]
-    asked = criterion_words(said["kind"], said["text"], said["outcome"], said["basis"])
+    texts = source.texts
+    outcome = texts(f"outcome.{said['outcome']}")
+    asked = criterion_words(said["kind"], said["text"], said["outcome"], said["basis"], texts)
     group = _group_words(said, source)
     if criterion is None:
-        return Row(said, asked, outcome, group, distance=_distance(said), gauge=_gauge(said))
+        return Row(said, asked, outcome, group, distance=_distance(said, texts), gauge=_gauge(said))
     return Row(
         said,
         asked,
@@ -261,7 +269,7 @@ def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str |
         how=paraphrase(criterion.asks, source.titles),
         only_if=paraphrase(criterion.only_if, source.titles) if criterion.only_if else None,
         near=near_miss_words(criterion.asks),
-        distance=_distance(said),
+        distance=_distance(said, texts),
         reading=criterion.reading,
         step=criterion.step,
         trend=_trend(criterion, source),
@@ -270,17 +278,19 @@ def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str |
     )
 
 
-def _distance(said: Json) -> str | None:
+def _distance(said: Json, texts: Texts) -> str | None:
     """ "1 × 10⁹/L beyond the limit (4 %)"; None without a numeric limit."""
     margin = said["margin"]
     if not margin:
         return None
     value = abs(_decimal(margin["value"]))
-    amount = f"{number_words(value)} {unit_words(margin['unit'])}".rstrip()
-    percent = f" ({number_words(abs(_decimal(margin['percent'])))} %)" if margin["percent"] is not None else ""
     if not value:
-        return "exactly at the limit"
-    return f"{amount} {'of room to' if margin['value'] > 0 else 'beyond'} the limit{percent}"
+        return texts("distance.at")
+    amount = quantity_in(texts, value, margin["unit"])
+    shown = texts("distance.room" if margin["value"] > 0 else "distance.beyond", amount=amount)
+    if margin["percent"] is None:
+        return shown
+    return texts("distance.percent", said=shown, percent=texts.number(number_words(abs(_decimal(margin["percent"])))))
 
 
 def _decimal(number: float) -> Decimal:
@@ -317,29 +327,28 @@ def _calendar(
     for cohort in entry["cohorts"]:
         if cohort["recheckOn"]:
             title = _cohort_title(cohort["cohort"], trial)
-            days.setdefault((date.fromisoformat(cohort["recheckOn"]), _RECHECK), {})[title] = None
-    for day, said, about in _turns(found):
+            days.setdefault((date.fromisoformat(cohort["recheckOn"]), source.texts("calendar.recheck")), {})[title] = (
+                None
+            )
+    for day, said, about in _turns(found, source.texts):
         if today <= day <= today + _HORIZON:
             days.setdefault((day, said), {})[about] = None
     return tuple(CalendarEntry(day, said, tuple(about)) for (day, said), about in sorted(days.items()))
 
 
-_RECHECK = "Check again: the verdict turns with time"
-
-
-def _turns(found: TrialMatch | None) -> Iterator[tuple[date, str, str]]:
+def _turns(found: TrialMatch | None, texts: Texts) -> Iterator[tuple[date, str, str]]:
     """The days on which a criterion turns, what happens then, and the criterion."""
     for finding in (f for cohort in (found.cohorts if found else ()) for f in cohort.findings):
         criterion = finding.criterion
-        text = criterion_words(criterion.kind, criterion.text, finding.outcome.value, finding.basis)
+        text = criterion_words(criterion.kind, criterion.text, finding.outcome.value, finding.basis, texts)
         if finding.turns_on and finding.outcome is Outcome.NOT_MET:
-            yield finding.turns_on, "Passes with time", text
+            yield finding.turns_on, texts("calendar.passes"), text
         elif finding.turns_on and finding.outcome is Outcome.MET:
-            yield finding.turns_on, "Is no longer met", text
+            yield finding.turns_on, texts("calendar.no-longer-met"), text
         elif finding.stale_on and finding.attested:
-            yield finding.stale_on, "The answer of a person holds no longer", text
+            yield finding.stale_on, texts("calendar.answer-ends"), text
         elif finding.stale_on and finding.outcome is Outcome.MET and not _is_of_person(finding):
-            yield finding.stale_on, "Results are too old from then on", text
+            yield finding.stale_on, texts("calendar.too-old"), text
 
 
 def _is_of_person(finding: Finding) -> bool:
@@ -356,12 +365,12 @@ def _trials_of(need: Need) -> set[str]:
     return {trial for trial, _, _ in need.settles}
 
 
-def need_words(need: Need, trial: str) -> str:
+def need_words(need: Need, trial: str, texts: Texts) -> str:
     """ "settles 3 open criteria here and 2 in other trials"."""
     here = {criterion for t, _, criterion in need.settles if t == trial}
     elsewhere = {(t, criterion) for t, _, criterion in need.settles if t != trial}
-    said = f"settles {counted(len(here), 'open criterion')} here"
-    return f"{said} and {len(elsewhere)} in other trials" if elsewhere else said
+    said = texts.count("need.here", len(here))
+    return texts("need.elsewhere", said=said, count=len(elsewhere)) if elsewhere else said
 
 
 # -- side by side -----------------------------------------------------------------------------------------------------
@@ -375,12 +384,12 @@ class Compared:
     outcomes: tuple[str | None, ...]
 
 
-def side_by_side(cohorts: Sequence[ExplainedCohort]) -> tuple[Compared, ...]:
+def side_by_side(cohorts: Sequence[ExplainedCohort], texts: Texts) -> tuple[Compared, ...]:
     """Every criterion that is not met or open in a cohort, or answered differently by the cohorts; decisive first."""
     asked: dict[tuple[str, str], dict[str, str]] = {}
     for cohort in cohorts:
         for row in _rows(cohort):
-            text = criterion_words(row.said["kind"], row.said["text"], Outcome.UNKNOWN.value, None)
+            text = criterion_words(row.said["kind"], row.said["text"], Outcome.UNKNOWN.value, None, texts)
             asked.setdefault((row.said["id"], text), {})[cohort.id] = row.said["outcome"]
     lines = [
         Compared(text, tuple(outcomes.get(cohort.id) for cohort in cohorts)) for (_, text), outcomes in asked.items()

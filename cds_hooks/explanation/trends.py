@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from cds_hooks.words.numbers import number_words, quantity_words, unit_words
+from cds_hooks.words.numbers import number_words, quantity_in, unit_in
+from cds_hooks.words.texts import Texts
 from cds_hooks.words.wording import Titles
 from mappings.facts import Polarity, Result
 from trial_defs.definition import expressions as x
@@ -94,25 +95,31 @@ def trend_of(results: Iterable[Result], limits: Sequence[Limit], titles: Titles)
     dated = sorted(dated[:MOST_POINTS], key=lambda each: each[0])
     if len(dated) < 2:
         return None
-    unit = dated[-1][2].unit
+    texts, unit = titles.texts, dated[-1][2].unit
     scale = _Scale.over([number for _, number, _ in dated], [limit.number for limit in limits])
     days = [day for day, _, _ in dated]
     points = tuple(
-        Point(_across(day, days), scale.y(number), f"{quantity_words(number, unit)} on {day}")
+        Point(
+            _across(day, days),
+            scale.y(number),
+            texts("trend.point", value=quantity_in(texts, number, unit), day=texts.day(day)),
+        )
         for day, number, _ in dated
     )
-    lines = tuple(Line(scale.y(limit.number), f"limit {number_words(limit.number)}") for limit in limits)
-    newest = quantity_words(dated[-1][1], unit)
+    lines = tuple(
+        Line(scale.y(limit.number), texts("trend.limit", limit=texts.number(number_words(limit.number))))
+        for limit in limits
+    )
     return Trend(
         points=points,
         lines=lines,
         zone=_zone(limits, scale),
         path=" ".join(f"{point.x},{point.y}" for point in points),
-        newest=number_words(dated[-1][1]),
+        newest=texts.number(number_words(dated[-1][1])),
         newest_y=_clear_of([line.y for line in lines], points[-1].y),
-        first_day=days[0].isoformat(),
-        last_day=days[-1].isoformat(),
-        said=_said(titles(dated[-1][2].concept), [n for _, n, _ in dated], unit, days, limits, newest),
+        first_day=texts.day(days[0]),
+        last_day=texts.day(days[-1]),
+        said=_said(titles(dated[-1][2].concept), [n for _, n, _ in dated], unit, days, limits, texts),
     )
 
 
@@ -170,9 +177,13 @@ def _across(day: date, days: Sequence[date]) -> float:
 
 
 def _said(
-    title: str, numbers: Sequence[Decimal], unit: str, days: Sequence[date], limits: Sequence[Limit], newest: str
+    title: str, numbers: Sequence[Decimal], unit: str, days: Sequence[date], limits: Sequence[Limit], texts: Texts
 ) -> str:
-    known = ", ".join(number_words(number) for number in numbers)
-    limit = f"; limit {', '.join(number_words(each.number) for each in limits)}" if limits else ""
-    said = f"{title} from {days[0]} to {days[-1]}: {known} {unit_words(unit)}".rstrip()
-    return f"{said}, the newest {newest}{limit}"
+    known = [texts.number(number_words(number)) for number in numbers]
+    values = f"{texts('list.comma').join(known)} {unit_in(unit, texts)}".rstrip()
+    first, last, newest = texts.day(days[0]), texts.day(days[-1]), quantity_in(texts, numbers[-1], unit)
+    said = texts("trend.said", name=title, first=first, last=last, values=values, newest=newest)
+    if not limits:
+        return said
+    shown = texts("list.comma").join(texts.number(number_words(each.number)) for each in limits)
+    return texts("trend.limits", said=said, limits=shown)

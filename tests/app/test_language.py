@@ -73,3 +73,26 @@ async def test_a_match_over_http_is_explained_in_the_language_of_the_ehr(
     platelets = next(each for each in criteria if each["id"] == "I9.platelets")
     assert platelets["explanation"].startswith("Thrombozyten ")
     assert "erforderlich ≥ 25" in platelets["explanation"]
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "read"),
+    [("de", "Nicht erfüllt", "Akte gelesen am "), ("zh-Hans", "不符合", "病历读取时间 ")],
+)
+async def test_the_page_of_a_report_is_in_the_language_of_its_cards(
+    language: str, heading: str, read: str, tmp_path: Path, definitions: Definitions
+) -> None:
+    async with serving(services_with(demo_settings(tmp_path, language=language), definitions)) as client:
+        address = (await the_cards(client))[0]["links"][-1]["url"]
+        page = (await client.get(address)).text
+    assert f'<html lang="{language}">' in page
+    assert read in page
+    assert heading.lower() in page.lower()
+    for ours in (
+        "What was read of the chart",
+        "Evidence, source",
+        "Taken as absent",
+        "Not a medical device",
+        "Inclusion ",
+    ):
+        assert ours not in page

@@ -23,6 +23,7 @@ from cds_hooks.explanation.explained import (
     side_by_side,
 )
 from cds_hooks.report import report_of
+from cds_hooks.words.texts import texts_of
 from mappings.chart.chart import ChartBuilder
 from mappings.concepts.catalogue import Catalogue
 from mappings.patient_facts import facts_of
@@ -144,7 +145,7 @@ def test_an_exclusion_is_worded_as_its_absence_where_it_is_met(near_miss: Source
 
 def test_a_missing_test_is_what_to_order_next(trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
     trial = one(source_of("demo-lupus-near-miss", trials, catalogue, "lvef", "lipase"))
-    wanted = {need.order.title: need_words(need, LUPUS) for need in trial.needs}
+    wanted = {need.order.title: need_words(need, LUPUS, texts_of()) for need in trial.needs}
     assert wanted["Echocardiography"].startswith("settles 1 open criterion here")
     assert any("ipase" in title for title in wanted)
 
@@ -168,7 +169,7 @@ def test_the_calendar_has_the_day_on_which_a_washout_ends(trials: Mapping[str, T
 def test_cohorts_stand_side_by_side_where_they_differ(trials: Mapping[str, Trial], catalogue: Catalogue) -> None:
     trial = one(source_of("demo-lupus-two-cohorts", trials, catalogue), "CNCT19-AID")
     assert [cohort.id for cohort in trial.cohorts] == ["sle-ln", "sle-itp"]
-    lines = {line.text: line.outcomes for line in side_by_side(trial.cohorts)}
+    lines = {line.text: line.outcomes for line in side_by_side(trial.cohorts, texts_of())}
     assert lines["Excluded if: Breast-feeding"] == ("unknown", "unknown")
     assert ("needs-human", None) in lines.values()  # the class of the nephritis, which one cohort asks for
     assert ("met", "met") not in lines.values()
