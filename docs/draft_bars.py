@@ -10,9 +10,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mappings.concepts.catalogue import Catalogue
 from trial_defs.definition.compiler import compile_criterion
@@ -72,12 +76,14 @@ class Bars:
     words: int = 0
     words_left: int = 0
     facts: dict[str, list[int]] = field(default_factory=dict)  # kind -> [drafted, of]
+    crashes: int = 0
     lost: list[str] = field(default_factory=list)
     forms: dict[str, list[int]] = field(default_factory=dict)  # form -> [wrong, drafts]
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Each figure with its bar."""
         yield "wrong with nothing beside it", f"{self.wrong_bare} of {self.drafts}", "< 2 %"
+        yield "crashes on these records", str(self.crashes), "0"
         yield "right", f"{self.drafts - self.wrong} of {self.drafts}", ""
         yield "drafts that no reader has judged, counted as wrong", str(self.unread), ""
         yield "bare exclusions of the trial's own disease", str(self.own_disease), "0"
@@ -102,10 +108,29 @@ def form_table(bars: Bars) -> str:
     return "form\twrong\tdrafts\n" + "".join(f"{form}\t{wrong}\t{of}\n" for form, (wrong, of) in rows)
 
 
-def drafts(catalogue: Catalogue, folder: Path = RECORDS) -> Iterator[tuple[str, Draft]]:
-    """Every record of the folder with its draft."""
+def drafts(
+    catalogue: Catalogue, folder: Path = RECORDS, crashed: list[str] | None = None
+) -> Iterator[tuple[str, Draft]]:
+    """Every record of the folder with its draft; with `crashed`, the names of those that have none go there."""
     for path in sorted(folder.glob("*.json")):
-        yield path.stem, draft_of(read_record(path.read_bytes()), catalogue)
+        try:
+            found = draft_of(read_record(path.read_bytes()), catalogue)
+        except Exception:
+            if crashed is None:
+                raise
+            crashed.append(path.stem)
+            continue
+        yield path.stem, found
+
+
+def import_seconds(record: Path) -> float:
+    """The CPU of one import by the command, start included."""
+    with TemporaryDirectory() as folder:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [str(Path(sys.executable).with_name("trialcards")), "trials", "import", str(record), "--out", folder]
+        subprocess.run(command, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def is_bare(each: Drafted) -> bool:
@@ -134,7 +159,8 @@ def measure(catalogue: Catalogue, folder: Path = RECORDS) -> Bars:
     for row in read_table(folder / "verdicts.tsv"):
         before.setdefault(row["record"], []).append(row)
     bars = Bars()
-    for name, draft in drafts(catalogue, folder):
+    crashed: list[str] = []
+    for name, draft in drafts(catalogue, folder, crashed):
         _count_verdicts(bars, name, draft, verdicts, catalogue)
         _count_kept(bars, draft, before.get(name, ()))
         bars.words += draft.unaccounted.of
@@ -144,6 +170,7 @@ def measure(catalogue: Catalogue, folder: Path = RECORDS) -> Bars:
             counts[1] += 1
             if _is_drafted(draft, row):
                 counts[0] += 1
+    bars.crashes = len(crashed)
     return bars
 
 

@@ -467,3 +467,63 @@ def test_the_comparison_sees_a_wrong_limit(catalogue: Catalogue, tmp_path: Path)
     same = compare(trials[2], trials[0])
     assert (same.share, same.wrong_limits) == (1.0, frozenset())
     assert all(is_limit(piece) for piece in same.by_hand)
+
+
+# -- ages in months, names of the gate, the registry's markdown
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("* Age ≥ 24 months", [{"age": {"is": ">= 2 a"}}]),
+        ("* Age < 36 months", [{"age": {"is": "< 3 a"}}]),
+        ("* Age ≥ 6 months", []),  # no number of completed years says it
+        ("* Age ≤ 24 months", []),  # 25 months are two completed years too
+    ],
+)
+def test_an_age_in_months_is_read_where_completed_years_say_the_same(
+    text: str, found: list[Any], catalogue: Catalogue
+) -> None:
+    assert asks(catalogue, text) == found
+
+
+@pytest.mark.parametrize(
+    ("field", "age", "found"),
+    [
+        ("minimumAge", "24 Months", ">= 2 a"),
+        ("minimumAge", "6 Months", None),
+        ("maximumAge", "24 Months", None),
+        ("maximumAge", "17 Years", "<= 17 a"),
+    ],
+)
+def test_an_age_in_months_of_the_registrys_field(field: str, age: str, found: str | None, catalogue: Catalogue) -> None:
+    module = {"eligibilityCriteria": "Inclusion Criteria:\n\n* Epilepsy", field: age}
+    entry = {"protocolSection": {"identificationModule": {"nctId": "NCT09999999"}, "eligibilityModule": module}}
+    drafted = draft_of(read_record(json.dumps(entry).encode()), catalogue)
+    ages = [each.asks for each in drafted.criteria if each.name == "age"]
+    assert ages == ([{"age": {"is": found}}] if found else [])
+    if not found:
+        assert any(field in each or "age" in each.lower() for each in drafted.missing)
+
+
+def test_a_gate_that_no_field_names_is_drafted_from_the_criteria_and_asked_about(catalogue: Catalogue) -> None:
+    found = draft(catalogue, "* Platelets ≥ 75 × 10^9/L\n* Confirmed rheumatoid arthritis\n* Epilepsy")
+    cohort = yaml.safe_load(as_yaml(found, catalogue, **FORM))["cohorts"]["main"]
+    assert cohort["gate"] == {"condition": {"is": "rheumatoid-arthritis"}}
+    assert "drafted from “" in cohort["question"]
+    assert "rheumatoid arthritis" in cohort["question"]
+
+
+def test_what_people_read_has_no_backslashes_of_markdown(catalogue: Catalogue) -> None:
+    found = draft(catalogue, "* Walks \\> 5 steps \\[alone\\]", "* Epilepsy")
+    (criterion,) = yaml.safe_load(as_yaml(found, catalogue, **FORM))["before"]
+    assert criterion["text"] == "Walks > 5 steps [alone]"
+    assert "\\" not in criterion["include"]["judgement"]["ask"]
+    assert criterion["drafted"]["words"] == "Walks \\> 5 steps \\[alone\\]"
+
+
+def test_what_was_had_before_says_nothing_of_how_another_disease_is_now(catalogue: Catalogue) -> None:
+    found = asks(catalogue, exclusion="* Prior rituximab, uncontrolled hypertension\n* History of epilepsy")
+    hypertension = next(each for each in found if "hypertension" in str(each))
+    assert hypertension["all"][0] == {"condition": {"is": "hypertension"}}
+    assert found[-1] == {"condition": {"is": "epilepsy", "when": "ever"}}

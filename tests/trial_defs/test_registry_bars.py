@@ -15,6 +15,7 @@ def test_drafts_of_registry_records_keep_the_bars() -> None:
     bars = measure(load_catalogue((OUR_CONCEPTS, *pack_folders(None))))
     assert bars.wrong_bare < 0.02 * bars.drafts
     assert bars.own_disease == 0
+    assert bars.crashes == 0
     assert form_table(bars) == TABLE.read_text("utf-8"), "run python -m docs.drafts"
     assert bars.kept >= 0.95 * bars.right_before
     assert bars.words_left <= 0.01 * bars.words

@@ -152,12 +152,11 @@ def _sign(match: re.Match[str]) -> str:
 
 def _bound(sign: str, number: str, unit: str | None) -> str | None:
     if unit and unit.startswith("month"):
-        months = int(number)
-        if months % 12 and sign in (">=", "<"):
+        # Ages are completed years: "at most 24 months" is no limit of theirs, for it ends in the third year of life.
+        years, rest = divmod(int(number), 12)
+        if rest or sign == "<=":
             return None
-        if months % 12:
-            return None
-        number = str(months // 12)
+        return f"{'<' if sign == '<' else '>='} {years} a"
     return f"{sign} {number} a" if int(number) <= 120 else None
 
 

@@ -137,6 +137,9 @@ class Criteria:
         before = self.low[clause.start : mention.start]
         after = self.low[mention.end : clause.end]
         said = phrases.HISTORY.search(re.sub(r"\bhistory\s*(?=[,;/)]|or\b|and\b)", " ", before))
+        # "Had prior exposure to A, inadequately controlled B": B is as it is now.
+        if said and phrases.AS_IT_IS_NOW.search(before, said.end()):
+            said = None
         return bool(said) or bool(re.match(r"[\s,]*(?:in the )?(?:medical )?(?:history|past)\b", after))
 
     def treated(self, clause: Clause, readings: Sequence[Reading]) -> None:

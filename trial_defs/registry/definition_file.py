@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 
 from mappings.concepts.catalogue import Catalogue
-from trial_defs.registry.criteria import Drafted
+from trial_defs.registry.criteria import Drafted, shortened
 from trial_defs.registry.draft import Draft
 from trial_defs.registry.lexicon import lexicon_for
 from trial_defs.registry.recognition import Words
@@ -57,6 +58,18 @@ def as_words(draft: Draft, catalogue: Catalogue, *, trial_id: str, document: str
     }
 
 
+_ESCAPED = re.compile(r"\\([\\<>*_~#\[\]])")
+
+
+def _unescaped(words: Any) -> Any:
+    """The words without the backslashes of the registry's markdown: people read them on the card."""
+    if isinstance(words, str):
+        return _ESCAPED.sub(r"\1", words)
+    if isinstance(words, dict):
+        return {key: _unescaped(value) for key, value in words.items()}
+    return [_unescaped(each) for each in words] if isinstance(words, list | tuple) else words
+
+
 def _unaccounted(draft: Draft) -> list[str]:
     words = draft.unaccounted.words
     return [f"Words of the text in no criterion and no question: {' '.join(words)}"] if words else []
@@ -91,6 +104,8 @@ class _Writer:
             cohorts[name][key] = criteria
         if not cohorts:
             cohorts["main"] = self._cohort(self.draft.record.title, self._diseases())
+            if "question" in cohorts["main"] and not self._diseases():
+                cohorts["main"] |= self._from_the_criteria()
         return {"before": common["inclusion"], "cohorts": cohorts, "after": common["exclusion"]}
 
     def _name(self, about: str) -> str:
@@ -121,6 +136,17 @@ class _Writer:
             cohort["question"] = "Does each of these diseases open this cohort, as drafted, or only some?"
         return cohort
 
+    def _from_the_criteria(self) -> Words:
+        """A gate where conditions and title name no disease: that of the first inclusion criterion that names one."""
+        record = self.draft.record
+        for each in self.draft.criteria:
+            found = self._named(record.eligibility[each.start : each.end]) if each.side == "inclusion" else []
+            if found:
+                quote = shortened(record.eligibility[each.start : each.end])
+                ask = f"The entry names no condition; this one is drafted from “{quote}”. Does it open the cohort?"
+                return {"gate": {"condition": {"is": found[0]}}, "question": ask}
+        return {}
+
     def _words(self, each: Drafted) -> Words:
         words = self.draft.record.eligibility[each.start : each.end]
         side = "include" if each.side == "inclusion" else "exclude"
@@ -130,15 +156,17 @@ class _Writer:
             drafted["sentence"] = text[slice(*each.sentence)]
         if each.under:
             drafted["under"] = [text[slice(*span)] for span in each.under]
-        return {
-            "id": self._id(each),
-            "source": each.place,
-            "text": each.text,
-            side: each.asks,
-            **({"only_if": each.only_if} if each.only_if else {}),
-            **({"question": each.question} if each.question else {}),
-            "drafted": drafted,
-        }
+        described: Words = _unescaped(
+            {
+                "id": self._id(each),
+                "source": each.place,
+                "text": each.text,
+                side: each.asks,
+                **({"only_if": each.only_if} if each.only_if else {}),
+                **({"question": each.question} if each.question else {}),
+            }
+        )
+        return described | {"drafted": drafted}
 
     def _id(self, each: Drafted) -> str:
         number = re.search(r" (\d+(?:\.\d+)*)(?:,|$)", each.place)

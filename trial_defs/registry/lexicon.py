@@ -135,12 +135,34 @@ def _pattern(names: Mapping[str, object], kind: str, concept_of: dict[str, str])
     for number, (concept, words) in enumerate(names.items()):
         concept_of[f"{kind}{number}"] = concept
         found += [(str(word), f"{kind}{number}") for word in words]  # type: ignore[attr-defined]
-    # The same group name may not stand twice, so every name is a pattern of its own and its group is numbered on.
-    parts = []
-    for number, (word, group) in enumerate(sorted(found, key=lambda each: -len(each[0]))):
-        concept_of[f"{group}_{number}"] = concept_of[group]
-        parts.append(f"(?P<{group}_{number}>{word.replace(' ', _GAP)})")
-    return re.compile(r"(?<![a-z0-9])(?:" + "|".join(parts) + r")(?![a-z0-9])")
+    # The same group name may not stand twice, so every name is a pattern of its own and its group is numbered on. At a
+    # word only the names with its first letter are tried: there are thousands.
+    parts: dict[str, list[str]] = {}
+    number = 0
+    for word, group in sorted(found, key=lambda each: -len(each[0])):
+        for first in sorted(_first_letters(word)):
+            concept_of[f"{group}_{number}"] = concept_of[group]
+            parts.setdefault(first, []).append(f"(?P<{group}_{number}>{word.replace(' ', _GAP)})")
+            number += 1
+    any_first = parts.pop(_ANY, [])
+    of_letter = [f"(?={re.escape(first)})(?:{'|'.join(names)})" for first, names in sorted(parts.items())]
+    of_letter += any_first
+    return re.compile(r"(?<![a-z0-9])(?:" + "|".join(of_letter) + r")(?![a-z0-9])")
+
+
+_ANY = ""  # a first letter that no other name of the lexicon has
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+_SPECIAL = frozenset("\\.^$*+?{}[]()| ")
+
+
+def _first_letters(pattern: str) -> frozenset[str]:
+    """The letters with which a text can begin that this pattern matches; all, and any other, where it is not plain."""
+    head = re.match(r"\(\?:([^()]*)\)([?*]?)", pattern)
+    if head is None:
+        is_plain = pattern[:1] not in _SPECIAL and pattern[1:2] not in ("?", "*", "{")
+        return frozenset(pattern[0]) if is_plain and "|" not in pattern.split("(")[0] else _LETTERS | {_ANY}
+    found = frozenset[str]().union(*map(_first_letters, head[1].split("|")))
+    return found | _first_letters(pattern[head.end() :]) if head[2] else found
 
 
 _OF_ANOTHER_KIND = re.compile(r"\s+(?:vaccin\w*|exposure|contacts?|screening|risk)\b")

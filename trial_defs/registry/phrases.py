@@ -234,6 +234,9 @@ _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4}
 # -- what a sentence is about
 
 HISTORY = re.compile(r"\b(?:history|previous(?:ly)?|prior(?! to)|past|ever)\b")
+AS_IT_IS_NOW = re.compile(
+    r"[,;]\s*(?:(?:and|or)\s+)?(?:inadequately|insufficiently|poorly|uncontrolled|unstable|current(?:ly)?|active|ongoing)\b"
+)
 # A disease that is meant only in some form: the disease is drafted, the form is asked.
 QUALIFIED = re.compile(
     r"\b(?:sever\w+|serious|uncontroll\w+|significant\w*|clinically|requir\w+|unsuitable|not suitable|active|moderate"

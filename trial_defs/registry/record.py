@@ -131,7 +131,7 @@ def _who(module: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     ages: dict[str, int | None] = {}
     for ours, theirs in (("least_age", "minimumAge"), ("most_age", "maximumAge")):
         said = _text(module, theirs)
-        ages[ours] = _years(said)
+        ages[ours] = _years(said, is_least=ours == "least_age")
         if said and ages[ours] is None:
             unread.append(theirs)
     sex = (_text(module, "sex") or "").lower()
@@ -193,9 +193,13 @@ def _phase_of(phases: object) -> str | None:
     return "/".join(word[0].upper() + word[1:] for word in named) or None
 
 
-def _years(text: str | None) -> int | None:
-    match = re.match(r"^(\d{1,3}) years?$", (text or "").strip(), re.I | re.A)
-    return int(match[1]) if match else None
+def _years(text: str | None, *, is_least: bool) -> int | None:
+    """Completed years; of months only a least age of whole years, for "at most 24 months" ends within a year."""
+    match = re.match(r"^(\d{1,3}) (year|month)s?$", (text or "").strip(), re.I | re.A)
+    if match is None or match[2].lower() == "year":
+        return int(match[1]) if match else None
+    years, rest = divmod(int(match[1]), 12)
+    return years if is_least and not rest else None
 
 
 def _whole_date(text: str | None) -> str | None:
