@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from app.addresses import is_loopback_address, parse_address, place_of
 from app.client_key import KeyUnusable, read_key
 from app.languages import known_language
+from app.toml_files import TomlUnusable, problem_lines, read_toml
 from mappings.chart.addresses import Servers
-from mappings.near_words import suggestion
 
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 
@@ -101,7 +100,7 @@ class Ehr(_Entry):
         default=False, description="Its FHIR servers or key set may have a loopback or private address."
     )
     match_extension: bool = Field(
-        default=True, description="Whether cards carry the whole match as an extension, for a client that draws it."
+        default=False, description="Whether cards carry the whole match as an extension, for a client that draws it."
     )
     timezone: str = Field(
         default="", description="The time zone in which a bare date is read; empty: `TRIALCARDS_TIMEZONE`."
@@ -184,6 +183,7 @@ def demo_ehr(fhir_server: str | None, timezone: str) -> DemoEhr:
         cors_origins=("https://sandbox.cds-hooks.org",),
         allow_http=True,
         private_network=True,
+        match_extension=True,
         timezone=timezone,
     )
 
@@ -207,41 +207,27 @@ class _File(_Entry):
 def load_ehrs(path: Path) -> tuple[Ehr, ...]:
     """The EHRs of a TOML file. EhrsError names every unknown, missing or wrong key with its place, never a value."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EhrsError([f"{path}: cannot be read ({error.strerror})"]) from None
-    except UnicodeDecodeError:
-        raise EhrsError([f"{path}: is not UTF-8"]) from None
-    except tomllib.TOMLDecodeError as error:
-        where = re.search(r"\(at [^)]*\)$", str(error))
-        raise EhrsError([f"{path}: is not readable TOML {where[0] if where else ''}".rstrip()]) from None
+        content = read_toml(path)
+    except TomlUnusable as error:
+        raise EhrsError([str(error)]) from None
     try:
         ehrs = _File.model_validate(content).ehr
     except ValidationError as error:
-        raise EhrsError(_lines(path, content, error)) from None
+        raise EhrsError(list(_lines(path, content, error))) from None
     ehrs = tuple(_with_files_beside(ehr, path.parent) for ehr in ehrs)
     if problems := _problems_of_the_set(path, ehrs):
         raise EhrsError(problems)
     return ehrs
 
 
-def _lines(path: Path, content: Mapping[str, Any], error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        where = ".".join(str(part) for part in item["loc"])
-        match item["type"]:
-            case "extra_forbidden":
-                message = "is not a known key" + suggestion(str(item["loc"][-1]), _keys_beside(item["loc"]))
-            case "missing":
-                message = "is required"
-            case "too_short" if where == "ehr":
-                if content.get("ehr"):
-                    continue  # each entry has its own problem, and is left out of the count for it
-                message = "has no entry; write [[ehr]]"
-            case _:
-                message = item["msg"].removeprefix("Value error, ")
-        lines.append(f"{path}: {where}{_name_of(content, item['loc'])}: {message}")
-    return lines
+def _lines(path: Path, content: Mapping[str, Any], error: ValidationError) -> Iterator[str]:
+    for kind, where, line in problem_lines(path, error, _keys_beside, lambda place: _name_of(content, place)):
+        if kind == "too_short" and where == "ehr":
+            # Of entries that have problems each is named, and is left out of the count for it.
+            if not content.get("ehr"):
+                yield f"{path}: ehr: has no entry; write [[ehr]]"
+        else:
+            yield line
 
 
 def _keys_beside(place: tuple[int | str, ...]) -> frozenset[str]:

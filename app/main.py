@@ -44,6 +44,7 @@ from app.routes import (
     worklist,
 )
 from app.settings import Settings, read_settings
+from app.site_profile import profile_of
 from app.storage.database import LONGEST, RecordsUnavailable
 from app.storage.records import Records
 from app.storage.signing import Keys
@@ -86,7 +87,7 @@ def _assemble(settings: Settings) -> FastAPI:
 
 
 def services_from(settings: Settings) -> Services:
-    """The real parts for these settings. EhrsError when the file of EHRs is not usable."""
+    """The real parts for these settings. EhrsError, SiteProfileError: the file of EHRs or the profile is not usable."""
     keys = Keys(settings.secret_key)
     outbound = Outbound()
     retention, snooze = timedelta(settings.retention_days), timedelta(settings.snooze_days)
@@ -98,7 +99,12 @@ def services_from(settings: Settings) -> Services:
     return Services(
         settings=settings,
         ehrs=ehrs,
-        definitions=Definitions(settings.mappings, settings.trials, Compiled(settings.cache, _compiled_not_kept)),
+        definitions=Definitions(
+            settings.mappings,
+            settings.trials,
+            Compiled(settings.cache, _compiled_not_kept),
+            profile_of(settings),
+        ),
         records=records,
         outbound=outbound,
         authenticator=Authenticator(

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     deadline: float = Field(default=4.0, gt=0.1, le=60, description="Total seconds for one hook call.")
     mappings: Path | None = Field(default=None, description="A folder with the site's own concepts and codes.")
     trials: Path | None = Field(default=None, description="A folder with the site's own trial definitions.")
+    site: Path | None = Field(
+        default=None,
+        description="Path of the TOML file with the site's profile: trials offered, contacts, orders; below.",
+    )
     cache: Path | None = Field(
         default=Path("var/cache"),
         description="A folder where many compiled definitions are kept, so that the next start is quick.",

@@ -26,6 +26,7 @@ from app.oauth.flow import Servers
 from app.oauth.pending import Pending
 from app.outbound import Outbound
 from app.settings import Settings
+from app.site_profile import SiteProfile
 from app.storage.attestations import Answers
 from app.storage.audit import Audit
 from app.storage.records import Records
@@ -109,6 +110,11 @@ class Services:
     def site(self) -> Site:
         """What the site has decided about every answer."""
         return Site(self.settings.labels)
+
+    @property
+    def profile(self) -> SiteProfile:
+        """Which trials the site offers, whom to call, and what it orders."""
+        return self.definitions.profile
 
     @property
     def audit(self) -> Audit:

@@ -26,8 +26,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "app": (
         "errors", "people", "languages",
         "addresses", "client_key", "hashes", "restricted", "logs", "traces", "profile", "metrics",
-        "ehrs", "outbound", "storage", "settings", "web", "tokens", "auth", "definitions", "judge", "oauth", "login",
-        "screen", "bulk", "worklist", "wiring", "demo", "calls", "routes", "main", "commands", "cli",
+        "toml_files", "ehrs", "outbound", "storage", "settings", "site_profile", "web", "tokens", "auth", "definitions",
+        "judge", "oauth", "login", "screen", "bulk", "worklist", "wiring", "demo", "calls", "routes", "main",
+        "commands", "cli",
     ),
 }  # fmt: skip
 # Alembic runs these scripts, which must know the tables of every floor; no module imports them.

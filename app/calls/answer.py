@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from app.calls.call import Assessment, Call, assess, write_down
 from app.calls.complete_chart import access_for, complete_chart
 from app.calls.dismissed import Dismissed, silent_trials
+from app.definitions.served import Served
 from app.ehrs import Caller
 from app.errors import ChartUnavailable, Unavailable, Unusable
 from app.judge import effects_of_orders
@@ -39,6 +40,7 @@ async def answer(
     served = services.definitions.now
     if not served.trials:
         raise Unavailable("No trial definition is loaded.")
+    served = served.offered
     now = services.clock()
     drafts = _drafts(hook, offer)
     # An order that no trial can ask about changes nothing; then the EHR is spared all but what is always needed.
@@ -74,7 +76,7 @@ async def _cards(call: Call, chart: Chart, drafts: Drafts | None) -> tuple[list[
         return [], assessment
     with services.metrics.phase("cards"):
         if drafts is None:
-            _count(found, services)
+            _count(found, call.served, services)
             cards = await _cards_of_matches(call, found, catalogue, assessment.dismissed)
         else:
             cards = await _cards_of_orders(call, assessment, catalogue, chart, drafts)
@@ -94,6 +96,7 @@ async def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue, dism
         silent=silent,
         match_extension=call.ehr.match_extension,
         texts=call.texts,
+        contact_for=call.services.profile.contact_for,
     )
     call.services.metrics.snoozed.inc(len(silent))
     return [(card, what_it_said(card.trial, found.concepts_hash) if card.trial else "") for card in cards]
@@ -126,6 +129,7 @@ async def _cards_of_orders(
         silent=everyone | warned,
         match_extension=call.ehr.match_extension,
         texts=call.texts,
+        contact_for=call.services.profile.contact_for,
     )
     call.services.metrics.snoozed.inc(len(warned))
     return [(card, what_the_order_would_do(effect, found.concepts_hash) if effect else "") for card, effect in cards]
@@ -201,8 +205,7 @@ def _new_card(card: str, found: TrialMatch, said: str) -> NewCard:
     )
 
 
-def _count(found: Match, services: Services) -> None:
-    served = services.definitions.now
+def _count(found: Match, served: Served, services: Services) -> None:
     for trial in found.trials:
         services.metrics.matches.labels("*" if served.are_many else trial.trial.id, trial.verdict.value).inc()
     if served.are_many:

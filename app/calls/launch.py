@@ -256,6 +256,7 @@ async def _explained(
     served = services.definitions.now
     if not served.trials:
         raise Stopped("no-trials", ehr)
+    served = served.offered
     tenant = ehr.tenants[0] if len(ehr.tenants) == 1 else ""
     shown = Shown(ehr.name, tenant, hook.patient_id, hook.user_id)
     call = Call(shown, PURPOSE, ehr, services, served, base, services.clock())

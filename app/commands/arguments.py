@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from app.commands.ending import stop
+from app.commands.options import SITE_HELP
 from app.commands.options import Mappings as Mappings
+from app.commands.options import Site as Site
 from app.commands.options import Trials as Trials
 from app.commands.options import cause_of as cause_of
 from app.commands.options import existing_folder as existing_folder
@@ -57,6 +59,7 @@ def draft_words(draft: Draft) -> str:
     return f"{draft.id}: a draft that nobody has signed, not served{asks} ({draft.file})"
 
 
+SiteFile = Annotated[Path | None, typer.Option("--site", help=SITE_HELP, envvar="TRIALCARDS_SITE")]
 SiteTrials = Annotated[
     Path | None,
     typer.Option(

@@ -24,6 +24,7 @@ from app.ehrs import Ehr
 from app.oauth.flow import Net, OAuthError, Servers
 from app.outbound import Outbound
 from app.settings import Settings
+from app.site_profile import SiteProfileError, profile_of
 from app.storage.database import Database
 from app.tokens.key_sets import KeySets
 from app.tokens.parts import Refused, token_parts
@@ -177,9 +178,11 @@ async def _checks(settings: Settings, outbound: Outbound) -> AsyncIterator[tuple
 
 def _definitions_of(settings: Settings) -> tuple[str, str | None]:
     try:
-        served = Definitions(settings.mappings, settings.trials).now
+        served = Definitions(settings.mappings, settings.trials, profile=profile_of(settings)).now
     except DefinitionError as error:
         return "definitions", "; ".join(map(str, error.problems))
+    except SiteProfileError as error:
+        return "site profile", "; ".join(error.problems)
     return f"definitions ({len(served.trials)} trials)", "; ".join(served.problems) or None
 
 

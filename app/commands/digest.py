@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from app.commands.audit import opened, worklist_of
+from app.commands.definitions import definitions_of
 from app.commands.ending import stop
 from app.commands.site import run, settings_of
-from app.definitions.served import Definitions
 from app.errors import Unusable
 from app.people import OPERATOR
 from app.routes.parameters import moment_of
@@ -20,7 +20,6 @@ from app.storage.audit import Audit
 from app.worklist.records import Filter, Row
 from app.worklist.sentences import disease_of, next_step, person_words, title_of
 from cds_hooks.words.wording import counted
-from mappings.yaml_files import DefinitionError
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.findings import Verdict
 
@@ -36,11 +35,9 @@ def digest_command(
     settings = settings_of("demo" if demo else "production")
     try:
         start = moment_of(since, settings.zone, "--since")
-        trials = Definitions(settings.mappings, settings.trials).now.trials
     except Unusable as error:
         stop(error.detail)
-    except DefinitionError as error:
-        stop(*map(str, error.problems))
+    trials = definitions_of(settings).trials
     rows = run(_new_rows(settings, start))
     for line in digest_lines(rows, trials, since, datetime.now(UTC).astimezone(settings.zone).date()):
         typer.echo(line)

@@ -27,6 +27,9 @@ from app.commands.arguments import (
     restricted,
     zone_of,
 )
+from app.commands.arguments import (
+    Site as SiteFile,
+)
 from app.commands.definitions import read_definitions
 from app.commands.ending import stop
 from app.definitions.served import Served
@@ -58,11 +61,14 @@ def match_command(
     ] = "",
     trials: Trials = None,
     mappings: Mappings = None,
+    site_file: SiteFile = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Also say, on standard error, what each part took in time and memory.")
     ] = False,
 ) -> None:
     """Match one patient's chart with the trials, without a server.
+
+    All trials are matched, or those of --trial, whether --site offers them or not.
 
     For a patient who must not be approached for research there are no trials; a trial that restricted records keep back
     is left out.
@@ -70,7 +76,7 @@ def match_command(
     Exit status 0 when the chart was matched, 1 when it was but definition files could not be used, 2 when something
     about the call or the chart is not usable.
     """
-    served = read_definitions(mappings, trials)
+    served = read_definitions(mappings, trials, site_file)
     check_trials("--trial", trial or (), served)
     zone = zone_of(timezone)
     moment = datetime.now(UTC) if as_of is None else moment_of(as_of, zone)

@@ -38,3 +38,5 @@ Mappings = Annotated[
     Path | None,
     typer.Option("--mappings", help="A folder with the site's own concepts and codes.", callback=existing_folder),
 ]
+SITE_HELP = "The TOML file with the site's profile: the trials it offers, their status here, tolerances, orders."
+Site = Annotated[Path | None, typer.Option("--site", help=SITE_HELP)]

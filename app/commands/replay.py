@@ -66,7 +66,7 @@ def replay_command(
         stop("--json, --trials and --mappings: are only of use with --diff")
     try:
         if diff:
-            served = read_definitions(mappings or settings.mappings, trials or settings.trials, code=2)
+            served = read_definitions(mappings or settings.mappings, trials or settings.trials, settings.site, code=2)
             _print(asyncio.run(_compared(report_id, settings, served)), as_json)
         else:
             sys.stdout.buffer.write(asyncio.run(_replayed(str(report_id), settings)) + b"\n")

@@ -18,8 +18,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from app.commands.arguments import (
+    SiteFile,
     SiteMappings,
     SiteTrials,
+    check_known,
     check_trials,
     end_with_definitions,
     moment_of,
@@ -96,8 +98,9 @@ def screen_command(
     ] = "",
     trials: SiteTrials = None,
     mappings: SiteMappings = None,
+    site: SiteFile = None,
 ) -> None:
-    """Hold every trial against every patient of a FHIR Bulk Data export.
+    """Hold every trial that the site offers against every patient of a FHIR Bulk Data export.
 
     Writes candidates.csv and candidates.xlsx (best first), report.html (candidates, how far patients come, what was not
     read and never given), matches.parquet (a row for each patient and cohort whose diagnosis is on record),
@@ -107,8 +110,10 @@ def screen_command(
     Exit status 0 when the screen is done, 1 when it is but definition files could not be used, 2 when something about
     the call or the export is not usable.
     """
-    served = read_definitions(mappings, trials, code=2)
+    served = read_definitions(mappings, trials, site, code=2)
     check_trials("--trial", trial or (), served)
+    offered = served.offered.trials
+    check_known("--trial", trial or (), offered, "is not offered here (TRIALCARDS_SITE or --site)")
     zone = zone_of(timezone)
     if since is not None and not since.is_dir():
         stop(f"--since: {since}: there is no such folder")
@@ -117,7 +122,7 @@ def screen_command(
     try:
         files = open_export(export, base_url=base_url, everything=complete)
         question = Question(
-            trials=tuple(each for name, each in served.trials.items() if not trial or name in trial),
+            trials=tuple(each for name, each in offered.items() if not trial or name in trial),
             catalogue=served.catalogue,
             as_of=datetime.now(UTC),
             timezone=timezone,

@@ -22,6 +22,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app.commands.connection import check
+from app.commands.definitions import definitions_of
 from app.commands.ending import stop
 from app.commands.site import settings_of
 from app.definitions.served import StillReading
@@ -63,6 +64,7 @@ def serve_command(
         load_ehrs(settings.ehrs)
     except EhrsError as error:
         stop(*error.problems)
+    _check_profile(settings)
     _serve("app.commands.serve:production_app", settings, _listen(settings))
 
 
@@ -74,6 +76,7 @@ def demo_command(profile: Profiled = False) -> None:
     """
     _set_profiling(profile)
     settings = settings_of("demo")
+    _check_profile(settings)
     sockets = _listen(settings)
     base = _address(settings)
     for path, what in (
@@ -85,6 +88,12 @@ def demo_command(profile: Profiled = False) -> None:
     ):
         typer.echo(f"  {base}{path:<14} {what}")
     _serve("app.commands.serve:demo_app", settings, sockets)
+
+
+def _check_profile(settings: Settings) -> None:
+    """Stop where the site's profile names what is not there. The definitions are read for it, and kept compiled."""
+    if settings.site is not None:
+        definitions_of(settings)
 
 
 def _set_profiling(profile: bool) -> None:

@@ -13,10 +13,11 @@ import typer
 
 from app.commands.arguments import check_known
 from app.commands.audit import answers_of, opened, worklist_of
+from app.commands.definitions import definitions_of
 from app.commands.ending import stop
 from app.commands.site import entries_of, run, settings_of
 from app.definitions.screened_criteria import counts_write
-from app.definitions.served import Definitions, Served
+from app.definitions.served import Served
 from app.restricted import digest_of_labels
 from app.screen.tables import DuckDbMissing
 from app.settings import Settings
@@ -27,7 +28,6 @@ from app.worklist.records import Worklist
 from app.worklist.recounting import settled_by_people, with_answers
 from app.worklist.screened import NotAScreen, Screened, finished_screen
 from cds_hooks.words.wording import counted
-from mappings.yaml_files import DefinitionError
 
 _AT_ONCE = 200  # patients in one transaction
 
@@ -66,7 +66,7 @@ def add_command(
                 "TRIALCARDS_RESTRICTED_LABELS: are others than those of the screen, which may show what the list must "
                 "not; screen again with the same labels"
             )
-        served = Definitions(settings.mappings, settings.trials).now
+        served = definitions_of(settings)
         taken, gone = run(_add(settings, found, served, (ehr, tenant), partial=partial))
     except NotAScreen:
         stop(
@@ -75,8 +75,6 @@ def add_command(
         )
     except DuckDbMissing as error:
         stop(str(error))
-    except DefinitionError as error:
-        stop(*map(str, error.problems))
     typer.echo(f"{counted(taken, 'patient')} on the list, {counted(gone, 'row')} no longer in the screen")
 
 

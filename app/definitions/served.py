@@ -18,6 +18,7 @@ from app.definitions.names import definitions_of
 from app.definitions.signatures import Signatures, signed
 from app.definitions.texts import PackedTexts, add_trial_texts, concepts_text
 from app.errors import Unavailable
+from app.site_profile import SiteProfile, SiteProfileError
 from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.concepts.vocabulary import OUR_CONCEPTS as OUR_CONCEPTS
 from mappings.concepts.vocabulary import pack_folders
@@ -34,6 +35,7 @@ class Served:
     """One consistent set: a call works with one of these from its first line to its last.
 
     `texts` holds the files behind it under the hashes that reports name, `silences` what they come to without a record.
+    `offers`: the ids of the trials that the site offers; None where it offers all.
     """
 
     catalogue: Catalogue
@@ -42,6 +44,15 @@ class Served:
     drafts: tuple[Draft, ...] = ()
     texts: PackedTexts = field(default_factory=PackedTexts)
     silences: Silences = field(default_factory=Silences, repr=False, compare=False)
+    offers: frozenset[str] | None = None
+
+    @cached_property
+    def offered(self) -> Served:
+        """The same with the trials that the site offers: what may make a card, a row or a candidate."""
+        if self.offers is None:
+            return self
+        trials = {name: trial for name, trial in self.trials.items() if name in self.offers}
+        return replace(self, trials=trials, offers=None)
 
     @property
     def are_many(self) -> bool:
@@ -80,12 +91,14 @@ class StillReading(Unavailable):
 class Definitions:
     """Holds what is served now. `site_concepts` and `site_trials` are the site's folders, where it has any.
 
-    `compiled` is where compiled trials are kept between starts.
+    `compiled` is where compiled trials are kept between starts. `profile`: what the site has decided about trials; one
+    that names what is not there is a SiteProfileError when it is first read, and a problem later.
     """
 
     site_concepts: Path | None = None
     site_trials: Path | None = None
     compiled: Compiled = field(default_factory=lambda: Compiled(None))
+    profile: SiteProfile = field(default_factory=SiteProfile)
     _served: Served | None = None  # as the files have it
     _shown: Served | None = field(default=None, init=False)  # with the signatures given here
     _signatures: Signatures = field(default_factory=dict, init=False)
@@ -103,7 +116,10 @@ class Definitions:
         return self.read()
 
     def read(self) -> Served:
-        """Read everything; with thousands of definitions that are new this takes a minute."""
+        """Read everything; with thousands of definitions that are new this takes a minute.
+
+        SiteProfileError where the site's profile names what is not there.
+        """
         self._is_being_read = True
         try:
             self._take(self._fingerprint(), self._read(None))
@@ -152,9 +168,14 @@ class Definitions:
         broken = [_Broken.of(path) for path in {problem.file for problem in loaded.problems}]
         if before and broken:
             trials |= {name: trial for name, trial in before.trials.items() if any(b.may_define(name) for b in broken)}
+        unknown = self.profile.problems_with(catalogue, trials, lambda name: any(b.may_define(name) for b in broken))
+        if unknown and before is None:
+            raise SiteProfileError(unknown)
+        problems += unknown
         add_trial_texts(self._trial_folders(), trials.values(), texts)
         texts = texts.only({catalogue.hash, *(trial.hash for trial in trials.values())})
-        return Served(catalogue, dict(sorted(trials.items())), tuple(problems), loaded.drafts, texts)
+        trials = dict(sorted(trials.items()))
+        return Served(catalogue, trials, tuple(problems), loaded.drafts, texts, offers=self.profile.offered)
 
     def _read_trials(self, before: Served | None, catalogue: Catalogue) -> Trials:
         """Only what is new or changed is compiled; where that is much, it is kept for the next start."""
@@ -178,12 +199,18 @@ class Definitions:
     def _read_concepts(self, before: Served | None, texts: PackedTexts) -> tuple[Catalogue, list[str]]:
         """The concepts, whose files are added to `texts`; the earlier ones, or ours alone, where a file is broken."""
         try:
-            return _with_text(self._concept_folders(), texts), []
+            return self._with_text(self._concept_folders(), texts), []
         except DefinitionError as error:
             problems = [str(problem) for problem in error.problems]
             if before is not None:
                 return before.catalogue, problems
-            return _with_text([OUR_CONCEPTS], texts), problems
+            return self._with_text([OUR_CONCEPTS], texts), problems
+
+    def _with_text(self, folders: Sequence[Path], texts: PackedTexts) -> Catalogue:
+        rules = self.profile.rules.text()
+        catalogue = load_catalogue(folders, rules)
+        texts.add(catalogue.hash, concepts_text(folders, rules))
+        return catalogue
 
     def _concept_folders(self) -> tuple[Path, ...]:
         return (OUR_CONCEPTS, *pack_folders(self.site_concepts), *_given(self.site_concepts))
@@ -203,12 +230,6 @@ def _signed(served: Served, signatures: Signatures) -> Served:
     if not signatures:
         return served
     return replace(served, trials={name: signed(trial, signatures) for name, trial in served.trials.items()})
-
-
-def _with_text(folders: Sequence[Path], texts: PackedTexts) -> Catalogue:
-    catalogue = load_catalogue(folders)
-    texts.add(catalogue.hash, concepts_text(folders))
-    return catalogue
 
 
 def _given(folder: Path | None) -> Iterable[Path]:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from mappings.concepts.catalogue import Catalogue, load_catalogue
+from mappings.concepts.site_rules import FILE as RULES_FILE
 from mappings.yaml_files import DefinitionError
 from trial_defs.definition.expressions import Trial
 from trial_defs.definition.loader import hash_of, read_trial
@@ -62,12 +63,14 @@ def add_trial_texts(folders: Iterable[Path], trials: Iterable[Trial], texts: Pac
             texts.add(digest, raw)
 
 
-def concepts_text(folders: Sequence[Path]) -> bytes:
-    """Every file of these folders, as one text."""
+def concepts_text(folders: Sequence[Path], rules: bytes | None = None) -> bytes:
+    """Every file of these folders, and the site's rules as a file of a folder of its own, as one text."""
     packed: list[_Folder] = [
         [(path.name, raw) for path in sorted(p for kind in _KINDS for p in folder.glob(kind)) if (raw := _read(path))]
         for folder in folders
     ]
+    if rules is not None:
+        packed.append([(RULES_FILE, rules)])
     return msgspec.json.encode(packed)
 
 

@@ -27,7 +27,7 @@ async def seed_worklist(services: Services) -> None:
 
 
 def _readings(services: Services) -> Iterator[tuple[Shown, Reading]]:
-    served, zone = services.definitions.now, services.settings.zone
+    served, zone = services.definitions.now.offered, services.settings.zone
     at = Clock(services.clock(), zone)
     for patient in demo_patients(at.today):
         builder = ChartBuilder(None)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from app.ehrs import Ehr, Smart
+from app.site_profile import TABLES
 from cds_hooks.protocol.services import CHART, OFFERS
 
 _SOURCE = Path(__file__).parents[1] / "texts" / "connect.md"
@@ -31,6 +32,9 @@ def connect_text() -> str:
         "prefetch": _table(["prefetch key", "needed", "template"], prefetch),
         "keys": _table(["key of `[[ehr]]`", "default", "what"], _keys(Ehr)),
         "smart keys": _table(["key of `[ehr.smart]`", "default", "what"], _keys(Smart)),
+    }
+    made |= {
+        f"site {name}": _table([f"key of `{name}`", "default", "what"], _keys(each)) for name, each in TABLES.items()
     }
     text = _SOURCE.read_text("utf-8")
     for name, table in made.items():

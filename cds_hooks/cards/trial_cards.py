@@ -164,13 +164,14 @@ class _Maker:
     def card(self, trial: TrialMatch) -> Card:
         uuid = self.new_uuid()
         cohort = best_cohort(trial, self.catalogue)
-        suggestions = self._suggestions(trial, cohort)
+        contact = self.contact_for(trial.trial.id)
+        suggestions = self._suggestions(trial, cohort, contact.performer if contact else "")
         body: Json = {
             "uuid": uuid,
             "summary": summary_of(trial, cohort, self.detail.brief, self.match.as_of.date()),
             "indicator": "info",
             "source": source_of(trial.trial),
-            "detail": self.detail.of_trial(trial, cohort, self.contact_for(trial.trial.id)),
+            "detail": self.detail.of_trial(trial, cohort, contact),
             "suggestions": suggestions,
             "selectionBehavior": "any",
             "overrideReasons": override_reasons_of(self.detail.texts),
@@ -181,11 +182,11 @@ class _Maker:
             body["extension"] = {EXTENSION: trial_entry(trial, self.titles, indicated_only=True)}
         return Card(uuid, trial, tuple(s["uuid"] for s in suggestions), body)
 
-    def _suggestions(self, trial: TrialMatch, cohort: CohortMatch) -> list[Json]:
+    def _suggestions(self, trial: TrialMatch, cohort: CohortMatch, performer: str) -> list[Json]:
         name, texts = f"{trial.trial.short_title} ({trial.trial.id})", self.detail.texts
         verdict = capitalized(texts(f"verdict.{cohort.verdict.value}"))
         reason = texts("suggest.refer-reason", verdict=verdict, name=name, day=texts.day(self.match.as_of.date()))
-        draft = referral(trial.trial, self.match.patient, reason)
+        draft = referral(trial.trial, self.match.patient, reason, performer)
         suggestions = [self._suggestion(texts("suggest.refer", name=name), draft, recommended=True)]
         wanted = (n for n in self.needs if n.can_be_ordered and any(t == trial.trial.id for t, _, _ in n.settles))
         for need in islice(wanted, MOST_SUGGESTIONS - 1):

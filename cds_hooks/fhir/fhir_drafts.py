@@ -28,9 +28,14 @@ _CATEGORIES: Mapping[str, tuple[str, str]] = {
 _OTHER_CATEGORY = ("103693007", "Diagnostic procedure")
 
 
-def referral(trial: Trial, patient: str, reason: str) -> dict[str, Any]:
-    """A draft referral of `patient` ("Patient/123") to the study team; `reason`: why, in one line."""
+def referral(trial: Trial, patient: str, reason: str, performer: str = "") -> dict[str, Any]:
+    """A draft referral of `patient` ("Patient/123") to the study team; `reason`: why, in one line.
+
+    `performer`: a reference to who takes the referral ("Organization/1"); without one the EHR asks for it.
+    """
     draft = _form(_REFERRAL, patient)
+    if performer:
+        draft["performer"] = [{"reference": performer}]
     draft["code"] = {
         "coding": [_coding(_SNOMED, *_REFERRAL)],
         "text": plain(f"Referral to the study team: {trial.short_title} ({trial.id})", 200),
@@ -50,6 +55,9 @@ def test_order(need: Need, catalogue: Catalogue, patient: str, reason: str) -> d
 
 
 def _codings(need: Need, catalogue: Catalogue) -> list[dict[str, str]]:
+    if local := need.order.local:
+        display = {"display": plain(local.display, 200)} if local.display else {}
+        return [{"system": local.system, "code": local.code, **display}]
     codings = []
     for system, name, code in ((_LOINC, "loinc", need.order.loinc), (_SNOMED, "snomed", need.order.snomed)):
         if code:

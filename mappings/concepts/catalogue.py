@@ -18,6 +18,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mappings.concepts import icd9
+from mappings.concepts.site_rules import FILE as RULES_FILE
+from mappings.concepts.site_rules import LocalOrder, SiteRules, take_rules
 from mappings.concepts.stated import Stated, StatedReader
 from mappings.concepts.value_sets import read_value_set
 from mappings.facts import Sex
@@ -146,6 +148,12 @@ class Orderable(_Entry):
     title: str  # "Complete blood count"
     loinc: str | None = None  # the test to order
     snomed: str | None = None
+    local: LocalOrder | None = None  # how a site orders it, in place of both; its profile sets it
+
+    @property
+    def key(self) -> tuple[str, str | None, str | None]:
+        """Equal for one test, however many concepts it measures."""
+        return self.title, self.loinc, self.snomed
 
 
 class Concept(_Entry):
@@ -227,6 +235,7 @@ class Catalogue:
     by_prefix: Mapping[tuple[str, str], tuple[str, ...]]  # (system name, "M321") -> ids, for codes that end in `*`
     hash: str  # "sha256:…" over every file, ours and the site's
     stated: Stated = field(default_factory=Stated)  # what the site says of its code systems
+    rules: SiteRules = field(default_factory=SiteRules)  # what the site's profile decides about answers
     _where: dict[str, tuple[ResourceType, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _of_value: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -362,57 +371,83 @@ def plain_code(code: str) -> str:
     return plain[1:] if _SKS.match(plain) else plain
 
 
-def load_catalogue(folders: Iterable[Path]) -> Catalogue:
+def load_catalogue(folders: Iterable[Path], rules: bytes | None = None) -> Catalogue:
     """Read every concept file (*.yaml) and FHIR ValueSet (*.json) of these folders, each folder over the earlier ones.
 
-    Raises DefinitionError with every problem found: unreadable YAML, unknown keys, unknown concepts, a code that
-    stands under two concepts of which neither includes the other.
+    `rules`: the text of a site's rules (see SiteRules), read as a file of a last folder; a rule for a concept that is
+    not there has no effect. Raises DefinitionError with every problem found: unreadable YAML, unknown keys, unknown
+    concepts, a code that stands under two concepts of which neither includes the other.
     """
-    merged: dict[str, dict[str, object]] = {}
-    origin: dict[str, Path] = {}
-    problems: list[Problem] = []
-    digest = hashlib.sha256()
-    stated = StatedReader(system_name, SYSTEMS)
+    reader = _Reader()
     for folder in folders:
-        problems += _read_folder(folder, merged, origin, digest, stated)
-    concepts, found = _validated(merged, origin)
-    problems += found
-    if problems:
+        reader.read_folder(folder)
+    if rules is not None:
+        reader.read_file(Path(RULES_FILE), rules, {})
+    concepts, found = _validated(reader.merged, reader.origin)
+    if problems := reader.problems + found:
         raise DefinitionError(problems)
-    return _indexed(concepts, origin, "sha256:" + digest.hexdigest(), stated.stated())
+    concepts = _with_rules(concepts, reader.rules)
+    digest = "sha256:" + reader.digest.hexdigest()
+    return _indexed(concepts, reader.origin, digest, reader.stated.stated(), reader.rules)
 
 
-def _read_folder(
-    folder: Path,
-    merged: dict[str, dict[str, object]],
-    origin: dict[str, Path],
-    digest: hashlib._Hash,
-    stated: StatedReader,
-) -> list[Problem]:
-    """Lay the concepts of one folder over those already read."""
-    if not folder.is_dir():
-        return [Problem(folder, "", "there is no such folder")]
-    problems: list[Problem] = []
-    here: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.yaml")):
+@dataclass
+class _Reader:
+    """Lays the concepts of each folder over those already read."""
+
+    merged: dict[str, dict[str, object]] = field(default_factory=dict)
+    origin: dict[str, Path] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    stated: StatedReader = field(default_factory=lambda: StatedReader(system_name, SYSTEMS))
+    rules: SiteRules = field(default_factory=SiteRules)
+
+    def read_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self.problems.append(Problem(folder, "", "there is no such folder"))
+            return
+        here: dict[str, Path] = {}
+        for path in sorted(folder.glob("*.yaml")):
+            try:
+                raw = path.read_bytes()
+            except OSError as error:
+                self.problems.append(Problem(path, "", f"cannot be read: {error.strerror}"))
+                continue
+            self.read_file(path, raw, here)
+        self.problems += _read_value_sets(folder, self.merged, self.origin, self.digest)
+
+    def read_file(self, path: Path, raw: bytes, here: dict[str, Path]) -> None:
+        """One file; `here`: the concepts of its folder so far."""
         try:
-            raw = path.read_bytes()
             content = read_yaml(raw, path)
-        except OSError as error:
-            problems.append(Problem(path, "", f"cannot be read: {error.strerror}"))
-            continue
         except DefinitionError as error:
-            problems += error.problems
-            continue
-        digest.update(path.name.encode() + b"\0" + raw + b"\0")
-        problems += stated.read(content, path)
+            self.problems += error.problems
+            return
+        self.digest.update(path.name.encode() + b"\0" + raw + b"\0")
+        self.problems += self.stated.read(content, path)
+        if path.name == RULES_FILE:
+            rules, problems = take_rules(content, path)
+            self.rules = rules or self.rules
+            self.problems += problems
         for name, entry in content.items():
             if objection := _objection(name, entry, here):
-                problems.append(Problem(path, str(name), objection))
+                self.problems.append(Problem(path, str(name), objection))
             elif isinstance(entry, dict):
-                merged[name] = _overlaid(merged.get(name, {"group": path.stem}), entry)
-                origin[name] = here[name] = path
-    return problems + _read_value_sets(folder, merged, origin, digest)
+                self.merged[name] = _overlaid(self.merged.get(name, {"group": path.stem}), entry)
+                self.origin[name] = here[name] = path
+
+
+def _with_rules(concepts: dict[str, Concept], rules: SiteRules) -> dict[str, Concept]:
+    """The concepts as the site's profile has them. An order counts for every concept that the same test measures."""
+    tests = {name: entry.order.key for name, entry in concepts.items() if entry.order}
+    local = {tests[name]: order for name, order in rules.orders.items() if name in tests}
+    changed: dict[str, dict[str, object]] = {}
+    for name, concept in concepts.items():
+        if rules.asked_until is not None and concept.asked_until is not None:
+            changed.setdefault(name, {})["asked_until"] = rules.asked_until
+        if concept.order and (order := local.get(concept.order.key)):
+            changed.setdefault(name, {})["order"] = concept.order.model_copy(update={"local": order})
+    return concepts | {name: concepts[name].model_copy(update=update) for name, update in changed.items()}
 
 
 def _read_value_sets(
@@ -520,7 +555,9 @@ def _claims(concepts: Mapping[str, Concept], stated: Stated) -> dict[tuple[str, 
     return claims
 
 
-def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest: str, stated: Stated) -> Catalogue:
+def _indexed(
+    concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest: str, stated: Stated, rules: SiteRules
+) -> Catalogue:
     parents = _parents(concepts)
     closures = {name: _ancestors(name, parents) for name in concepts}
     by_code: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -539,7 +576,7 @@ def _indexed(concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest
             by_code[system, code] = ordered
     if problems:
         raise DefinitionError(problems)
-    return Catalogue(concepts, by_code, by_prefix, digest, stated)
+    return Catalogue(concepts, by_code, by_prefix, digest, stated, rules)
 
 
 def current_for(concept: Concept) -> Period | None:

@@ -37,7 +37,7 @@ def problem(folder: Path, text: str) -> str:
 def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     ehr = loaded(tmp_path, ENTRY)
     assert ehr.algorithms == ("ES384", "RS384")
-    assert (ehr.replay_guard, ehr.max_token_lifetime, ehr.match_extension) == (True, 900, True)
+    assert (ehr.replay_guard, ehr.max_token_lifetime, ehr.match_extension) == (True, 900, False)
     assert (ehr.allow_http, ehr.private_network, ehr.smart, ehr.timezone) == (False, False, None, "")
 
 
@@ -56,7 +56,7 @@ replay_guard = false
 max_token_lifetime = 300
 allow_http = true
 private_network = true
-match_extension = false
+match_extension = true
 timezone = "Europe/Berlin"
 language = "de"
 [ehr.prefetch_aliases]

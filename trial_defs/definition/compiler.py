@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from mappings.concepts.catalogue import Catalogue, Concept, ConceptKind
+from mappings.concepts.site_rules import TrialRules
 from mappings.facts import Polarity
 from mappings.time.times import Period, parse_period
 from mappings.values.units import convert
@@ -20,7 +21,6 @@ from trial_defs.definition.language import (
     BETWEEN,
     BOUND,
     TIMES_NORMAL,
-    TOLERANCE,
     WHEN,
     AgeVerb,
     AgeWords,
@@ -44,6 +44,7 @@ from trial_defs.definition.language import (
     ValueWords,
     Words,
 )
+from trial_defs.definition.tolerances import ToleranceUnusable, tolerance_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,12 @@ BROKEN = Broken()
 
 
 def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: str) -> x.Trial:
-    """The trial as it is evaluated. Raises DefinitionError with everything the catalogue or the units object to."""
-    compiler = Compiler(catalogue, path)
+    """The trial as it is evaluated, with what the site's profile decides about it (`catalogue.rules`).
+
+    Raises DefinitionError with everything the catalogue or the units object to.
+    """
+    rules = catalogue.rules.of_trial(words.id)
+    compiler = Compiler(catalogue, path, rules)
     before = [compiler.criterion(c, f"before.{i}") for i, c in enumerate(words.before)]
     after = [compiler.criterion(c, f"after.{i}") for i, c in enumerate(words.after)]
     cohorts = []
@@ -90,8 +95,9 @@ def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: s
         registry_url=words.source.registry_url,
         document=words.source.document,
         read_on=words.source.read_on,
-        status=recruiting.status,
-        overdue_after=recruiting.overdue_after,
+        status=rules.recruiting or recruiting.status,
+        # The site knows whether it recruits; the registry's end date says nothing beside that.
+        overdue_after=None if rules.recruiting else recruiting.overdue_after,
         sites=tuple(x.Site(s.name, s.city, s.country, s.status) for s in recruiting.sites),
         signed_off=x.SignOff(words.signed_off.by, words.signed_off.on) if words.signed_off else None,
         missing=words.missing,
@@ -135,9 +141,10 @@ _KINDS_OF_EVENT: Mapping[str, Sequence[ConceptKind]] = {
 class Compiler:
     """Resolves names and units against the catalogue, and collects every objection."""
 
-    def __init__(self, catalogue: Catalogue, path: Path) -> None:
+    def __init__(self, catalogue: Catalogue, path: Path, rules: TrialRules | None = None) -> None:
         self.catalogue = catalogue
         self.path = path
+        self.rules = rules or TrialRules()
         self.problems: list[Problem] = []
 
     def object(self, where: str, message: str) -> None:
@@ -231,7 +238,8 @@ class Compiler:
             return BROKEN
         self._silence(words.absent, words.of, concept, where)
         test = self._test(words.is_, concept.unit, f"{where}.is", concept)
-        amount, percent = self._tolerance(near or concept.tolerance, concept, f"{where}")
+        text = self.rules.tolerance.get(words.of) or near or concept.tolerance
+        amount, percent = self._tolerance(text, concept, where)
         return x.Value(
             concept=words.of,
             test=test,
@@ -409,20 +417,8 @@ class Compiler:
         return value
 
     def _tolerance(self, text: str | None, concept: Concept, where: str) -> tuple[Decimal | None, Decimal | None]:
-        if text is None or text == "none":
+        try:
+            return tolerance_of(text or "none", concept)
+        except ToleranceUnusable as error:
+            self.object(f"{where}.near", str(error))
             return None, None
-        match = TOLERANCE.match(text)
-        if not match:
-            self.object(
-                f"{where}.near", 'a tolerance is "10 %" of the limit or an amount with unit, "5 g/L", or "none"'
-            )
-            return None, None
-        if match[2] == "%" and concept.unit != "%":
-            return None, Decimal(match[1])
-        amount = match[2].replace("%-points", "%")
-        if amount == concept.unit:
-            return Decimal(match[1]), None
-        converted = convert(Decimal(match[1]), amount, concept.unit or "", concept.molar_mass)
-        if converted is None:
-            self.object(f"{where}.near", f'"{match[2]}" cannot be converted to {concept.unit}')
-        return converted, None

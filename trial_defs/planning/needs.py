@@ -40,7 +40,8 @@ class Need:
 
     @property
     def can_be_ordered(self) -> bool:
-        coded = self.order.loinc is not None or self.order.snomed is not None
+        order = self.order
+        coded = order.local is not None or order.loinc is not None or order.snomed is not None
         return coded and self.order.how not in ("ask", "examination")
 
 
@@ -203,7 +204,7 @@ def _added_effort(orders: Orders, planned: Collection[Key]) -> tuple[int, int]:
 
 
 def _key(order: Orderable) -> Key:
-    return (order.title, order.loinc, order.snomed)
+    return order.key
 
 
 def _of_history(waiting: Iterable[tuple[Place, Finding]], catalogue: Catalogue) -> Iterator[Need]:
