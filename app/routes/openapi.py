@@ -74,6 +74,7 @@ def described(app: FastAPI, served: Served, today: date) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _add_errors(path, operation)
+            _fill_in(operation)
     _add_examples(document["paths"], served, today)
     return document
 
@@ -93,6 +94,12 @@ def _add_examples(paths: dict[str, Any], served: Served, today: date) -> None:
     _set_body(operation, chart_example(as_of))
     _set_answer(operation, _report(served, as_of))
     _set_answer(paths["/api/v1/feedback/summary"]["get"], FEEDBACK_SUMMARY)
+
+
+def _fill_in(operation: Json) -> None:
+    """Give each parameter its own example: the page fills in a field of a path from there only."""
+    for parameter in operation.get("parameters", ()):
+        parameter["example"] = (parameter.get("examples") or parameter["schema"]["examples"])[0]
 
 
 def _set_body(operation: dict[str, Any], example: Json) -> None:
