@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # PYTHON=python3.12 chooses another interpreter than python3.
 PYTHON ?=
 
-.PHONY: run test bench bench-check alarm format lock docs oracle mutants sbom FORCE
+.PHONY: run test bench bench-check alarm format lock docs oracle mutants sbom systems FORCE
 .DEFAULT_GOAL := run
 
 # The script looks at each call whether the environment is there, of the chosen Python, and newer than its lock.
@@ -48,6 +48,11 @@ mutants: $(VENV)/.dev
 # Another engine is asked the same questions; needs java, mvn, node and npm (docs/oracle.md).
 oracle: $(VENV)/.dev
 	$(BIN)/python -m tests.oracle_cql.oracle --charts $(or $(ORACLE_CHARTS),2000) --write
+
+# Beside real systems (Keycloak, HAPI FHIR, PostgreSQL with PgBouncer, the image): fetched on first use, minutes each. SYSTEMS=keycloak chooses.
+# Needs java 17, mvn, postgresql, pgbouncer; for the image root, buildah and debootstrap. Writes docs/systems.md.
+systems: $(VENV)/.dev
+	$(BIN)/python -m tests.systems.run $(SYSTEMS)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate

@@ -25,12 +25,19 @@ from app.tokens.key_sets import KeySets
 from cds_hooks.words.safe_text import plain
 
 PURPOSE = "login"
+ANOTHER = "another"  # in an address: somebody else logs in
+LOGIN_AS_ANOTHER = f"/login?next=/worklist&account={ANOTHER}"
+SELECT_ACCOUNT = "select_account"  # a value of `prompt`
 _LONGEST_NAME = 80
 _CLOCKS_DIFFER = 60  # seconds between ours and the provider's
 
 
 class NotInGroup(Exception):
-    """Somebody whom the provider knows, and who may not work here."""
+    """Somebody whom the provider knows, and who may not work here. `id_token`: of their login."""
+
+    def __init__(self, id_token: str) -> None:
+        super().__init__()
+        self.id_token = id_token
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -81,7 +88,7 @@ class Provider:
         since = int(now.timestamp()) if to_sign else None
         kept = _Kept(sha256_of(browser), back_to, attempt.nonce, attempt.verifier, since)
         state = await self.pending.keep(PURPOSE, msgspec.json.encode(kept), now)
-        prompt = "select_account" if "select_account" in registration.server.prompts else "login"
+        prompt = SELECT_ACCOUNT if SELECT_ACCOUNT in registration.server.prompts else "login"
         more = {"prompt": "login", "max_age": "0"} if to_sign else {"prompt": prompt} if as_another else {}
         return Going(registration.address(self.settings.oidc_scopes, state, attempt, **more), browser)
 
@@ -105,12 +112,26 @@ class Provider:
         claims = await registration.identity(tokens.get("id_token"), attempt)
         groups = self._groups(claims)
         if groups.isdisjoint(self.settings.oidc_groups):
-            raise NotInGroup
+            raise NotInGroup(tokens["id_token"])
         proved = _proved_at(claims, kept.proves_since, now) if kept.proves_since is not None else None
         person = _person(claims, not groups.isdisjoint(self.settings.oidc_signers), proved)
         sid = claims.get("sid")
         at_provider = ProviderLogin(sid if isinstance(sid, str) else None, tokens["id_token"])
         return Returned(person, kept.next, at_provider)
+
+    async def address_for_another(self, id_token: str) -> str:
+        """Where somebody logs in in the place of whoever is logged in at the provider.
+
+        Where the provider cannot ask for another account, its session has to end first: `prompt=login` asks some
+        (Keycloak) for the password of the same person only.
+        """
+        try:
+            registration = await self._registration()
+        except OAuthError:
+            return LOGIN_AS_ANOTHER
+        if SELECT_ACCOUNT in registration.server.prompts:
+            return LOGIN_AS_ANOTHER
+        return registration.logout_address(f"{self.settings.public_url}/logout", id_token) or LOGIN_AS_ANOTHER
 
     async def logout_address(self, id_token: str | None) -> str | None:
         """Where a browser ends its session at the provider, if the provider offers it and answers now."""

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from app.errors import NotAuthenticated, NotHere, Unavailable, error_response
-from app.login.oidc import NotInGroup
+from app.login.oidc import ANOTHER, NotInGroup
 from app.login.people import COOKIE, HOME, LoginNeeded, local_path
 from app.login.sessions import LONGEST
 from app.logs import log
@@ -29,7 +29,6 @@ from app.wiring import Services, services_of
 router = APIRouter(include_in_schema=False)
 
 BROWSER = "__Host-trialcards-login"  # by which a browser that comes back from the provider is known
-ANOTHER = "another"  # in an address: somebody else logs in
 _READS = ("GET", "HEAD")
 _HEADERS = {"Cache-Control": "no-store"}
 Problem = Literal[
@@ -80,10 +79,10 @@ async def come_back(request: Request) -> Response:
         log.warning("login refused", reason=error.cause, remedy=error.remedy)
         services.metrics.logins.labels("refused").inc()
         return _page(services, 503 if error.remedy == "later" else 403, _PROBLEMS[error.remedy])
-    except NotInGroup:
+    except NotInGroup as error:
         log.warning("login refused", reason="not in a group")
         services.metrics.logins.labels("not-in-group").inc()
-        return _page(services, 403, "not-in-group")
+        return _page(services, 403, "not-in-group", another=await services.provider.address_for_another(error.id_token))
     if before := request.cookies.get(COOKIE):
         await services.sessions.end(before)
     now, audited = services.clock(), _audited(services, back.person, "logged-in")
@@ -191,7 +190,15 @@ def _needed(services: Services) -> NotAuthenticated:
     return error
 
 
-def _page(services: Services, status: int, problem: Problem, onward: str | None = None) -> Response:
-    """`onward`: where the browser goes by itself."""
+def _page(services: Services, status: int, problem: Problem, onward: str | None = None, another: str = "") -> Response:
+    """`onward`: where the browser goes by itself; `another`: where somebody else logs in."""
     headers = _HEADERS | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
-    return page("login.html", status, headers, problem=problem, onward=onward, is_demo=services.settings.is_demo)
+    return page(
+        "login.html",
+        status,
+        headers,
+        problem=problem,
+        onward=onward,
+        another=another,
+        is_demo=services.settings.is_demo,
+    )

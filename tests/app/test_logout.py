@@ -135,11 +135,17 @@ async def test_opening_the_page_ends_no_session(client: httpx.AsyncClient) -> No
 # -- as somebody else
 
 
-@pytest.mark.parametrize(("prompts", "asked"), [(None, "login"), (["none", "select_account"], "select_account")])
+ASKS: list[tuple[dict[str, Any], str]] = [
+    ({"end_session_endpoint": None}, "login"),
+    ({"prompt_values_supported": ["none", "select_account"]}, "select_account"),
+]
+
+
+@pytest.mark.parametrize(("metadata", "asked"), ASKS)
 async def test_who_may_not_work_here_can_log_in_as_somebody_else(
-    client: httpx.AsyncClient, provider: AuthorizationServer, prompts: Any, asked: str
+    client: httpx.AsyncClient, provider: AuthorizationServer, metadata: dict[str, Any], asked: str
 ) -> None:
-    provider.metadata = {"prompt_values_supported": prompts}
+    provider.metadata = metadata
     provider.claims["groups"] = ["others"]
     refused = await log_in(client)
     assert refused.status_code == 403
@@ -151,6 +157,18 @@ async def test_who_may_not_work_here_can_log_in_as_somebody_else(
     assert provider.authorized[-1]["prompt"] == asked
     assert back.status_code == 303
     assert await is_in(client)
+
+
+async def test_a_provider_that_cannot_ask_for_another_account_ends_its_session_first(
+    client: httpx.AsyncClient, provider: AuthorizationServer
+) -> None:
+    provider.metadata = {"prompt_values_supported": ["none", "login"]}
+    provider.claims["groups"] = ["others"]
+    refused = await log_in(client)
+    (button,) = re.findall(r'<a class="button" href="([^"]*)">Log in as somebody else</a>', refused.text)
+    assert unescape(button).startswith(f"{provider.issuer}/logout?client_id=")
+    assert "id_token_hint=" in button
+    assert "logged out at the hospital’s login first" in refused.text
 
 
 # -- which failure wants another attempt, and which the administrator
