@@ -202,6 +202,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with suppress(asyncio.CancelledError):
         await upkeep
     await services.outbound.close()
+    services.terminology.close()
     await services.records.close()
     services.metrics.tracer.close()
 
@@ -238,6 +239,7 @@ async def _prepare_records(services: Services) -> bool:
     try:
         await services.records.prepare(LONGEST)
         await services.take_signatures()
+        await services.terminology.take(services.definitions)
     except RecordsUnavailable:
         log.error("database not reachable")
         return False
@@ -252,29 +254,48 @@ async def _upkeep(services: Services, begun: asyncio.Future[None]) -> None:
         log.error("definitions not read", where=where_it_broke(error))
     loop = asyncio.get_running_loop()
     purge_at = loop.time()
-    while True:
-        await asyncio.sleep(LOOK_EVERY)
-        try:
-            if await services.definitions.reload_if_changed():
-                log.info("definitions read again", problems=len(services.definitions.now.problems))
-            if not services.records.is_ready:
-                await _prepare_records(services)
-                continue
-            await services.take_signatures()
-            if loop.time() >= purge_at:
-                await services.records.purge(services.clock())
-                await services.pending.purge(services.clock())
-                await services.answers.purge(services.clock())
-                keep = timedelta(services.settings.audit_days)
-                await services.audit.purge(services.clock(), keep)
-                await services.worklist.purge(services.clock(), keep)
-                await services.sessions.purge(services.clock())
-                purge_at = loop.time() + PURGE_EVERY
-        except RecordsUnavailable:
-            log.warning("database not reachable")
-        except Exception as error:
-            # Upkeep must outlive whatever goes wrong in one round.
-            log.error("upkeep failed", where=where_it_broke(error))
+    asking = asyncio.create_task(_ask_terminology(services))
+    try:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                if services.records.is_ready:
+                    await services.terminology.take(services.definitions)
+                if asking.done():  # its own task, because an expansion takes minutes
+                    asking = asyncio.create_task(_ask_terminology(services))
+                if await services.definitions.reload_if_changed():
+                    log.info("definitions read again", problems=len(services.definitions.now.problems))
+                if not services.records.is_ready:
+                    await _prepare_records(services)
+                    continue
+                await services.take_signatures()
+                if loop.time() >= purge_at:
+                    await services.records.purge(services.clock())
+                    await services.pending.purge(services.clock())
+                    await services.answers.purge(services.clock())
+                    keep = timedelta(services.settings.audit_days)
+                    await services.audit.purge(services.clock(), keep)
+                    await services.worklist.purge(services.clock(), keep)
+                    await services.sessions.purge(services.clock())
+                    purge_at = loop.time() + PURGE_EVERY
+            except RecordsUnavailable:
+                log.warning("database not reachable")
+            except Exception as error:
+                # Upkeep must outlive whatever goes wrong in one round.
+                log.error("upkeep failed", where=where_it_broke(error))
+    finally:
+        asking.cancel()
+
+
+async def _ask_terminology(services: Services) -> None:
+    if services.settings.terminology is None or not services.records.is_ready:
+        return
+    try:
+        await services.terminology.refresh(services.definitions, services.clock())
+    except RecordsUnavailable:
+        log.warning("database not reachable")
+    except Exception as error:
+        log.error("terminology server not asked", where=where_it_broke(error))
 
 
 async def _say_error(request: Request, error: Exception) -> Response:

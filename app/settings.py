@@ -92,6 +92,12 @@ class Settings(BaseSettings):
         default=None,
         description="Path of the TOML file with the site's profile: trials offered, contacts, orders; below.",
     )
+    terminology: str | None = Field(
+        default=None, description="FHIR address of a terminology server that expands concepts by SNOMED CT; https."
+    )
+    terminology_private_network: bool = Field(
+        default=False, description="The terminology server may have a loopback or private address."
+    )
     cache: Path | None = Field(
         default=Path("var/cache"),
         description="A folder where many compiled definitions are kept, so that the next start is quick.",
@@ -227,6 +233,14 @@ class Settings(BaseSettings):
         good = value is None or place_of(value) is not None
         if not good or (value and value.startswith("http:") and not is_loopback_address(value)):
             raise ValueError("is an address that starts with https://, as the provider writes it")
+        return value
+
+    @field_validator("terminology")
+    @classmethod
+    def _a_server(cls, value: str | None) -> str | None:
+        good = value is None or place_of(value) is not None
+        if not good or (value and value.startswith("http:") and not is_loopback_address(value)):
+            raise ValueError("is an address that starts with https://, without user and query")
         return value
 
     @field_validator("oidc_scopes")

@@ -15,6 +15,7 @@ from app.definitions.histories import Histories
 from app.definitions.reviews import Reviews
 from app.definitions.served import Definitions
 from app.definitions.sign_offs import SignOffs
+from app.definitions.terminology import Terminology
 from app.ehrs import Ehr
 from app.errors import Unavailable
 from app.judge import Site
@@ -86,6 +87,7 @@ class Services:
     login: Login = field(init=False)
     histories: Histories = field(init=False)
     sign_offs: SignOffs = field(init=False)
+    terminology: Terminology = field(init=False)
     # One match at a time: between two, the event loop sees to health checks, refusals and answers of EHRs.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -97,6 +99,12 @@ class Services:
         self.key_sets = KeySets(self.outbound)
         self.histories = Histories(self.settings.trials)
         self.sign_offs = SignOffs(self.records)
+        self.terminology = Terminology.of(
+            self.settings.terminology,
+            self.outbound,
+            self.records,
+            private_network=self.settings.terminology_private_network,
+        )
         self.login = Login(
             self.authenticator,
             self.sessions,

@@ -99,6 +99,7 @@ class Definitions:
     site_trials: Path | None = None
     compiled: Compiled = field(default_factory=lambda: Compiled(None))
     profile: SiteProfile = field(default_factory=SiteProfile)
+    expansion: Path | None = field(default=None, init=False)  # ValueSets of a terminology server
     _served: Served | None = None  # as the files have it
     _shown: Served | None = field(default=None, init=False)  # with the signatures given here
     _signatures: Signatures = field(default_factory=dict, init=False)
@@ -212,8 +213,16 @@ class Definitions:
         texts.add(catalogue.hash, concepts_text(folders, rules))
         return catalogue
 
+    def catalogue_without_expansion(self) -> Catalogue:
+        """The concepts as the files have them. DefinitionError where they cannot be used."""
+        return load_catalogue(self._folders_with(None))
+
     def _concept_folders(self) -> tuple[Path, ...]:
-        return (OUR_CONCEPTS, *pack_folders(self.site_concepts), *_given(self.site_concepts))
+        return self._folders_with(self.expansion)
+
+    def _folders_with(self, expansion: Path | None) -> tuple[Path, ...]:
+        packs = pack_folders(self.site_concepts)
+        return (OUR_CONCEPTS, *packs, *_given(expansion), *_given(self.site_concepts))
 
     def _readable_folders(self) -> tuple[Path, ...]:
         """The concept folders; without the packs where the site's list of them cannot be used."""
