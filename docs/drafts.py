@@ -74,8 +74,14 @@ def main(arguments: list[str]) -> int:
         first, rest = kept.split(_BARS_HEAD)
         measured_bars = measure(_catalogue())
         TABLE.write_text(form_table(measured_bars), "utf-8")
-        seconds = sorted(import_seconds(record) for record in sorted(RECORDS.glob("*.json"))[::6])
-        timed = ("CPU of an import, the longest of ten records", f"{seconds[-1]:.1f} s", "≤ 1 s")
+        seconds = sorted(
+            min(import_seconds(record) for _ in range(3)) for record in sorted(RECORDS.glob("*.json"))[::6]
+        )
+        timed = (
+            "CPU of an import, the longest of ten records, each the best of three",
+            f"{seconds[-1]:.1f} s",
+            "≤ 1 s",
+        )
         bars = "".join(f"| {what} | {count} | {bar} |\n" for what, count, bar in (*measured_bars.rows(), timed))
         sys.stdout.write(bars)
         kept = first + _BARS_HEAD + bars + re.sub(r"\A(?:\|.*\n)*", "", rest)
