@@ -95,7 +95,7 @@ async def _cards_of_matches(call: Call, found: Match, catalogue: Catalogue, dism
         most=call.services.settings.max_cards,
         silent=silent,
         match_extension=call.ehr.match_extension,
-        texts=call.texts,
+        texts=call.card_texts,
         contact_for=call.services.profile.contact_for,
     )
     call.services.metrics.snoozed.inc(len(silent))
@@ -128,7 +128,7 @@ async def _cards_of_orders(
         most=call.services.settings.max_cards,
         silent=everyone | warned,
         match_extension=call.ehr.match_extension,
-        texts=call.texts,
+        texts=call.card_texts,
         contact_for=call.services.profile.contact_for,
     )
     call.services.metrics.snoozed.inc(len(warned))

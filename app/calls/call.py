@@ -61,6 +61,11 @@ class Call:
         return self.services.texts_of(self.ehr)
 
     @property
+    def card_texts(self) -> Texts:
+        """The same, with the texts that definitions carry in that language."""
+        return self.served.texts_in(self.texts)
+
+    @property
     def at(self) -> Clock:
         return Clock(self.now, self.zone)
 

@@ -24,7 +24,7 @@ def source_of(kept: KeptAnswer, services: Services) -> Source:
     report = kept.report
     shown = {entry["trial"] for entry in report["trials"]}
     trials = {name: trial for name, trial in served.trials.items() if name in shown}
-    texts = texts_in(kept.language)
+    texts = served.texts_in(texts_in(kept.language))
     if kept.chart is None:
         return Source(report, trials, served.catalogue, texts=texts)
     at = Clock(datetime.fromisoformat(report["asOf"]), ZoneInfo(kept.zone))

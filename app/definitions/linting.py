@@ -9,7 +9,9 @@ from mappings.concepts.catalogue import Catalogue
 from mappings.yaml_files import DefinitionError, Problem
 from trial_defs.definition.history import history_folder, keep_version
 from trial_defs.definition.lint import KnownVersion, Linted, lint_folder, read_versions, versions_text
-from trial_defs.definition.loader import OUR_TRIALS
+from trial_defs.definition.loader import OUR_TRIALS, load_trials
+from trial_defs.definition.translation import FOLDER as TRANSLATIONS
+from trial_defs.definition.translation import load_translations
 
 OUR_VERSIONS = OUR_TRIALS.parent / "versions.yaml"
 
@@ -51,12 +53,19 @@ def rule_problems(folder: Path, catalogue: Catalogue, cases: Path | None, record
         return error.problems
     asked = known if path.exists() or folder == OUR_TRIALS else None
     if not record:
-        return lint_folder(folder, catalogue, asked, cases).problems
+        return (*lint_folder(folder, catalogue, asked, cases).problems, *_translation_problems(folder, catalogue))
     linted = lint_folder(folder, catalogue, None, cases)
     refused = _recorded(path, linted, known)
     if not refused:
         _keep_texts(history_folder(folder), linted)
-    return (*linted.problems, *refused)
+    return (*linted.problems, *refused, *_translation_problems(folder, catalogue))
+
+
+def _translation_problems(folder: Path, catalogue: Catalogue) -> tuple[Problem, ...]:
+    """What is wrong with the folder's texts in other languages."""
+    if not (folder / TRANSLATIONS).is_dir():
+        return ()
+    return load_translations([folder], load_trials([folder], catalogue).trials).problems
 
 
 def _recorded(path: Path, linted: Linted, before: Mapping[str, KnownVersion]) -> list[Problem]:

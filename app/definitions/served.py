@@ -19,12 +19,15 @@ from app.definitions.signatures import Signatures, signed
 from app.definitions.texts import PackedTexts, add_trial_texts, concepts_text
 from app.errors import Unavailable
 from app.site_profile import SiteProfile, SiteProfileError
+from cds_hooks.words.texts import Texts as WordTexts
 from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.concepts.vocabulary import OUR_CONCEPTS as OUR_CONCEPTS
 from mappings.concepts.vocabulary import pack_folders
 from mappings.yaml_files import DefinitionError
 from trial_defs.definition.expressions import Trial
 from trial_defs.definition.loader import OUR_TRIALS, Draft, Trials, load_trials
+from trial_defs.definition.translation import FOLDER as TRANSLATIONS
+from trial_defs.definition.translation import Translation, load_translations
 from trial_defs.engine.gates import MANY, Gates
 from trial_defs.engine.silence import Silences
 from trial_defs.planning.results_read import results_read
@@ -45,6 +48,19 @@ class Served:
     texts: PackedTexts = field(default_factory=PackedTexts)
     silences: Silences = field(default_factory=Silences, repr=False, compare=False)
     offers: frozenset[str] | None = None
+    translations: tuple[Translation, ...] = ()
+    _texts: dict[str, WordTexts] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def texts_in(self, texts: WordTexts) -> WordTexts:
+        """The same texts with those that definitions carry in that language; the same value for the same language."""
+        own = [each for each in self.translations if each.language == texts.language]
+        if not own:
+            return texts
+        if texts.language not in self._texts:
+            phrases = {english: text for each in own for english, text in each.texts.items()}
+            unsigned = frozenset(each.trial for each in own if each.signed_off is None)
+            self._texts[texts.language] = texts.with_phrases(phrases, unsigned)
+        return self._texts[texts.language]
 
     @cached_property
     def offered(self) -> Served:
@@ -154,7 +170,8 @@ class Definitions:
     def _fingerprint(self) -> str:
         """Names and contents of every definition file: an edit within the clock's resolution is seen too."""
         digest = hashlib.sha256()
-        for folder in (*self._readable_folders(), *self._trial_folders()):
+        translations = [folder / TRANSLATIONS for folder in self._trial_folders()]
+        for folder in (*self._readable_folders(), *self._trial_folders(), *translations):
             for path in files_of(folder):
                 digest.update(path.encode() + b"\0" + self._contents.hash_of(path))
         return digest.hexdigest()
@@ -169,6 +186,9 @@ class Definitions:
         broken = [_Broken.of(path) for path in {problem.file for problem in loaded.problems}]
         if before and broken:
             trials |= {name: trial for name, trial in before.trials.items() if any(b.may_define(name) for b in broken)}
+        translated = load_translations(self._trial_folders(), trials)
+        # One of a definition that the site has replaced is left out, and no problem.
+        problems += [str(problem) for problem in translated.problems if problem.path not in ("of", "hash")]
         unknown = self.profile.problems_with(catalogue, trials, lambda name: any(b.may_define(name) for b in broken))
         if unknown and before is None:
             raise SiteProfileError(unknown)
@@ -176,7 +196,10 @@ class Definitions:
         add_trial_texts(self._trial_folders(), trials.values(), texts)
         texts = texts.only({catalogue.hash, *(trial.hash for trial in trials.values())})
         trials = dict(sorted(trials.items()))
-        return Served(catalogue, trials, tuple(problems), loaded.drafts, texts, offers=self.profile.offered)
+        offers, translations = self.profile.offered, translated.found
+        return Served(
+            catalogue, trials, tuple(problems), loaded.drafts, texts, offers=offers, translations=translations
+        )
 
     def _read_trials(self, before: Served | None, catalogue: Catalogue) -> Trials:
         """Only what is new or changed is compiled; where that is much, it is kept for the next start."""

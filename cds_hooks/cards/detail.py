@@ -63,7 +63,10 @@ class DetailWriter:
 
     def of_others(self, trials: Iterable[TrialMatch]) -> str:
         """The trials that have no card of their own, one a line."""
-        lines = [f"- {markdown(t.trial.short_title)} ({markdown(t.trial.id)}): {self._label(t)}" for t in trials]
+        lines = [
+            f"- {markdown(self.texts.translated(t.trial.short_title))} ({markdown(t.trial.id)}): {self._label(t)}"
+            for t in trials
+        ]
         more = (
             "\n".join([*lines[:most], f"- {self.texts('card.more', count=len(lines) - most)}"])
             for most in range(len(lines) - 1, 0, -1)
@@ -82,7 +85,7 @@ class DetailWriter:
         return self.texts(
             "card.verdict",
             verdict=capitalized(label),
-            cohort=markdown(cohort.cohort.title, 120),
+            cohort=markdown(self.texts.translated(cohort.cohort.title), 120),
             met=len(cohort.of(Outcome.MET)),
             asked=asked,
         )
@@ -208,7 +211,7 @@ class DetailWriter:
         return self.texts(key) if self.texts.has(key) else BY_NAME[source.resource_type].words
 
     def _not_evaluated(self, trial: TrialMatch) -> list[str]:
-        here = [c.cohort.title for c in trial.cohorts if c.verdict is Verdict.COULD_NOT_EVALUATE]
+        here = [self.texts.translated(c.cohort.title) for c in trial.cohorts if c.verdict is Verdict.COULD_NOT_EVALUATE]
         elsewhere = [
             t.trial.id
             for t in self.match.trials

@@ -80,7 +80,7 @@ class _Maker:
             "uuid": uuid,
             "summary": summary_of(effect, self.writer.brief),
             "indicator": "info",
-            "source": source_of(effect.now.trial),
+            "source": source_of(effect.now.trial, self.writer.texts),
             "detail": self._detail(effect),
             "suggestions": [suggestion],
             "selectionBehavior": "any",
@@ -112,7 +112,7 @@ class _Maker:
 
     def _ask_first(self, effect: OrderEffect) -> Json:
         trial, texts = effect.now.trial, self.writer.texts
-        name = f"{trial.short_title} ({trial.id})"
+        name = f"{texts.translated(trial.short_title)} ({trial.id})"
         label = plain(texts("order.ask-team", trial=name), 200)
         reason = texts("order.ask-reason", order=OrderWords(effect, self.writer.brief).names, trial=name)
         action = {"type": "create", "description": label, "resource": referral(trial, self.match.patient, reason)}
@@ -131,7 +131,7 @@ def summary_of(effect: OrderEffect, brief: Brief) -> str:
     order = shortened(plain(OrderWords(effect, brief).names), 40)
     key = "postpones" if effect.postpones else "closes" if effect.closes else "leaves-open"
     said = texts(f"order.summary.{key}", order=order, trial="\0", end=f"({trial.id}){_end(effect, texts)}")
-    return said.replace("\0", shortened(plain(trial.short_title), LONGEST_SUMMARY - len(said)))
+    return said.replace("\0", shortened(plain(texts.translated(trial.short_title)), LONGEST_SUMMARY - len(said)))
 
 
 def _end(effect: OrderEffect, texts: Texts) -> str:

@@ -170,7 +170,7 @@ class _Maker:
             "uuid": uuid,
             "summary": summary_of(trial, cohort, self.detail.brief, self.match.as_of.date()),
             "indicator": "info",
-            "source": source_of(trial.trial),
+            "source": source_of(trial.trial, self.detail.texts),
             "detail": self.detail.of_trial(trial, cohort, contact),
             "suggestions": suggestions,
             "selectionBehavior": "any",
@@ -183,7 +183,8 @@ class _Maker:
         return Card(uuid, trial, tuple(s["uuid"] for s in suggestions), body)
 
     def _suggestions(self, trial: TrialMatch, cohort: CohortMatch, performer: str) -> list[Json]:
-        name, texts = f"{trial.trial.short_title} ({trial.trial.id})", self.detail.texts
+        texts = self.detail.texts
+        name = f"{texts.translated(trial.trial.short_title)} ({trial.trial.id})"
         verdict = capitalized(texts(f"verdict.{cohort.verdict.value}"))
         reason = texts("suggest.refer-reason", verdict=verdict, name=name, day=texts.day(self.match.as_of.date()))
         draft = referral(trial.trial, self.match.patient, reason, performer)
@@ -221,8 +222,8 @@ def more_card(uuid: str, summary: str, trials: Sequence[TrialMatch], link_to: Li
     return Card(uuid, None, (), body)
 
 
-def source_of(trial: x.Trial) -> Json:
-    display = plain(f"{trial.short_title} ({trial.id})", 200)
+def source_of(trial: x.Trial, texts: Texts) -> Json:
+    display = plain(f"{texts.translated(trial.short_title)} ({trial.id})", 200)
     return {"label": SOURCE, "topic": {"code": topic_code(trial.id), "system": TRIAL_SYSTEM, "display": display}}
 
 
@@ -257,7 +258,7 @@ def summary_of(trial: TrialMatch, cohort: CohortMatch, brief: Brief, today: date
     elif trial.trial.status == "not-yet-recruiting":
         said = texts("summary.not-yet-recruiting", said=said)
     said = shortened(plain(said, LONGEST_SUMMARY), LONGEST_SUMMARY - 24)
-    title = shortened(plain(trial.trial.short_title), LONGEST_SUMMARY - 1 - len(said))
+    title = shortened(plain(texts.translated(trial.trial.short_title)), LONGEST_SUMMARY - 1 - len(said))
     return f"{title} {said}"
 
 

@@ -39,6 +39,7 @@ class Row:
     said: Json
     asked: str  # the criterion, an exclusion as its absence where it is met
     outcome: str  # in words
+    original: str  # the criterion in the language of its definition, where it is shown in another; else ""
     group: str = ""  # of its concept, where it is taken as absent
     how: Phrase | None = None
     only_if: Phrase | None = None
@@ -147,8 +148,8 @@ def _trial(entry: Json, source: Source) -> ExplainedTrial:
     shown = [cohort for cohort in entry["cohorts"] if cohort["criteria"]]
     return ExplainedTrial(
         id=entry["trial"],
-        title=entry["title"],
-        short_title=served.short_title if served else entry["title"],
+        title=source.texts.translated(entry["title"]),
+        short_title=source.texts.translated(served.short_title if served else entry["title"]),
         verdict=entry["verdict"],
         verdict_words=source.texts(f"verdict.{entry['verdict']}"),
         status=_status(trial, entry, source),
@@ -218,7 +219,7 @@ def _cohort(entry: Json, trial: x.Trial | None, source: Source) -> ExplainedCoho
     ]
     return ExplainedCohort(
         id=entry["cohort"],
-        title=_cohort_title(entry["cohort"], trial),
+        title=source.texts.translated(_cohort_title(entry["cohort"], trial)),
         verdict=entry["verdict"],
         verdict_words=source.texts(f"verdict.{entry['verdict']}"),
         counts=entry["counts"],
@@ -258,13 +259,15 @@ def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str |
     texts = source.texts
     outcome = texts(f"outcome.{said['outcome']}")
     asked = criterion_words(said["kind"], said["text"], said["outcome"], said["basis"], texts)
+    original = said["text"] if texts.translated(said["text"]) != said["text"] else ""
     group = _group_words(said, source)
     if criterion is None:
-        return Row(said, asked, outcome, group, distance=_distance(said, texts), gauge=_gauge(said))
+        return Row(said, asked, outcome, original, group, distance=_distance(said, texts), gauge=_gauge(said))
     return Row(
         said,
         asked,
         outcome,
+        original,
         group,
         how=paraphrase(criterion.asks, source.titles),
         only_if=paraphrase(criterion.only_if, source.titles) if criterion.only_if else None,

@@ -86,7 +86,7 @@ class Brief:
         leaf = next(iter(finding.decided_by), None)
         first = self._of_leaf(finding, leaf)
         if leaf is None or first is None:
-            found = finding.criterion.text
+            found = self.texts.translated(finding.criterion.text)
         elif isinstance(leaf, x.Value | x.Change | x.Age) and not _is_unsteady(leaf, finding):
             beside = finding.margin.limit if finding.margin else None
             shown = self.evidence(first, polarity=isinstance(getattr(leaf, "test", None), Polarity), beside=beside)
@@ -163,9 +163,9 @@ class Brief:
                 names = [self.name(concept) for concept in leaf.concepts]
                 return self.texts.either(names) if len(names) < 4 else self.texts.first_of(names, 2)
             case x.Judgement():
-                return leaf.question.rstrip("?")
+                return self.texts.translated(leaf.question).rstrip("?？")
             case x.Consent():
-                return leaf.step
+                return self.texts.translated(leaf.step)
             case _:
                 return self.texts.either([self.name(concept) for concept in x.concepts_of(leaf)[:2]])
 

@@ -66,7 +66,7 @@ class OrderWords:
         is_value = any(isinstance(leaf, x.Value | x.Change) for leaf in finding.decided_by)
         found = self.brief.missed(finding) if is_value and finding.outcome is Outcome.NOT_MET else ""
         key = "order.excluded" if finding.criterion.kind == "exclusion" else "order.required"
-        asked = texts(key, text=finding.criterion.text)
+        asked = texts(key, text=texts.translated(finding.criterion.text))
         return f"{asked} ({found})" if found else asked
 
     def endings(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -65,6 +65,13 @@ class Texts:
     _english: Texts | None
     _decimal: str
     _locale: str
+    unsigned: frozenset[str] = frozenset()  # trials whose texts in this language the study team has not confirmed
+
+    def with_phrases(self, phrases: Mapping[str, str], unsigned: frozenset[str]) -> Texts:
+        """With further texts by their English text, such as those of definitions; `unsigned` as above."""
+        return replace(
+            self, _phrases=Phrases({**phrases, **self._phrases.exact}, self._phrases.patterns), unsigned=unsigned
+        )
 
     def __call__(self, key: str, /, **values: object) -> str:
         """The text of that key with its values. KeyError for a key that no language has."""

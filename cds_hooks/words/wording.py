@@ -430,13 +430,15 @@ def criterion_words(kind: str, text: str, outcome: str, basis: str | None, texts
 
     `outcome` and `basis` as in a MatchReport.
     """
+    texts = texts or texts_of()
+    text = texts.translated(text)
     if kind != "exclusion":
         return text
     if outcome == Outcome.MET.value:
         key = "exclusion.presumed" if basis == Basis.PRESUMED.value else "exclusion.met"
     else:
         key = "exclusion.not-met" if outcome == Outcome.NOT_MET.value else "exclusion.open"
-    return (texts or texts_of())(key, text=text)
+    return texts(key, text=text)
 
 
 # -- what is open -----------------------------------------------------------------------------------------------------
@@ -562,11 +564,13 @@ def _place(trial: x.Trial, texts: Texts) -> str:
 
 
 def definition_words(trial: x.Trial, texts: Texts | None = None) -> str:
-    """Whether the study team has confirmed the definition."""
+    """Whether the study team has confirmed the definition, and what it says in this language."""
     texts = texts or texts_of()
+    is_unsigned = trial.id in texts.unsigned  # what it says in this language
     if trial.signed_off is None:
-        return texts("definition.not-confirmed")
-    return texts("definition.confirmed", day=texts.day(date.fromisoformat(trial.signed_off.on)))
+        return texts("definition.neither-confirmed" if is_unsigned else "definition.not-confirmed")
+    confirmed = texts("definition.confirmed", day=texts.day(date.fromisoformat(trial.signed_off.on)))
+    return texts("definition.translation-not-confirmed", confirmed=confirmed) if is_unsigned else confirmed
 
 
 def counted(number: int, noun: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from app.definitions.served import Definitions
 from app.web.examples import WHOLE_CHART, hook_call
+from cds_hooks.words.texts import texts_of
 from tests.app.conftest import demo_settings, services_with, serving
 
 SERVICE = "/cds-services/trial-match-patient-view"
@@ -96,3 +97,27 @@ async def test_the_page_of_a_report_is_in_the_language_of_its_cards(
         "Inclusion ",
     ):
         assert ours not in page
+
+
+async def test_a_trial_that_carries_its_texts_in_the_language_is_shown_in_it_with_the_english_beside(
+    tmp_path: Path, definitions: Definitions
+) -> None:
+    async with serving(services_with(demo_settings(tmp_path, language="zh-Hans"), definitions)) as client:
+        cards = await the_cards(client)
+        card = next(each for each in cards if each["source"]["topic"]["code"] == "NCT06711146")
+        page = (await client.get(card["links"][-1]["url"])).text
+    assert card["summary"].startswith("CD19 CAR-T（Meta10-19）治疗活动性狼疮")
+    assert "中重度活动性系统性红斑狼疮" in card["detail"]
+    assert "定义及译文未经研究团队确认" in card["detail"]
+    assert "血小板至少 25 × 10⁹/L" in page
+    assert '<p class="quiet" lang="en">Platelets at least 25 × 10⁹/L</p>' in page
+    assert "定义及译文未经研究团队确认" in page
+
+
+def test_texts_of_definitions_are_added_only_in_their_language(definitions: Definitions) -> None:
+    served, german, chinese = definitions.now, texts_of("de"), texts_of("zh-Hans")
+    assert served.texts_in(german) is german
+    assert served.texts_in(chinese) is served.texts_in(chinese)
+    assert served.texts_in(chinese).unsigned == {"NCT06711146"}
+    assert chinese.translated("Circulation stable") == "Circulation stable"
+    assert served.texts_in(chinese).translated("Circulation stable") == "循环稳定"
