@@ -80,7 +80,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    run(block_with("my-trials"), folder)
+    run(block_with("cat > my-trials"), folder)
     run(block_with("my-mappings"), folder)
     with demo_server(folder, TRIALCARDS_TRIALS="my-trials", TRIALCARDS_MAPPINGS="my-mappings") as server:
         yield Site(server, folder)
