@@ -36,7 +36,6 @@ _LOWERS: Mapping[str, str] = {
     "cyclophosphamide": "lymphocytes",
     "fludarabine": "lymphocytes",
 }
-_DOSE = "glucocorticoid-dose"  # calculated from drugs alone
 # Orders that name a treatment and do not give it: what is measured, pictured, talked about or prepared.
 _NOT_A_TREATMENT = frozenset({"108252007", "363679005", "409063005", "409073007", "11429006", "laboratory", "imaging"})
 _ABOUT_A_TREATMENT = re.compile(
@@ -526,8 +525,8 @@ def _around(use: fhir.MedicationUse, order: Planned, clock: Clock) -> Iterator[f
 
 def only_about(chart: Chart, concepts: Collection[str], catalogue: Catalogue) -> Chart:
     """The chart without the results that say nothing about these concepts, to be read again and again."""
-    if any(concept in DERIVATIONS and concept != _DOSE for concept in concepts):
-        return chart  # calculated from results of other concepts
+    if any(_is_calculated_from_results(concept, catalogue) for concept in concepts):
+        return chart
     wanted = frozenset(concepts)
     speaks: dict[tuple[str | None, str | None], bool] = {}
 
@@ -547,3 +546,9 @@ def only_about(chart: Chart, concepts: Collection[str], catalogue: Catalogue) ->
 
     kept = tuple(pair for pair in chart.of(fhir.Observation) if may_be_about(pair[1]))
     return replace(chart, records={**chart.records, "Observation": kept})
+
+
+def _is_calculated_from_results(concept: str, catalogue: Catalogue) -> bool:
+    """Whether other results are part of it. A dose is summed from drugs alone, unless it is counted by body weight."""
+    rule = catalogue.doses.get(concept)
+    return rule.measure == "daily-per-kg" if rule else concept in DERIVATIONS

@@ -159,6 +159,7 @@ class Episode(Struct, frozen=True, gc=False, cache_hash=True):
     regimen: int | None = None  # alike for orders and statements that give the same instructions
     replaces: tuple[str, ...] = ()  # logical ids of the orders that this one replaces
     instance_of: tuple[str, ...] = ()  # logical ids of the orders of which this one is an instance
+    forms: tuple[str, ...] = ()  # the salts or forms of the drug that the record names
     contradiction: str | None = None  # how the record contradicts itself; what it contradicts is left open
 
     @property

@@ -19,7 +19,7 @@ from mappings.chart.chart import Chart
 from mappings.chart.consent import declines_research
 from mappings.chart.dates import date_text
 from mappings.concepts.catalogue import ON_ROOM_AIR, OXYGEN_THERAPIES, Catalogue, Concept
-from mappings.derived import estimates, glucocorticoids
+from mappings.derived import doses, estimates
 from mappings.facts import Certainty, Episode, Polarity, Reason, Result, SourceReport, SourceState
 from mappings.lazily import Lazily
 from mappings.readers import observations
@@ -56,7 +56,8 @@ class PatientFacts:
         self.read_completely = frozenset(name for name, state in self._states.items() if state == "complete")
         self._whole_after = self._last_day_in_doubt(chart)
         index = self._index
-        self._with_results = frozenset(chain(index.results, index.named, estimates.CONCEPTS))
+        self._calculated = estimates.calculated_concepts(catalogue)
+        self._with_results = frozenset(chain(index.results, index.named, self._calculated))
         self._spoken_of = self._with_results.union(index.episodes)
         self._results: dict[str, Lazily[Result]] = {}
         self._episodes: dict[str, tuple[Episode, ...]] = {}
@@ -118,7 +119,7 @@ class PatientFacts:
         """
         if self._index.named and self.called_since(result):
             return False
-        if "Observation" in self.read_completely or result.concept == estimates.DAILY_DOSE:
+        if "Observation" in self.read_completely or result.concept in self.catalogue.doses:
             return True  # today's dose is summed from drugs; what they leave open is in the result
         if self._whole_after is None or result.taken is None:
             return False
@@ -192,7 +193,7 @@ class PatientFacts:
 
     def are_in_order_of_time(self, concept: str) -> bool:
         """Whether every result has a date, so that whatever follows an old one is older still."""
-        return concept not in estimates.CONCEPTS and self._are_dated(concept)
+        return concept not in self._calculated and self._are_dated(concept)
 
     def _are_dated(self, concept: str) -> bool:
         """Whether every result that the chart itself holds has a date that can be read."""
@@ -236,11 +237,12 @@ class PatientFacts:
         moment = self._clock.moment(text)
         return moment.last_day if moment else None
 
-    def dose_changed_since(self, day: date) -> bool | None:
-        """Whether the daily glucocorticoid dose has changed after that day; None where the chart does not say."""
-        if not self.readable(glucocorticoids.CLASS):
+    def dose_changed_since(self, concept: str, day: date) -> bool | None:
+        """Whether a daily dose has changed after that day; None where the chart does not say."""
+        drug = self.catalogue.doses[concept].of
+        if not self.readable(drug):
             return None
-        return glucocorticoids.changed_since(day, self.episodes(glucocorticoids.CLASS), self.catalogue, self.today)
+        return doses.changed_since(day, self.episodes(drug), self.catalogue, self.today)
 
     def _report(self, name: str) -> SourceReport:
         chart, index = self._chart, self._index
@@ -281,16 +283,15 @@ def _left_open(index: Index) -> Mapping[str, frozenset[str]]:
     """The concepts that a record which was not understood may be, and what is worked out from them: by its type."""
     found: dict[str, frozenset[str]] = {}
     for record in index.not_understood:
-        for name in concepts_in_doubt(record):
+        for name in concepts_in_doubt(record, index.catalogue):
             found[name] = found.get(name, frozenset()) | {record.resource_type}
     return found
 
 
-def concepts_in_doubt(record: NotUnderstood) -> frozenset[str]:
+def concepts_in_doubt(record: NotUnderstood, catalogue: Catalogue) -> frozenset[str]:
     """The concepts that a record may be, and what is worked out from them."""
     names = set(record.left_open)
-    if glucocorticoids.CLASS in names:
-        names.add(estimates.DAILY_DOSE)
+    names.update(dose for drug, doses_of in catalogue.doses_of.items() if drug in names for dose in doses_of)
     if not names.isdisjoint(OXYGEN_THERAPIES):
         names.add(ON_ROOM_AIR)
     return frozenset(names)

@@ -138,13 +138,14 @@ def _treatment(concept: str, index: int, spec: Mapping[str, Any], as_of: date, c
     resource: Json = base | {
         "resourceType": "MedicationStatement",
         "status": spec.get("status", "completed" if until else "active"),
-        "medicationCodeableConcept": _code(concept),
+        "medicationCodeableConcept": _code(concept) | ({"text": spec["words"]} if "words" in spec else {}),
         "subject": _subject(),
         "effectivePeriod": period,
     }
     if "dose" in spec:
-        amount, unit = str(spec["dose"]).removesuffix("/d").split()
-        daily = {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}
+        given, _, often = str(spec["dose"]).partition("/")
+        amount, unit = given.split()
+        daily = {"repeat": {"frequency": 1, "period": 1, "periodUnit": often}}
         dose = {"value": float(amount), "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
         resource["dosage"] = [{"timing": daily, "doseAndRate": [{"doseQuantity": dose}]}]
     return resource

@@ -66,7 +66,7 @@ def gaps_in(charts: Iterable[Chart | None], catalogue: Catalogue, trials: Sequen
             found.unreadable += 1
             continue
         found.patients += 1
-        _count(facts_of(chart, catalogue, at.as_of, at.zone).not_understood, seen)
+        _count(facts_of(chart, catalogue, at.as_of, at.zone).not_understood, seen, catalogue)
     opened = _Opened(trials)
     for (resource_type, system, code, _), entry in seen.items():
         words, count = entry.words.most_common(1)[0] if entry.words else ("", 0)
@@ -76,14 +76,18 @@ def gaps_in(charts: Iterable[Chart | None], catalogue: Catalogue, trials: Sequen
     return found
 
 
-def _count(records: Sequence[NotUnderstood], seen: dict[tuple[str, str | None, str | None, str], _Seen]) -> None:
+def _count(
+    records: Sequence[NotUnderstood],
+    seen: dict[tuple[str, str | None, str | None, str], _Seen],
+    catalogue: Catalogue,
+) -> None:
     """Add the records of one patient; each code or text counts once, with its words."""
     here: dict[tuple[str, str | None, str | None, str], set[str]] = {}
     for record in records:
         words = " ".join(record.words.split())
         key = (record.resource_type, record.system, record.code, "" if record.code else words.casefold())
         here.setdefault(key, set()).update({words} if words else ())
-        seen.setdefault(key, _Seen()).in_doubt |= concepts_in_doubt(record)
+        seen.setdefault(key, _Seen()).in_doubt |= concepts_in_doubt(record, catalogue)
     for key, texts in here.items():
         seen[key].patients += 1
         seen[key].words.update(texts)

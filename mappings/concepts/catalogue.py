@@ -156,6 +156,33 @@ class Orderable(_Entry):
         return self.title, self.loinc, self.snomed
 
 
+class DoseForm(_Entry):
+    """A salt or form in which a drug is written: `mg` of it equal `equals` mg of the one in which doses are counted."""
+
+    mg: Decimal = Field(default=Decimal(1), gt=0)
+    equals: Decimal = Field(default=Decimal(1), gt=0)
+    words: tuple[str, ...] = ()  # beginnings of words in a record's text
+    codes: Mapping[SystemName, tuple[str, ...]] = Field(default_factory=dict)
+
+
+DoseMeasure = Literal["daily", "daily-per-kg", "cumulative", "cycles"]
+# The units of each measure, and how many of them 1 mg (and day, and kg) is.
+DOSE_UNITS: Mapping[DoseMeasure, Mapping[str, Decimal]] = {
+    "daily": {"mg/d": Decimal(1), "g/d": Decimal("0.001"), "mg/wk": Decimal(7)},
+    "daily-per-kg": {"mg/kg/d": Decimal(1)},
+    "cumulative": {"mg": Decimal(1), "g": Decimal("0.001")},
+    "cycles": {"{count}": Decimal(1)},
+}
+
+
+class DoseRule(_Entry):
+    """A result that is summed from the records of a drug or of a class of drugs."""
+
+    of: str  # the treatment
+    as_: str = Field(default="", alias="as")  # in what it is counted: "hydroxychloroquine sulfate"
+    measure: DoseMeasure = "daily"
+
+
 class Concept(_Entry):
     """One clinical concept. The legend of every key stands at the head of `concepts/README.md`."""
 
@@ -194,6 +221,9 @@ class Concept(_Entry):
     panel: bool = False  # a positive member answers positive; a negative one answers nothing for the panel
     past: bool = False  # every record of it says that it is over: "history of", "old"
     prednisone_factor: Decimal | None = None  # mg of prednisone that equal 1 mg of this glucocorticoid
+    forms: Mapping[str, DoseForm] = Field(default_factory=dict)  # salts and forms in which the drug is dosed
+    form_unstated: tuple[str, ...] = ()  # the forms that a record which names none may mean; default: all
+    dose: DoseRule | None = None  # of a result that is a dose: of what, and how it is counted
     uln: Decimal | None = None  # a site's default upper limit of normal in `unit`; only overlays set it
     lln: Decimal | None = None
     order: Orderable | None = None
@@ -208,7 +238,18 @@ class Concept(_Entry):
             raise ValueError("plausible: the lower end comes first")
         if (self.asked_until is None) != (not self.asked_instead):
             raise ValueError("asked_until and asked_instead go together: the age, and the question asked above it")
+        if self.dose and self.unit not in (units := DOSE_UNITS[self.dose.measure]):
+            raise ValueError(f"unit: a dose that is {self.dose.measure} is counted in {' or '.join(units)}")
+        if unknown := set(self.form_unstated) - self.forms.keys():
+            raise ValueError(f"form_unstated: {', '.join(sorted(unknown))} is none of the forms")
         return self
+
+    @property
+    def equivalents(self) -> Mapping[str, tuple[Decimal, Decimal]]:
+        """By form, "" for a drug that has one only: so many mg, and the mg of the reference that they equal."""
+        if self.prednisone_factor is not None:
+            return {"": (Decimal(1), self.prednisone_factor)}
+        return {name: (form.mg, form.equals) for name, form in self.forms.items()}
 
 
 _ID = re.compile(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", re.ASCII)
@@ -284,6 +325,19 @@ class Catalogue:
     @cached_property
     def _systems(self) -> frozenset[str]:
         return frozenset({"icd9", *(system for system, _ in (*self.by_code, *self.by_prefix))})
+
+    @cached_property
+    def doses(self) -> Mapping[str, DoseRule]:
+        """The results that are doses, each with its rule."""
+        return {name: entry.dose for name, entry in self.concepts.items() if entry.dose}
+
+    @cached_property
+    def doses_of(self) -> Mapping[str, tuple[str, ...]]:
+        """By treatment, the doses that are summed from its records."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, rule in self.doses.items():
+            found[rule.of] = (*found.get(rule.of, ()), name)
+        return found
 
     def title(self, concept: str) -> str:
         """The name that a clinician knows it by; of a concept that stands nowhere its id in words."""
@@ -502,11 +556,24 @@ def _validated(
             for other in others:
                 if other not in merged:
                     problems.append(Problem(origin[name], f"{name}.{key}", f'"{other}" is not a concept'))
+        if concept.dose and (objection := _dose_objection(concept.dose, concepts)):
+            problems.append(Problem(origin[name], f"{name}.dose.of", objection))
     parents = _parents(concepts)
     for name, concept in concepts.items():
         if any(child in _ancestors(name, parents) for child in concept.includes):
             problems.append(Problem(origin[name], f"{name}.includes", "leads back to this concept"))
     return concepts, problems
+
+
+def _dose_objection(rule: DoseRule, concepts: Mapping[str, Concept]) -> str | None:
+    """What is wrong with the drug whose dose is asked; its amounts count only where its forms are known."""
+    drug = concepts.get(rule.of)
+    if drug is None or drug.kind != "treatment":
+        return f'"{rule.of}" is not a treatment'
+    members = [concepts[name] for name in drug.includes if name in concepts] or [drug]
+    if rule.measure == "cycles" or all(member.equivalents for member in members):
+        return None
+    return f'"{rule.of}" has no `forms`: state in which salts and forms it is dosed, and what each of them equals'
 
 
 def _overlaid(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

@@ -6,40 +6,19 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
 
 from msgspec.structs import replace
 
-from mappings.concepts.catalogue import Catalogue, current_for
-from mappings.derived import glucocorticoids
+from mappings.concepts.catalogue import Catalogue
+from mappings.derived.dose_results import Derived, dose_of, past_doses_of
 from mappings.derived.formulas import DERIVATIONS, ckd_epi_2021, cockcroft_gault, qtc_bazett
-from mappings.facts import Episode, Interval, Person, Reason, Result, Sex
-from mappings.lazily import Lazily
-from mappings.time.times import Moment, whole_years
+from mappings.derived.recorded_facts import WEIGHT_SPEAKS_FOR, RecordedFacts
+from mappings.facts import Interval, Reason, Result, Sex
+from mappings.time.times import whole_years
 from mappings.values.units import convert
 
-DAILY_DOSE = "glucocorticoid-dose"
-_WEIGHT_SPEAKS_FOR = timedelta(days=180)
 _ADULT = 18
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-class RecordedFacts(Protocol):
-    """What a calculation asks of the patient's facts."""
-
-    person: Person
-    catalogue: Catalogue
-    today: date
-
-    @property
-    def now(self) -> Moment: ...
-    @property
-    def day(self) -> Callable[[date], Moment]: ...
-    def readable(self, concept: str) -> bool: ...
-    def unread(self, concept: str) -> frozenset[str]: ...
-    def results_are_whole_from(self, day: date) -> bool: ...
-    def results(self, concept: str) -> Lazily[Result]: ...
-    def episodes(self, concept: str) -> tuple[Episode, ...]: ...
 
 
 def with_derived(concept: str, recorded: Sequence[Result], facts: RecordedFacts) -> Iterable[Result]:
@@ -47,13 +26,14 @@ def with_derived(concept: str, recorded: Sequence[Result], facts: RecordedFacts)
 
     Where nothing is recorded and nothing can be calculated, one Result whose `note` names the missing input.
     """
-    derive = _DERIVED.get(concept)
+    rule = facts.catalogue.doses.get(concept)
+    derive = dose_of if rule else _DERIVED.get(concept)
     if derive is None or concept not in facts.catalogue.concepts:
         return recorded
     derived, since = derive(concept, facts)
     if derived is None or (recorded and derived.problem in (Reason.MISSING, Reason.NOT_READABLE)):
         return recorded
-    return _merged(recorded, derived, since, _PAST[concept](concept, facts) if concept in _PAST else ())
+    return _merged(recorded, derived, since, past_doses_of(concept, facts) if rule and rule.measure == "daily" else ())
 
 
 def _merged(
@@ -71,9 +51,6 @@ def _merged(
 
 def _lateness(result: Result) -> tuple[bool, datetime]:
     return (True, result.taken.latest) if result.taken else (False, _LONG_AGO)
-
-
-Derived = tuple[Result | None, date | None]  # and the day since when it has been so
 
 
 def _wins(recorded: Result, derived: Result, since: date | None) -> bool:
@@ -140,7 +117,7 @@ def _nearest(weights: Sequence[Result], creatinine: Result) -> Result | None:
         if weight.taken is None or weight.problem or not weight.value:
             continue
         distance = abs(weight.taken.last_day - day)
-        if distance <= _WEIGHT_SPEAKS_FOR:
+        if distance <= WEIGHT_SPEAKS_FOR:
             near.append((distance, weight))
         if weight.taken.last_day <= day:
             break
@@ -288,106 +265,13 @@ def _qtc(concept: str, facts: RecordedFacts) -> Derived:
     return _dated(result)
 
 
-# Glucocorticoids
-
-
-def _dose(concept: str, facts: RecordedFacts) -> Derived:
-    """Today's dose. A recorded one wins if no drug was started after it; over silence, while it speaks for today."""
-    if glucocorticoids.CLASS not in facts.catalogue.concepts:
-        return None, None
-    episodes = facts.episodes(glucocorticoids.CLASS)
-    if not episodes and facts.readable(glucocorticoids.CLASS):
-        return None, None  # silence is no dose of zero; a definition says what it means
-    unread = facts.unread(glucocorticoids.CLASS) - {"Observation"}
-    dose = glucocorticoids.current_dose(episodes, facts.catalogue, facts.today, unread)
-    if not dose.episodes and not facts.readable(glucocorticoids.CLASS):
-        return _missing(concept, facts, (), "medications were not read completely", glucocorticoids.CLASS), None
-    since = _unchanged_since(concept, dose, facts)
-    problem = Reason.IMPRECISE if dose.high is None and dose.low == 0 else None
-    if (problem and unread) or not facts.results_are_whole_from(since):
-        problem = Reason.NOT_READABLE  # more drugs, or a later dose that somebody recorded as a result
-    inputs = tuple(_told(episode) for episode in dose.episodes)
-    result = Result(
-        concept=concept,
-        source=inputs[0].source if inputs else facts.person.reference,
-        taken=facts.now,
-        value=Interval(dose.low, dose.high),
-        unit=facts.catalogue.concepts[concept].unit or "mg/d",
-        recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",
-        problem=problem,
-        formula=DERIVATIONS[concept].name if dose.episodes else "no current glucocorticoid",
-        inputs=inputs,
-        note=dose.note,
-    )
-    return result, since
-
-
-def _past_doses(concept: str, facts: RecordedFacts) -> Iterator[Result]:
-    """The dose of earlier days: a pulse that has come and gone is found there.
-
-    They are worked out when they are asked for, so they must not hold the facts: a ring would keep the chart alive.
-    """
-    unit = facts.catalogue.concepts[concept].unit or "mg/d"
-    unread = facts.unread(glucocorticoids.CLASS) - {"Observation"}
-    episodes = facts.episodes(glucocorticoids.CLASS)
-    doses = glucocorticoids.past_doses(episodes, facts.catalogue, facts.today, unread)
-    return _as_results(concept, unit, doses, facts.day)
-
-
-def _as_results(
-    concept: str,
-    unit: str,
-    doses: Iterable[tuple[date, glucocorticoids.DailyDose]],
-    moment_of: Callable[[date], Moment],
-) -> Iterator[Result]:
-    for day, dose in doses:
-        inputs = tuple(_told(episode) for episode in dose.episodes)
-        yield Result(
-            concept=concept,
-            source=inputs[0].source,
-            taken=moment_of(day),
-            value=Interval(dose.low, dose.high),
-            unit=unit,
-            recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",
-            formula=DERIVATIONS[concept].name,
-            inputs=inputs,
-            note=dose.note,
-        )
-
-
-def _unchanged_since(concept: str, dose: glucocorticoids.DailyDose, facts: RecordedFacts) -> date:
-    if not dose.episodes:
-        window = current_for(facts.catalogue.concepts[concept])
-        return window.before(facts.today) if window else facts.today
-    return max(_applies_since(episode, facts.today) for episode in dose.episodes)
-
-
-def _applies_since(episode: Episode, today: date) -> date:
-    """Since when today's dose has been the dose: the begin of the step that applies, or of the course."""
-    steps = [step.first for step in episode.steps if step.first and step.may_apply(today)]
-    return max(steps, default=episode.start.last_day if episode.start else today)
-
-
-def _told(episode: Episode) -> Result:
-    """A drug entry as the input that it is: its own dose a day."""
-    dose = episode.dose
-    known = dose and (dose.low is not None or dose.high is not None)
-    return Result(
-        concept=episode.member or episode.concept,
-        source=episode.source,
-        taken=episode.start,
-        value=Interval(dose.low, dose.high) if dose and known else None,
-        unit="mg/d",
-        recorded=(dose.text if dose else "") or episode.label,
-        problem=None if known else Reason.MISSING,
-    )
-
-
 _DERIVED: Mapping[str, Callable[[str, RecordedFacts], Derived]] = {
     "creatinine-clearance": _clearance,
     "egfr": _egfr,
     "qtc": _qtc,
-    DAILY_DOSE: _dose,
 }
-CONCEPTS = tuple(_DERIVED)  # of which something may be said that no record says
-_PAST: Mapping[str, Callable[[str, RecordedFacts], Iterable[Result]]] = {DAILY_DOSE: _past_doses}
+
+
+def calculated_concepts(catalogue: Catalogue) -> frozenset[str]:
+    """The concepts of which something may be said that no record says."""
+    return frozenset((*_DERIVED, *catalogue.doses))

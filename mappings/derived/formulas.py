@@ -60,16 +60,16 @@ def qtc_bazett(qt_ms: Decimal, heart_rate: Decimal) -> Decimal:
     return _MATH.multiply(qt_ms, _MATH.sqrt(_MATH.divide(heart_rate, Decimal(60))))
 
 
-def prednisone_equivalent(mg: Decimal, factor: Decimal) -> Decimal:
-    """The dose of prednisone, in mg, with the same glucocorticoid effect as `mg` of another glucocorticoid.
+def equivalent_dose(mg: Decimal, of: Decimal, equals: Decimal) -> Decimal:
+    """The dose in mg of the reference drug or salt that `mg` of another equal, where `of` mg of it equal `equals` mg.
 
-    `factor` is the mg of prednisone that equal 1 mg of it (prednisone 1, methylprednisolone 1.25, hydrocortisone 0.25,
-    dexamethasone 6.67); systemic use. Equivalence tables differ by some per cent; the factors stand in the catalogue.
-    A dose of 0 is 0. Liu D et al. Allergy Asthma Clin Immunol 2013;9:30, doi:10.1186/1710-1492-9-30, table 1.
+    155 mg of hydroxychloroquine base equal 200 mg of the sulfate; 1 mg of methylprednisolone equals 1.25 mg of
+    prednisone. The pairs are in the catalogue, each with its source; tables of glucocorticoids differ by some per cent
+    (Liu D et al. Allergy Asthma Clin Immunol 2013;9:30, doi:10.1186/1710-1492-9-30, table 1). A dose of 0 is 0.
     """
-    if mg < 0 or factor <= 0:
-        raise ValueError("a dose is not below zero, and its factor above zero")
-    return _MATH.multiply(mg, factor)
+    if mg < 0 or of <= 0 or equals <= 0:
+        raise ValueError("a dose is not below zero, and both parts of an equivalence are above zero")
+    return _MATH.divide(_MATH.multiply(mg, equals), of)
 
 
 def protein_creatinine_ratio(protein_mg_dl: Decimal, creatinine_mg_dl: Decimal) -> Decimal:

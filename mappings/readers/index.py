@@ -204,7 +204,8 @@ class Index:
             return
         if not chains and drug.known:
             self._hear("drug", use, source, drug.concepts)
-        reader: Reader = partial(medications.episode_of, source, use, drug, certainty, self._doses, self.clock)
+        known = self.catalogue.concepts
+        reader: Reader = partial(medications.episode_of, source, use, drug, certainty, self._doses, known, self.clock)
         self._note(self.episodes, chains, reader)
 
     def _named_in(self, drug: medications.Drug) -> Chains:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Literal
 
@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from mappings.chart import fhir
 from mappings.chart.chart import Chart, medication_display, medication_reference
-from mappings.concepts.catalogue import Catalogue, ConceptKind
+from mappings.concepts.catalogue import Catalogue, Concept, ConceptKind
 from mappings.facts import Certainty, Dose, DoseStep, Episode, id_in, range_of
 from mappings.readers import courses, uncoded
 from mappings.readers.contradictions import is_reversed, with_contradictions
+from mappings.readers.drug_forms import forms_of
 from mappings.time.clock import Clock
 from mappings.time.times import Moment, Period
 from mappings.values.dosage import Doses, is_local
@@ -324,6 +325,7 @@ def episode_of(
     drug: Drug,
     certainty: Certainty,
     doses: Doses,
+    known: Mapping[str, Concept],
     clock: Clock,
     concept: str,
     member: str,
@@ -358,6 +360,7 @@ def episode_of(
         regimen=hash((_dosages(use), dose)),
         replaces=_replaced(use),
         instance_of=_based_on(use) if _is_instance(use) else (),
+        forms=forms_of(drug.concepts, drug.words, known.get(member)),
     )
     return with_contradictions(episode, clock, _periods(use), goes_on_by_status=_goes_on_by_status(use))
 

@@ -13,7 +13,7 @@ from mappings.derived.formulas import (
     DERIVATIONS,
     ckd_epi_2021,
     cockcroft_gault,
-    prednisone_equivalent,
+    equivalent_dose,
     protein_creatinine_ratio,
     qtc_bazett,
 )
@@ -64,8 +64,8 @@ def test_bazett_leaves_a_rate_of_60_alone_and_doubles_at_240() -> None:
     ("mg", "factor", "prednisone"),
     [("8", "1.25", "10"), ("20", "0.25", "5"), ("7.5", "1", "7.5"), ("0", "1", "0")],
 )
-def test_prednisone_equivalents_of_common_doses(mg: str, factor: str, prednisone: str) -> None:
-    assert prednisone_equivalent(Decimal(mg), Decimal(factor)) == Decimal(prednisone)
+def test_equivalent_doses_of_common_doses(mg: str, factor: str, prednisone: str) -> None:
+    assert equivalent_dose(Decimal(mg), Decimal(1), Decimal(factor)) == Decimal(prednisone)
 
 
 def test_protein_by_creatinine_is_grams_per_gram() -> None:
@@ -81,7 +81,9 @@ def test_protein_by_creatinine_is_grams_per_gram() -> None:
         lambda: ckd_epi_2021(50, "male", Decimal("-1")),
         lambda: ckd_epi_2021(50, "male", Decimal("NaN")),
         lambda: qtc_bazett(Decimal(400), Decimal(0)),
-        lambda: prednisone_equivalent(Decimal(-1), Decimal(1)),
+        lambda: equivalent_dose(Decimal(-1), Decimal(1), Decimal(1)),
+        lambda: equivalent_dose(Decimal(1), Decimal(0), Decimal(1)),
+        lambda: equivalent_dose(Decimal(1), Decimal(1), Decimal(0)),
         lambda: protein_creatinine_ratio(Decimal(10), Decimal(0)),
         lambda: protein_creatinine_ratio(Decimal(-1), Decimal(10)),
     ],

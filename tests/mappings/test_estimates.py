@@ -287,4 +287,4 @@ def until(last: str, **more: Any) -> Json:
     ],
 )  # fmt: skip
 def test_a_dose_is_stable_when_no_day_since_differs(resources: list[Json], changed: bool | None) -> None:
-    assert facts_from(*resources).dose_changed_since(date(2026, 10, 4)) is changed
+    assert facts_from(*resources).dose_changed_since("glucocorticoid-dose", date(2026, 10, 4)) is changed

@@ -140,5 +140,5 @@ def test_a_past_step_is_found_on_its_days() -> None:
     facts = facts_from(a_request(dosageInstruction=list(TAPER), authoredOn="2026-10-01"), as_of=at)
     doses = {r.taken.first_day: r.value.exact for r in facts.results("glucocorticoid-dose") if r.taken and r.value}
     assert doses == {date(2026, 10, 12): 20, date(2026, 10, 10): 40, date(2026, 10, 5): 80}
-    assert facts.dose_changed_since(date(2026, 10, 10)) is True
-    assert facts.dose_changed_since(date(2026, 10, 11)) is False
+    assert facts.dose_changed_since("glucocorticoid-dose", date(2026, 10, 10)) is True
+    assert facts.dose_changed_since("glucocorticoid-dose", date(2026, 10, 11)) is False

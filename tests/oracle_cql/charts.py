@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from mappings.concepts.catalogue import Catalogue
+from mappings.concepts.catalogue import DOSE_UNITS, Catalogue
 from mappings.facts import Polarity
 from mappings.time.times import Period
 from tests.builders import bundle_of
@@ -36,6 +36,10 @@ class _Maker:
             if self.dice.random() > fullness:
                 continue
             match leaf:
+                case x.Value() if leaf.concept in self.catalogue.doses and self.dice.random() < 0.9:
+                    rule = self.catalogue.doses[leaf.concept]
+                    concept = self.dice.choice((rule.of, *self.catalogue.concepts[rule.of].includes))
+                    found["treatments"].setdefault(concept, []).append(self._dosed_course(leaf))
                 case x.Value():
                     entry = self.catalogue.concepts[leaf.concept]
                     concept = self.dice.choice((leaf.concept, *entry.includes)) if entry.panel else leaf.concept
@@ -113,6 +117,22 @@ class _Maker:
         spec: Json = {"since": self.dice.choice((since, since, since, "none"))}
         if self.dice.random() < 0.6:
             spec["until"] = until
+        return spec
+
+    def _dosed_course(self, leaf: x.Value) -> Json:
+        """A course of a drug with a dose beside the limit, or without one."""
+        since, until = sorted((self._day((leaf.within,)), self._day((leaf.within,))))
+        spec: Json = {"since": self.dice.choice((since, since, since, "none"))}
+        if self.dice.random() < 0.3:
+            spec["until"] = until
+        assert isinstance(leaf.test, x.Bound)
+        rule, unit = self.catalogue.doses[leaf.concept], self.catalogue.concepts[leaf.concept].unit or ""
+        weight = 62 if rule.measure == "daily-per-kg" else 1
+        a_day = leaf.test.canonical / DOSE_UNITS[rule.measure][unit] * weight
+        period, number = self.dice.choice((("d", a_day), ("wk", a_day * 7)))
+        number *= self.dice.choice([Decimal(f) for f in ("0.5", "0.8", "0.99", "1", "1", "1.01", "2")])
+        if self.dice.random() < 0.85:
+            spec["dose"] = f"{format(number.quantize(Decimal('0.01')), 'f')} mg/{period}"
         return spec
 
 

@@ -56,6 +56,28 @@ def test_an_exclusion_is_turned_and_its_silence_is_presumed_where_the_definition
     assert '("Today" - 6 weeks)' in said
 
 
+def test_a_weekly_dose_is_held_against_its_limit_a_week_and_one_by_body_weight_against_the_newest_weight(
+    served: Served,
+) -> None:
+    text = library_of(served.trials["NCT06680388"], served.catalogue).text
+    weekly, by_weight = (define(text, f"I2.1.4.{drug}-dose") for drug in ("methotrexate", "azathioprine"))
+    assert "when high <= 20.0 then true when low > 20.0 then false" in weekly
+    assert "when high <= 14.0 then true when low > 14.0 then false" in by_weight  # 2 mg/kg on seven days
+    assert '"body-weight: results"' in by_weight
+    assert '"body-weight: results"' not in weekly
+
+
+def test_a_salt_that_the_codes_do_not_name_is_a_range_from_the_least_to_the_most(served: Served) -> None:
+    said = define(library_of(served.trials["NCT06680388"], served.catalogue).text, "I2.1.4.chloroquine-dose")
+    assert 'T.aWeek * (case when "Is chloroquine alone"(T.codes) then 1 / 1' in said.replace("1.0", "1")
+    assert "500.0 / 300.0" in said
+
+
+def test_a_dose_of_other_days_than_today_is_left_out(served: Served) -> None:
+    library = library_of(served.trials["NCT06680388"], served.catalogue)
+    assert library.left_out["E4.4.glucocorticoid-pulse"] == "glucocorticoid-dose of other days than today"
+
+
 def test_a_multiple_of_the_upper_limit_is_one(served: Served) -> None:
     text = library_of(served.trials["NCT06711146"], served.catalogue).text
     assert re.search(r'"At most"\(R, \(\d+\.\d+ \* "High"\(R\)\)\)', text)

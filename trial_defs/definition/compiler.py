@@ -237,6 +237,7 @@ class Compiler:
         if concept is None:
             return BROKEN
         self._silence(words.absent, words.of, concept, where)
+        self._dose(words, concept, where)
         test = self._test(words.is_, concept.unit, f"{where}.is", concept)
         text = self.rules.tolerance.get(words.of) or near or concept.tolerance
         amount, percent = self._tolerance(text, concept, where)
@@ -257,6 +258,15 @@ class Compiler:
             clear_of=self._clear_of(words, test, where),
             clear_for=_period_or_none(words.clear_of.for_) if words.clear_of else None,
         )
+
+    def _dose(self, words: ValueWords, concept: Concept, where: str) -> None:
+        """Only a daily dose is worked out for earlier days; by body weight, in all or in cycles it is today's."""
+        if words.stable_for and concept.dose is None:
+            self.object(f"{where}.stable_for", f'is asked of a dose; "{words.of}" is none')
+        if concept.dose is None or concept.dose.measure == "daily":
+            return
+        if words.pick == "any" or words.runs > 1 or words.stable_for or words.within:
+            self.object(where, f'"{words.of}" is known for today only; leave pick, runs, stable_for and within out')
 
     def _clear_of(self, words: ValueWords, test: x.Test, where: str) -> tuple[str, ...]:
         if words.clear_of is None:

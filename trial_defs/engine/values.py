@@ -12,7 +12,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mappings.concepts.catalogue import ON_ROOM_AIR
-from mappings.derived.estimates import DAILY_DOSE
 from mappings.facts import Certainty, Interval, Polarity, Reason, Result
 from mappings.patient_facts import PatientFacts
 from mappings.time.times import Moment, Period, first_day_when
@@ -191,12 +190,25 @@ def newest(results: Iterable[Result]) -> tuple[Result, ...]:
 
 def answer_value(leaf: Value, facts: PatientFacts) -> Answer:
     """The meaning of `value`."""
-    usable = facts.usable_results(leaf.concept)
+    usable: Sequence[Result] = facts.usable_results(leaf.concept)
+    if leaf.absent == "ask" and _is_over_all_time(leaf, facts):
+        usable = [_open_above(result) for result in usable]
     if isinstance(leaf.test, Polarity):
         answer = _with_diagnosis(leaf, facts, _of_results(leaf, facts, usable))
     else:
         answer = _of_results(leaf, facts, usable)
     return _stable(leaf, facts, answer) if leaf.stable_for and answer.truth is not False else answer
+
+
+def _is_over_all_time(leaf: Value, facts: PatientFacts) -> bool:
+    rule = facts.catalogue.doses.get(leaf.concept)
+    return rule is not None and rule.measure in ("cumulative", "cycles")
+
+
+def _open_above(result: Result) -> Result:
+    """What was given elsewhere may be missing from the chart: the amount on record is the least that it may be."""
+    value = Interval(result.value.low, None) if result.value and result.formula else result.value
+    return replace(result, value=value)
 
 
 def _of_results(leaf: Value, facts: PatientFacts, usable: Sequence[Result]) -> Answer:
@@ -268,7 +280,7 @@ def _is_newest(facts: PatientFacts, group: Sequence[Result]) -> bool:
     room air where oxygen was given at the time.
     """
     concept = group[0].concept
-    depends = concept == ON_ROOM_AIR or (concept == DAILY_DOSE and not group[0].formula)
+    depends = concept == ON_ROOM_AIR or (concept in facts.catalogue.doses and not group[0].formula)
     if depends and facts.unread(concept) - {"Observation"}:
         return False
     return all(facts.is_newest(result) for result in group)
@@ -277,7 +289,7 @@ def _is_newest(facts: PatientFacts, group: Sequence[Result]) -> bool:
 def _reason(leaf: Value, facts: PatientFacts, result: Result, verdict: _Check) -> Reason:
     """Why it is open: a sum of which the greatest is open because drugs were not read is not imprecise."""
     reason = verdict.reason or Reason.IMPRECISE
-    is_sum = leaf.concept == DAILY_DOSE and result.formula is not None
+    is_sum = leaf.concept in facts.catalogue.doses and result.formula is not None
     return Reason.NOT_READABLE if is_sum and reason is Reason.IMPRECISE and facts.unread(leaf.concept) else reason
 
 
@@ -393,7 +405,7 @@ def _apart(earlier: Moment, later: Moment, apart: Period | None) -> bool:
 def _stable(leaf: Value, facts: PatientFacts, answer: Answer) -> Answer:
     """The dose passes, and has not changed for that long."""
     assert leaf.stable_for
-    changed = facts.dose_changed_since(leaf.stable_for.before(facts.today))
+    changed = facts.dose_changed_since(leaf.concept, leaf.stable_for.before(facts.today))
     if changed is None:
         note = "not every dose of that time is on record"
         reason = Reason.NOT_READABLE if facts.unread(leaf.concept) else Reason.IMPRECISE
@@ -401,9 +413,13 @@ def _stable(leaf: Value, facts: PatientFacts, answer: Answer) -> Answer:
     if not changed:
         return answer
     period, far = leaf.stable_for, leaf.stable_for.after(facts.today) + timedelta(days=3)
-    steady = first_day_when(lambda day: facts.dose_changed_since(period.before(day)) is False, facts.today, far)
+    steady = first_day_when(lambda day: _is_steady(leaf, facts, period.before(day)), facts.today, far)
     basis = answer.basis or Basis.DERIVED
     return Answer(False, answer.evidence, basis, decided_by=(leaf,), soft=steady is not None, turns_on=steady)
+
+
+def _is_steady(leaf: Value, facts: PatientFacts, since: date) -> bool:
+    return facts.dose_changed_since(leaf.concept, since) is False
 
 
 def _with_diagnosis(leaf: Value, facts: PatientFacts, answer: Answer) -> Answer:

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from mappings.concepts.catalogue import (
+    DOSE_UNITS,
     ON_ROOM_AIR,
     OUR_SYSTEM,
     OXYGEN_THERAPIES,
     PREFIX_SYSTEMS,
     SYSTEMS,
     Catalogue,
+    DoseRule,
     current_for,
 )
 from mappings.derived.formulas import DERIVATIONS
@@ -25,7 +27,7 @@ from mappings.facts import Polarity
 from mappings.readers.events import REPEATED
 from mappings.time.times import Period, parse_period
 from trial_defs.definition import expressions as x
-from trial_defs.export.cql_functions import COURSES, HEAD, ON_OXYGEN
+from trial_defs.export.cql_functions import COURSES, DOSE_FUNCTIONS, HEAD, ON_OXYGEN
 from trial_defs.export.cql_units import unit_texts
 
 _POSITIVE = ("10828004", "52101004", "260373001", "LA6576-8", "LA11882-0")
@@ -205,6 +207,8 @@ class _Writer:
     # Results
 
     def _value(self, leaf: x.Value) -> str:
+        if leaf.concept in self.catalogue.doses:
+            return self._dose(leaf, self.catalogue.doses[leaf.concept])
         if leaf.concept in DERIVATIONS:
             raise NotSaid(f"{leaf.concept} may be calculated from other records")
         if leaf.runs > 1 or leaf.stable_for:
@@ -231,6 +235,56 @@ class _Writer:
             silence = f"(if {pending} then null else {silent})"
             answer = f"(if not exists {self._results(leaf.concept)} then {silence} else {answer})"
         return self._with_diagnosis(leaf, answer) if isinstance(leaf.test, Polarity) else answer
+
+    def _dose(self, leaf: x.Value, rule: DoseRule) -> str:
+        """Today's dose of one course with a plain instruction; several that go on, and a recorded dose, leave it open.
+
+        Words are not read: a drug whose salt or form only its words name leaves a range.
+        """
+        if rule.measure not in ("daily", "daily-per-kg"):
+            raise NotSaid(f"{leaf.concept} is summed over all time")
+        if leaf.pick == "any" or leaf.stable_for or leaf.anchor or isinstance(leaf.test, Polarity):
+            raise NotSaid(f"{leaf.concept} of other days than today")
+        courses, results = self._courses(rule.of), self._results(leaf.concept)
+        lately = 'T.first is null or T.first on or after "Today" - 28 days'
+        given = f"exists ({self._courses_in('MedicationAdministration', rule.of, False)} T where {lately})"
+        low, high = self._equivalents(rule.of)
+        per_kg = rule.measure == "daily-per-kg"
+        weight = self._weight_today() if per_kg else "1.0"
+        test = " and ".join(
+            _passes(bound, _amount_a_week(bound, leaf.concept, self.catalogue)) for bound in _bounds(leaf.test)
+        )
+        silent = "null" if leaf.absent == "ask" else ("true" if _holds_for_nothing(leaf.test) else "false")
+        nothing = "true" if _holds_for_nothing(leaf.test) else "false"
+        return (
+            f"First(({{ 1 }}) N let G: ({courses} T where not (T.goesOn is false)), W: {weight},"
+            f" low: First((G) T return all if T.sure and T.goesOn then T.aWeek * {low} / W else 0.0),"
+            f" high: First((G) T return all T.aWeek * {high} / W)"
+            f" return all case when exists {results} or {given} then null"
+            f" when not exists {courses} then {silent} when not exists G then {nothing}"
+            f" when Count(G) > 1 then null else ({test}) end)"
+        )
+
+    def _equivalents(self, concept: str) -> tuple[str, str]:
+        """The least and the most that 1 mg of a record T may be in the drug or salt in which doses are counted."""
+        ends: list[str] = []
+        members = {
+            n: pairs for n in _family(concept, self.catalogue) if (pairs := self.catalogue.concepts[n].equivalents)
+        }
+        for choose in (min, max):
+            said = " ".join(
+                f"when {self._is(name, alone=True)}(T.codes) then {_ratio(choose(pairs.values(), key=_factor))}"
+                for name, pairs in members.items()
+            )
+            ends.append(f"(case {said} else null end)")
+        return ends[0], ends[1]
+
+    def _weight_today(self) -> str:
+        """The newest body weight of the last 180 days, in kg; null where there are several of that day."""
+        newest = f'("Newest"({self._results("body-weight")}))'
+        recent = f'{newest} R where "Day of"(R) on or after "Today" - 180 days'
+        kg = "if (R.value as FHIR.Quantity).code.value = 'kg' then (R.value as FHIR.Quantity).value.value else null"
+        return f"(if Count({newest}) = 1 then First(({recent}) R return all {kg}) else null)"
 
     def _supported(self, leaf: x.Value) -> str:
         """Whether the result R stands, or may stand, under a treatment that raises it."""
@@ -472,6 +526,8 @@ class _Writer:
     def _courses_in(self, kind: str, concept: str, alone: bool) -> str:
         if kind not in COURSES:
             raise NotSaid(f"{concept} is recorded in other resources too")
+        if kind in ("MedicationStatement", "MedicationRequest"):
+            self.shared["Amount a week"] = DOSE_FUNCTIONS
         self.shared[f"All {kind}"] = _all(kind)
         if kind == "ResearchSubject":
             return f'("All {kind}")'
@@ -495,8 +551,34 @@ def _in_time(leaf: x.Treatment) -> str:
 # Done again and again: one that is completed does not say that they are over.
 _AGAIN = (
     "Tuple { codes: T.codes, first: T.first, last: T.last, "
-    "goesOn: if T.goesOn or T.last after T.first then T.goesOn else null, sure: T.sure }"
+    "goesOn: if T.goesOn or T.last after T.first then T.goesOn else null, sure: T.sure, aWeek: T.aWeek }"
 )
+
+
+def _factor(pair: tuple[Decimal, Decimal]) -> Decimal:
+    return pair[1] / pair[0]
+
+
+def _ratio(pair: tuple[Decimal, Decimal]) -> str:
+    """ "times equals over mg", so that round amounts stay round."""
+    return f"{_number(pair[1])} / {_number(pair[0])}"
+
+
+def _amount_a_week(bound: x.Bound, concept: str, catalogue: Catalogue) -> Decimal:
+    """A limit of a dose as mg (by kg) a week."""
+    entry = catalogue.concepts[concept]
+    assert entry.dose
+    factor = DOSE_UNITS[entry.dose.measure][entry.unit or ""]
+    return bound.canonical * 7 / factor
+
+
+def _passes(bound: x.Bound, limit: Decimal) -> str:
+    """Whether everything from `low` to `high` passes, nothing does, or some."""
+    number, above = _number(limit), bound.comparator in (">", ">=")
+    opposite = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}[bound.comparator]
+    sure, never = ("low", "high") if above else ("high", "low")
+    passes, fails = f"{sure} {bound.comparator} {number}", f"{never} {opposite} {number}"
+    return f"case when {passes} then true when {fails} then false else null end"
 
 
 def _all(kind: str) -> str:

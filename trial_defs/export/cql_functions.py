@@ -229,7 +229,8 @@ define function "Days"(spans List<Tuple { first System.Date, last System.Date }>
 // Whether courses come to that length together: surely, perhaps, or not however long they were.
 define function "Given for"(
   courses List<Tuple {
-    codes List<System.String>, first System.Date, last System.Date, goesOn System.Boolean, sure System.Boolean
+    codes List<System.String>, first System.Date, last System.Date, goesOn System.Boolean, sure System.Boolean,
+    aWeek System.Decimal
   }>,
   length System.Quantity
 ):
@@ -278,6 +279,26 @@ define function "At least so many"(
   case when passing >= needed then true when parts - failing < needed then false else null end
 """
 
+# Mg a week: of one instruction with an amount, a frequency and a period, and nothing else that says how much it is.
+DOSE_FUNCTIONS = """\
+define "Orders replace others":
+  exists ([MedicationRequest] M where M.priorPrescription is not null or exists (M.basedOn))
+
+define function "Amount a week"(dosages List<FHIR.Dosage>):
+  if Count(dosages) != 1 or "Orders replace others" then null else First((dosages) D
+    let R: D.timing.repeat, Q: First((D.doseAndRate) A return all A.dose as FHIR.SimpleQuantity),
+      period: R.period.value * (case R.periodUnit.value when 'd' then 1.0 when 'wk' then 7.0 else null end)
+    return all case
+      when Count(D.doseAndRate) != 1 or exists (D.modifierExtension) or D.asNeeded is not null or D.route is not null
+        or D.maxDosePerPeriod is not null or D.timing.code is not null or exists (D.timing.event)
+        or R.bounds is not null or R.count is not null or R.countMax is not null or R.frequencyMax is not null
+        or R.periodMax is not null
+        or exists (R.dayOfWeek) or exists (R.timeOfDay) or exists (R."when") then null
+      when Q.comparator is null and Q.code.value = 'mg' then Q.value.value * R.frequency.value * 7.0 / period
+      else null
+    end)
+"""
+
 # Each: what counts, and when it was. `first` and `last` are days, null where the record does not say.
 _NOT_TAKEN = "{ 'entered-in-error', 'cancelled', 'draft', 'not-done', 'intended', 'not-taken' }"
 COURSES: Mapping[str, str] = {
@@ -297,7 +318,8 @@ COURSES: Mapping[str, str] = {
         when last after "Today" then true
         when M.status.value in {{ 'completed', 'stopped', 'on-hold' }} then false
         when M.status.value = 'active' then true
-        else null end, sure: true }}""",
+        else null end, sure: true,
+        aWeek: "Amount a week"(M.dosage) }}""",
     "MedicationRequest": f"""\
 [MedicationRequest] M
       where not (M.status.value in {_NOT_TAKEN})
@@ -309,7 +331,8 @@ COURSES: Mapping[str, str] = {
         when M.status.value = 'active' then true
         else null end,
         sure: not Coalesce(M.intent.value in {{ 'proposal', 'plan', 'option' }}, false)
-          or Coalesce((M.reported as FHIR.boolean).value, M.reported is FHIR.Reference, false) }}""",
+          or Coalesce((M.reported as FHIR.boolean).value, M.reported is FHIR.Reference, false),
+        aWeek: "Amount a week"(M.dosageInstruction) }}""",
     "MedicationAdministration": f"""\
 [MedicationAdministration] M
       let first: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start"))
@@ -317,7 +340,8 @@ COURSES: Mapping[str, str] = {
         and not Coalesce(first after "Today", false)
       return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept),
         first: first, last: Coalesce("Day"((M.effective as FHIR.Period)."end"), first),
-        goesOn: M.status.value = 'in-progress', sure: true }}""",
+        goesOn: M.status.value = 'in-progress', sure: true,
+        aWeek: (null as System.Decimal) }}""",
     # A supply lasts as long as it says, or 90 days; it may still be taken while a refill may come.
     "MedicationDispense": f"""\
 [MedicationDispense] M
@@ -330,7 +354,8 @@ COURSES: Mapping[str, str] = {
       return all Tuple {{ codes: "Codes"(M.medication as FHIR.CodeableConcept), first: first, last: last, goesOn: case
         when last on or after "Today" then true
         when Coalesce(last, first + 90 days) + 30 days before "Today" then false
-        else null end, sure: Coalesce(M.status.value in {{ 'completed', 'stopped' }}, false) }}""",
+        else null end, sure: Coalesce(M.status.value in {{ 'completed', 'stopped' }}, false),
+        aWeek: (null as System.Decimal) }}""",
     "Procedure": """\
 [Procedure] M
       let first: Coalesce("Day"(M.performed as FHIR.dateTime), "Day"((M.performed as FHIR.Period)."start")),
@@ -339,11 +364,13 @@ COURSES: Mapping[str, str] = {
         and not Coalesce(first after "Today", false)
       return all Tuple { codes: "Codes"(M.code), first: first, last: last,
         goesOn: Coalesce(M.status.value = 'in-progress', false) or Coalesce(last after "Today", false),
-        sure: Coalesce(M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }, false) }""",
+        sure: Coalesce(M.status.value in { 'completed', 'in-progress', 'stopped', 'on-hold' }, false),
+        aWeek: (null as System.Decimal) }""",
     "Condition": """\
 "Entries" T
       return all Tuple { codes: T.codes, first: "Onset"(T.entry), last: "Ended"(T.entry),
-        goesOn: "Goes on"(T.entry, null as System.Quantity), sure: "Is confirmed"(T.entry) }""",
+        goesOn: "Goes on"(T.entry, null as System.Quantity), sure: "Is confirmed"(T.entry),
+        aWeek: (null as System.Decimal) }""",
     "ResearchSubject": """\
 [ResearchSubject] M
       let begun: "Day"(M.period."start"), ended: "Day"(M.period."end"),
@@ -358,12 +385,14 @@ COURSES: Mapping[str, str] = {
         when disagrees then null
         when last before "Today" then false
         when last after "Today" then true
-        else takesPart end, sure: true }""",
+        else takesPart end, sure: true,
+        aWeek: (null as System.Decimal) }""",
     "Immunization": """\
 [Immunization] M
       let first: "Day"(M.occurrence as FHIR.dateTime)
       where M.status.value = 'completed' and not Coalesce(first after "Today", false)
-      return all Tuple { codes: "Codes"(M.vaccineCode), first: first, last: first, goesOn: false, sure: true }""",
+      return all Tuple { codes: "Codes"(M.vaccineCode), first: first, last: first, goesOn: false, sure: true,
+        aWeek: (null as System.Decimal) }""",
 }
 
 ON_OXYGEN = """\

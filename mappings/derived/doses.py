@@ -1,4 +1,4 @@
-"""The daily glucocorticoid dose as prednisone equivalent, summed over the drugs that are current."""
+"""How much of a drug, or of a class of drugs, a day: in mg of one of them, summed over the records that are current."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from mappings.concepts.catalogue import Catalogue
-from mappings.derived.formulas import prednisone_equivalent
+from mappings.derived.formulas import equivalent_dose
 from mappings.facts import Certainty, Dose, Episode
 
-CLASS = "glucocorticoid"
-_RECENT = timedelta(days=7)  # a dose given so lately may be part of a course that no order in the chart shows
+RECENT = timedelta(days=7)  # of what is given every day
+RECENT_WEEKLY = timedelta(days=28)  # of what is given every week, or every other
 
 
 @dataclass(frozen=True, slots=True)
 class DailyDose:
-    """mg/d of prednisone, with the range that the chart leaves open (`high` None: it does not say)."""
+    """mg/d of the drug or salt in which doses are counted; `low`..`high` is what the chart leaves open.
+
+    `high` None: the chart does not say how much it may be. Of amounts in all, mg; of cycles, their number.
+    """
 
     low: Decimal
     high: Decimal | None
@@ -30,21 +33,27 @@ class DailyDose:
 
 
 def current_dose(
-    episodes: Sequence[Episode], catalogue: Catalogue, today: date, unread: frozenset[str] = frozenset()
+    episodes: Sequence[Episode],
+    catalogue: Catalogue,
+    today: date,
+    unread: frozenset[str] = frozenset(),
+    recent: timedelta = RECENT,
 ) -> DailyDose:
     """What the current episodes come to today. 0 when none is current.
 
     `unread`: the resource types of drugs that were not read completely. Then it is only the least that it may be.
+    `recent`: how long something that was given may be part of a course that no order in the chart shows.
     """
     current = [e for e in episodes if e.ongoing is not False]
-    lately = [e for e in episodes if _is_administration(e) and e.start and e.start.last_day >= today - _RECENT]
+    lately = [e for e in episodes if is_administration(e) and e.start and e.start.last_day >= today - recent]
     dose = _sum(current, episodes, catalogue, today, unread)
     if not current and lately:
         return DailyDose(Decimal(0), None, tuple(lately), "given lately, without an order in the chart")
     return dose
 
 
-def _is_administration(episode: Episode) -> bool:
+def is_administration(episode: Episode) -> bool:
+    """Whether it says that the drug was given, and not that it was ordered, dispensed or reported."""
     return episode.resource_type == "MedicationAdministration"
 
 
@@ -107,6 +116,11 @@ def _without_old_supplies(by_kind: dict[str, list[DailyDose]]) -> dict[str, list
     return {**rest, "MedicationDispense": kept} if kept else rest
 
 
+def sum_on(day: date, episodes: Sequence[Episode], every: Sequence[Episode], catalogue: Catalogue) -> DailyDose:
+    """The dose of a day on which these episodes lasted; `every` has the orders that may have replaced them."""
+    return _sum(episodes, every, catalogue, day)
+
+
 def _replaced(every: Sequence[Episode], day: date) -> tuple[set[str], set[str]]:
     """The sources of orders that another has replaced by that day; and of those whose replacement is not current.
 
@@ -121,7 +135,7 @@ def _replaced(every: Sequence[Episode], day: date) -> tuple[set[str], set[str]]:
         if not order.replaces or (order.start and order.start.first_day > day):
             continue
         stands = order.ongoing is True and order.certainty is Certainty.CONFIRMED
-        stands = stands or (order.ongoing is False and _is_dated(order) and _covers(order, day))
+        stands = stands or (order.ongoing is False and is_dated(order) and covers(order, day))
         for old in (orders[name] for name in order.replaces if name in orders):
             if old is not order and order.id not in old.replaces:
                 (gone if stands else doubtful).add(old.source)
@@ -140,7 +154,8 @@ def _unlinked(doses: Sequence[DailyDose]) -> DailyDose:
     alike: dict[object, dict[date | None, list[DailyDose]]] = {}
     for dose in doses:
         (episode,) = dose.episodes
-        by_day = alike.setdefault(episode.regimen if episode.regimen is not None else episode.source, {})
+        key = episode.source if episode.regimen is None else (episode.regimen, episode.forms)
+        by_day = alike.setdefault(key, {})
         by_day.setdefault(episode.start.first_day if episode.start else None, []).append(dose)
     once = [dose for by_day in alike.values() for dose in max(by_day.values(), key=_weight)]
     every = _added(once)
@@ -169,8 +184,16 @@ def _told_once(episodes: Iterable[Episode]) -> list[Episode]:
     """
     once: dict[object, Episode] = {}
     for episode in episodes:
-        alike = (episode.member, episode.dose, episode.start, episode.end, episode.ongoing, episode.certainty)
-        again = episode.resource_type == "MedicationStatement" or (_is_administration(episode) and _has_time(episode))
+        alike = (
+            episode.member,
+            episode.forms,
+            episode.dose,
+            episode.start,
+            episode.end,
+            episode.ongoing,
+            episode.certainty,
+        )
+        again = episode.resource_type == "MedicationStatement" or (is_administration(episode) and _has_time(episode))
         once.setdefault(alike if again else episode.source, episode)
     return list(once.values())
 
@@ -205,7 +228,7 @@ def _repeated(doses: Sequence[DailyDose]) -> DailyDose:
         by_day.setdefault(start.first_day if start else None, []).append(dose)
     every = _added(doses)
     episodes = [episode for dose in doses for episode in dose.episodes]
-    if len(by_day) == 1 and all(_is_administration(e) and not _has_time(e) for e in episodes):
+    if len(by_day) == 1 and all(is_administration(e) and not _has_time(e) for e in episodes):
         once = max(dose.low for dose in doses)
         return DailyDose(once, every.high, (), every.note or "given alike more than once on a day, or told twice")
     if len(by_day) == 1:
@@ -224,21 +247,35 @@ _DOUBTS = {
 
 def _one(episode: Episode, catalogue: Catalogue, day: date) -> DailyDose:
     """The dose of one episode, or the range that is left open, and what leaves it open."""
-    entry = catalogue.concepts.get(episode.member or "")
-    factor = entry.prednisone_factor if entry else None
+    pairs = _equivalents(episode, catalogue)
     dose = episode.dose_on(day) or Dose(None, None)
-    if factor is None:
-        return DailyDose(Decimal(0), None, (episode,), "which glucocorticoid is not recorded")
-    high = prednisone_equivalent(dose.high, factor) if dose.high is not None else None
+    if not pairs:
+        name = catalogue.title(episode.concept).split(",")[0]
+        return DailyDose(Decimal(0), None, (episode,), f"which {name[:1].lower()}{name[1:]} is not recorded")
+    high = max(equivalent_dose(dose.high, *pair) for pair in pairs) if dose.high is not None else None
     if episode.certainty is not Certainty.CONFIRMED:
         return DailyDose(Decimal(0), high, (episode,), _DOUBTS[episode.certainty])
     if episode.ongoing is None:
         return DailyDose(
             Decimal(0), high, (episode,), episode.contradiction or "whether it is still taken is not recorded"
         )
-    low = prednisone_equivalent(dose.low, factor) if dose.low is not None else Decimal(0)
+    low = min(equivalent_dose(dose.low, *pair) for pair in pairs) if dose.low is not None else Decimal(0)
     note = dose.note or ("taken as needed" if dose.as_needed else "dose not recorded" if high is None else None)
+    note = note or ("which salt or form its dose counts is not recorded" if low != high else None)
     return DailyDose(low, high, (episode,), note)
+
+
+def _equivalents(episode: Episode, catalogue: Catalogue) -> Sequence[tuple[Decimal, Decimal]]:
+    """What its mg may equal in the reference: several pairs where the record leaves open in which form it is dosed.
+
+    None where the drug has no known forms.
+    """
+    entry = catalogue.concepts.get(episode.member or "")
+    if entry is None:
+        return ()
+    known = entry.equivalents
+    names = episode.forms or entry.form_unstated or tuple(known)
+    return [known[name] for name in names if name in known] or list(known.values())
 
 
 def past_doses(
@@ -249,20 +286,20 @@ def past_doses(
     `unread` as in `current_dose`. What has no exact dates may have come on top: it leaves the dose open upwards, and
     proves none.
     """
-    dated = [episode for episode in episodes if _is_dated(episode)]
-    others = [episode for episode in episodes if not _is_dated(episode)]
+    dated = [episode for episode in episodes if is_dated(episode)]
+    others = [episode for episode in episodes if not is_dated(episode)]
     ends = {e.end.last_day for e in dated if e.end and e.ongoing is False}
     ends |= {e.start.first_day - timedelta(1) for e in dated if e.start}
     ends |= {step.last for e in dated for step in e.steps if step.last}
     for day in sorted((day for day in ends if day < today), reverse=True):
-        dose = _sum([e for e in dated if _covers(e, day)], episodes, catalogue, day, unread)
+        dose = _sum([e for e in dated if covers(e, day)], episodes, catalogue, day, unread)
         if dose.low > 0:
-            yield day, replace(dose, high=None) if any(_covers(e, day) for e in others) else dose
+            yield day, replace(dose, high=None) if any(covers(e, day) for e in others) else dose
 
 
 def changed_since(day: date, episodes: Sequence[Episode], catalogue: Catalogue, today: date) -> bool | None:
     """Whether the dose of any day after `day`, up to today, differs from that day's; None where one is not known."""
-    if any(_may_touch(episode, day) for episode in episodes if not _is_dated(episode)):
+    if any(_may_touch(episode, day) for episode in episodes if not is_dated(episode)):
         return None
     days = {day, today}
     for episode in episodes:
@@ -272,7 +309,7 @@ def changed_since(day: date, episodes: Sequence[Episode], catalogue: Catalogue, 
             days.add(episode.end.last_day + timedelta(1))
         days |= {step.first for step in episode.steps if step.first}
     doses = [
-        _sum([e for e in episodes if _covers(e, one)], episodes, catalogue, one).exact
+        _sum([e for e in episodes if covers(e, one)], episodes, catalogue, one).exact
         for one in sorted(days)
         if day <= one <= today
     ]
@@ -282,7 +319,8 @@ def changed_since(day: date, episodes: Sequence[Episode], catalogue: Catalogue, 
     return None if None in doses else False
 
 
-def _is_dated(episode: Episode) -> bool:
+def is_dated(episode: Episode) -> bool:
+    """Whether its first day is known, and its last one where it is over."""
     if episode.start is None or not episode.start.is_one_day:
         return False
     return episode.ongoing is not False or (episode.end is not None and episode.end.is_one_day)
@@ -296,7 +334,8 @@ def _may_touch(episode: Episode, day: date) -> bool:
     return episode.end is None or episode.end.last_day > day
 
 
-def _covers(episode: Episode, day: date) -> bool:
+def covers(episode: Episode, day: date) -> bool:
+    """Whether it lasted, or may have lasted, on that day."""
     if episode.start and episode.start.first_day > day:
         return False
     return episode.ongoing is not False or episode.end is None or episode.end.last_day >= day
