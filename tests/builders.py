@@ -145,7 +145,7 @@ def _treatment(concept: str, index: int, spec: Mapping[str, Any], as_of: date, c
     if "dose" in spec:
         given, _, often = str(spec["dose"]).partition("/")
         amount, unit = given.split()
-        daily = {"repeat": {"frequency": 1, "period": 1, "periodUnit": often}}
+        daily = {"repeat": {"frequency": 1, "period": 1, "periodUnit": often or "d"}}
         dose = {"value": float(amount), "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
         resource["dosage"] = [{"timing": daily, "doseAndRate": [{"doseQuantity": dose}]}]
     return resource
