@@ -118,10 +118,10 @@ def _outcomes(found: Match, effect: OrderEffect) -> list[Outcome]:
 @pytest.mark.parametrize(
     "order",
     [
-        a_drug_order("hydroxychloroquine"),
+        a_drug_order("hydroxychloroquine", daily(400)),
         a_drug_order("prednisone", daily(10)),
         a_drug_order("prednisone", daily(10, **for_days(30))),
-        a_drug_order("mycophenolate"),
+        a_drug_order("mycophenolate", daily(1400)),  # 1.4 to 1.94 g of mofetil, whichever form it is
         a_drug_order("no-such-concept"),
         a_service_order("transfusion", doNotPerform=True),
     ],
