@@ -208,7 +208,7 @@ def test_a_listed_code_of_a_system_that_is_otherwise_something_else_counts(tmp_p
     ("text", "says"),
     [
         ("systems: [icd10]", "systems  is a mapping: the address of a code system -> its name, or other"),
-        ('systems: {"urn:oid:1.2": icd9}', "systems.urn:oid:1.2  is one of atc, cvx,"),
+        ('systems: {"urn:oid:1.2": icd8}', "systems.urn:oid:1.2  is one of atc, cvx,"),
         ('systems: {"http://loinc.org": other}', "is an address of loinc; this cannot be changed"),
         ("other_codes: {system: X1}", "other_codes  is a list; each is an entry like"),
         ("other_codes: [X1]", "other_codes.0  is an entry like"),
@@ -228,3 +228,22 @@ def test_words_and_codes_of_a_chart_cannot_drive_the_terminal(tmp_path: Path) ->
     shown = gaps(an_export(tmp_path / "export", found, 6)).output
     assert all(line.isprintable() for line in shown.splitlines())
     assert "[red]Nemoc[/red][/]" in shown
+
+
+HOSTILE = (
+    '"}\nother_codes:\n  - {system: x, code: y}\n#', "x\u2028systems:\u2029 a: other", "\x85systems: {a: other}",
+    "!!python/object/apply:os.system [id]", "*alias &anchor", "\\", "'", "{{7*7}}",
+    "# no comment\r\nother_names: [Nemoc]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_word_of_a_chart_becomes_a_statement_of_the_overlay(tmp_path: Path, text: str) -> None:
+    found = [a_diagnosis(f"p{n}", coded(text, text, f"urn:x:{text}"), "a") for n in range(6)]
+    found += [a_diagnosis(f"p{n}", {"text": text}, "b") for n in range(6)]
+    overlay = tmp_path / "overlay.yaml"
+    assert gaps(an_export(tmp_path / "export", found, 6), "--out", overlay).exit_code == 0
+    lines = overlay.read_text("utf-8").splitlines()
+    stated = [line for line in lines if line.strip() and not line.startswith("#")]
+    assert all(line in ("systems:", "other_codes:", "other_names:") for line in stated), stated
+    assert len(lines) > 10

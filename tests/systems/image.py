@@ -106,7 +106,10 @@ def tried(folder: Path) -> Report:
         builder.command("run", "--isolation", "chroot", container, "--", "trialcards", "serve"),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    report.add("`trialcards serve` without settings", ("TRIALCARDS_EHRS" in bare.stderr, bare.returncode), (True, 2))
+    named = "TRIALCARDS_EHRS named" if "TRIALCARDS_EHRS" in bare.stderr else "TRIALCARDS_EHRS not named"
+    report.add(
+        "`trialcards serve` without settings", f"status {bare.returncode}, {named}", "status 2, TRIALCARDS_EHRS named"
+    )
     with cluster(bin_) as postgres, served(builder, folder, postgres.new_database()) as server:
         answers = [server.post(VIEW, hook_call("patient-view"), signed(VIEW)).status_code for _ in range(CALLS)]
         report.add(

@@ -1,6 +1,6 @@
 """Tries the service beside real systems, and writes what came of it into docs/systems.md. Not a part of the tests.
 
-    python -m tests.systems.run [keycloak] [database] [image]
+    python -m tests.systems.run [keycloak] [hapi] [database] [image]
 
 Each system is fetched from a package registry on first use. Exit status 1 when something came back wrong.
 """
@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.systems import database, image, keycloak
+from tests.systems import database, hapi, image, keycloak
 from tests.systems.report import Report
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "systems.md"
 SYSTEMS: Mapping[str, Callable[[Path], Report]] = {
     "keycloak": keycloak.tried,
+    "hapi": hapi.tried,
     "database": database.tried,
     "image": image.tried,
 }
