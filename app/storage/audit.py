@@ -31,7 +31,8 @@ READ = "read"  # the action of one who opens a kept report
 LOGIN = "login"  # of people, and their logging out
 # What else is no evaluation: who saw or changed rows of the worklist.
 _FHIR_ACTIONS = {
-    READ: "R", "worklist": "R", "worklist-row": "R", "worklist-export": "R", "worklist-change": "U", "sign-off": "U",
+    READ: "R", "worklist": "R", "worklist-row": "R", "worklist-export": "R", "worklist-webhook": "R",
+    "worklist-change": "U", "sign-off": "U",
     "review": "U",
 }  # fmt: skip
 

@@ -29,6 +29,7 @@ class Keys:
             raise ValueError("needs at least one secret")
         self._address = [_derive(secret, b"signed address") for secret in secrets]
         self._hash = [_derive(secret, b"keyed hash") for secret in secrets]
+        self._webhook = _derive(secrets[0], b"webhook")
         self._seal = [AESGCM(_derive(secret, b"encryption at rest")) for secret in secrets]
 
     def sign_address(self, subject: str, expires: int) -> str:
@@ -39,6 +40,15 @@ class Keys:
         given = signature.encode("utf-8", "replace")
         signed = [hmac.compare_digest(_signature(key, subject, expires).encode(), given) for key in self._address]
         return any(signed) and now < expires
+
+    def sign_webhook(self, body: bytes, at: int) -> str:
+        """The signature (HMAC-SHA256, hex) of a body that is sent to the site's webhook `at` that Unix second."""
+        return hmac.new(self._webhook, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+
+    @property
+    def webhook_key(self) -> str:
+        """The key (hex) with which the webhook's receiver checks that signature; of the current secret alone."""
+        return self._webhook.hex()
 
     def keyed_hashes(self, *parts: str) -> tuple[str, ...]:
         """The hash of these parts under every listed secret, current first. It says nothing without the secret."""

@@ -97,7 +97,7 @@ async def test_an_access_token_that_fits_into_no_header_ends_the_launch(
     client_of_ehr: httpx.AsyncClient, ehr: AuthorizationServer, sent: str
 ) -> None:
     ehr.tokens["access_token"] = sent
-    assert is_stopped(await launched(client_of_ehr, ehr), "refused")
+    assert is_stopped(await launched(client_of_ehr, ehr), "not-accepted")
     assert not ehr.paths("/fhir/Patient")
 
 
