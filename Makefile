@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # PYTHON=python3.12 chooses another interpreter than python3.
 PYTHON ?=
 
-.PHONY: run test bench bench-check alarm format lock docs oracle mutants sbom systems FORCE
+.PHONY: run test bench bench-check alarm format lock docs oracle mutants sbom strangers systems FORCE
 .DEFAULT_GOAL := run
 
 # The script looks at each call whether the environment is there, of the chosen Python, and newer than its lock.
@@ -53,6 +53,10 @@ oracle: $(VENV)/.dev
 # Needs java 17, mvn, postgresql, pgbouncer; for the image root, buildah and debootstrap. Writes docs/systems.md.
 systems: $(VENV)/.dev
 	$(BIN)/python -m tests.systems.run $(SYSTEMS)
+
+# Charts, calls and records of others through every door (docs/strangers.md): EVERY=10 takes every tenth chart.
+strangers: $(VENV)/.dev
+	$(BIN)/python -m tests.strangers.strangers --every $(or $(EVERY),1) --write
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate

@@ -16,15 +16,16 @@ import httpx
 import pytest
 
 from cds_hooks.cards.trial_cards import cards_for, response
-from cds_hooks.protocol.services import CHART, OFFERS, Offer
+from cds_hooks.protocol.services import OFFERS
 from cds_hooks.report import report_of
 from docs.mapped import AS_OF, chart_files, tally_of
 from mappings.chart.chart import ChartBuilder, ChartError
-from mappings.concepts.catalogue import OUR_SYSTEM, Catalogue
+from mappings.concepts.catalogue import Catalogue
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_response
 from tests.conftest import SHARED
 from tests.server import demo_server
+from tests.strangers.charts import as_if_ill, hook_call, whole_charts
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.evaluation import match
 
@@ -76,56 +77,7 @@ def check_hook_answer(answer: httpx.Response, patient: str | None) -> int:
     return 0
 
 
-# Calls made of the charts
-
-
-def hook_call(chart: Json, offer: Offer) -> Json:
-    """The call that an EHR with this chart would make, everything prefetched."""
-    resources = [entry["resource"] for entry in chart["entry"] if "resource" in entry]
-    patient = next(resource for resource in resources if resource["resourceType"] == "Patient")
-    prefetch = {
-        part.key: _searchset(resource for resource in resources if resource["resourceType"] == part.resource_type)
-        for part in CHART
-        if part.resource_type != "Patient"
-    }
-    prefetch["patient"] = patient
-    # In some Bundles the Patient has no id yet: the server that takes them in would give one.
-    context = {"userId": "Practitioner/p1", "patientId": patient.get("id", "p1"), "encounterId": "e1"}
-    return {"hook": offer.hook, "hookInstance": str(uuid.uuid4()), "context": context, "prefetch": prefetch}
-
-
-def _searchset(resources: Iterator[Json]) -> Json:
-    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
-
-
-def whole_charts() -> Iterator[tuple[Path, Json]]:
-    for path, raw in chart_files(CHARTS):
-        chart = json.loads(raw)
-        patients = [e["resource"] for e in chart["entry"] if e.get("resource", {}).get("resourceType") == "Patient"]
-        if len(patients) == 1:
-            yield path, chart
-
-
-GATES = (
-    "systemic-lupus-erythematosus", "lupus-nephritis", "immune-thrombocytopenia", "anca-vasculitis", "dermatomyositis",
-    "diffuse-cutaneous-systemic-sclerosis", "sjogren-disease", "rheumatoid-arthritis",
-)  # fmt: skip
-
-
-def as_if_ill(chart: Json) -> Json:
-    """The same chart of a living patient with every disease that a trial is about: every criterion is asked."""
-    content: Json = json.loads(json.dumps(chart))
-    entry = next(e for e in content["entry"] if e.get("resource", {}).get("resourceType") == "Patient")
-    patient = entry["resource"]
-    for name in [name for name in patient if name.startswith("deceased")]:
-        del patient[name]
-    subject = {"reference": f"Patient/{patient['id']}" if "id" in patient else entry["fullUrl"]}
-    ill = [{"resourceType": "Condition", "id": name, "subject": subject, "code": _code(name)} for name in GATES]
-    return content | {"entry": [*content["entry"], *({"resource": each} for each in ill)]}
-
-
-def _code(concept: str) -> Json:
-    return {"coding": [{"system": OUR_SYSTEM, "code": concept}]}
+# Calls of others
 
 
 def calls_as_sent() -> Iterator[tuple[Path, bytes]]:
@@ -159,7 +111,7 @@ def test_every_chart_can_be_matched_or_is_said_not_to_be_one(catalogue: Catalogu
 @with_charts
 def test_every_criterion_can_be_asked_of_every_fifth_chart(catalogue: Catalogue, trials: Mapping[str, Trial]) -> None:
     with_cards = 0
-    for path, chart in list(whole_charts())[::5]:
+    for path, chart in list(whole_charts(CHARTS))[::5]:
         builder = ChartBuilder(None)
         builder.add(json.dumps(as_if_ill(chart)).encode(), None)
         builder.whole_chart()
@@ -235,7 +187,7 @@ def damaged(chart: Json, chance: random.Random) -> Json:
 @with_charts
 async def test_a_chart_damaged_anywhere_gets_a_report_or_a_problem(client: httpx.AsyncClient) -> None:
     chance = random.Random(7)
-    charts = [chart for _, chart in whole_charts() if len(chart["entry"]) < 100]
+    charts = [chart for _, chart in whole_charts(CHARTS) if len(chart["entry"]) < 100]
     statuses: Counter[int] = Counter()
     for chart in chance.sample(charts, 80):
         answer = await client.post(MATCH, content=json.dumps(damaged(as_if_ill(chart), chance)), headers=JSON)
@@ -250,7 +202,7 @@ async def test_a_chart_damaged_anywhere_gets_a_report_or_a_problem(client: httpx
 @with_charts
 async def test_every_chart_sent_by_a_hook_gets_an_answer_with_valid_cards(client: httpx.AsyncClient) -> None:
     cards = 0
-    for index, ((_, chart), offer) in enumerate(zip(whole_charts(), cycle(OFFERS), strict=False)):
+    for index, ((_, chart), offer) in enumerate(zip(whole_charts(CHARTS), cycle(OFFERS), strict=False)):
         call = hook_call(chart if index % 15 else as_if_ill(chart), offer)
         answer = await client.post(f"/cds-services/{offer.id}", json=call)
         cards += check_hook_answer(answer, f"Patient/{call['context']['patientId']}")
