@@ -38,6 +38,7 @@ class Row:
 
     said: Json
     asked: str  # the criterion, an exclusion as its absence where it is met
+    explanation: str  # as in the report, what its definition asks in the reader's language where that is there
     outcome: str  # in words
     original: str  # the criterion in the language of its definition, where it is shown in another; else ""
     group: str = ""  # of its concept, where it is taken as absent
@@ -261,11 +262,15 @@ def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str |
     asked = criterion_words(said["kind"], said["text"], said["outcome"], said["basis"], texts)
     original = said["text"] if texts.translated(said["text"]) != said["text"] else ""
     group = _group_words(said, source)
+    explanation = said["explanation"]
     if criterion is None:
-        return Row(said, asked, outcome, original, group, distance=_distance(said, texts), gauge=_gauge(said))
+        return Row(
+            said, asked, explanation, outcome, original, group, distance=_distance(said, texts), gauge=_gauge(said)
+        )
     return Row(
         said,
         asked,
+        _explained(explanation, criterion, texts),
         outcome,
         original,
         group,
@@ -279,6 +284,23 @@ def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str |
         gauge=_gauge(said),
         words=words,
     )
+
+
+def _explained(explanation: str, criterion: x.Criterion, texts: Texts) -> str:
+    """The sentence of a report, which keeps questions and steps as its definition has them."""
+    for phrase in filter(None, (criterion.step, *map(_asked_of_people, x.leaves_of(criterion.asks)))):
+        explanation = explanation.replace(phrase, texts.translated(phrase))
+    return explanation
+
+
+def _asked_of_people(leaf: x.Expression) -> str:
+    match leaf:
+        case x.Judgement():
+            return leaf.question
+        case x.Consent():
+            return leaf.step
+        case _:
+            return ""
 
 
 def _distance(said: Json, texts: Texts) -> str | None:

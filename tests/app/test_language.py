@@ -112,6 +112,10 @@ async def test_a_trial_that_carries_its_texts_in_the_language_is_shown_in_it_wit
     assert "血小板至少 25 × 10⁹/L" in page
     assert '<p class="quiet" lang="en">Platelets at least 25 × 10⁹/L</p>' in page
     assert "定义及译文未经研究团队确认" in page
+    # A report keeps what a definition asks in English; its page has it in the reader's language.
+    assert "待办：筛选时" in page
+    assert "待办：at screening" not in page
+    assert '<span lang="en">Inclusion, 5th point</span>' in page
 
 
 def test_texts_of_definitions_are_added_only_in_their_language(definitions: Definitions) -> None:
