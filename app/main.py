@@ -196,6 +196,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     upkeep = asyncio.create_task(_upkeep(services, begun))
     has_own_patients = getattr(app.state, "begins_with_patients", False) and not services.settings.demo_fhir
     if has_own_patients and services.records.is_ready:
+        await asyncio.wait({begun})  # however busy the machine is: the patients are matched with what is read
         await seed_worklist(services)
     yield
     upkeep.cancel()

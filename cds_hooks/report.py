@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from cds_hooks.words.numbers import day_words, interval_words
@@ -107,12 +108,18 @@ def _cohort(match: CohortMatch, entries: _Entries) -> Json:
     }
 
 
+@lru_cache(maxsize=8)
+def _key_of(titles: Titles) -> object:
+    """What entries are kept under: the same for equal titles, whose own hash is too slow to be asked for each entry."""
+    return object()
+
+
 class _Entries:
     """The entries of findings, each made once: cohorts share findings, and card and report say the same."""
 
     def __init__(self, titles: Titles) -> None:
         self._titles = titles
-        self._key = ("entry", titles)
+        self._key = _key_of(titles)
         self._evidence: dict[int, Json] = {}  # by identity: one record speaks for many criteria
 
     def of(self, finding: Finding) -> Json:

@@ -146,9 +146,13 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-@lru_cache
 def texts_of(language: str = ENGLISH) -> Texts:
     """The texts of a language. ValueError for one that has no catalogue."""
+    return _texts_of(language)  # one value, whether English is named or not
+
+
+@lru_cache
+def _texts_of(language: str) -> Texts:
     if language not in languages():
         raise ValueError(f'there is no catalogue of the language "{language}"; there are {", ".join(languages())}')
     locale = language.replace("-", "_")

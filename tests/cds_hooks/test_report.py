@@ -14,7 +14,9 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from cds_hooks.report import VERSION, json_number, report_of
+from cds_hooks.report import VERSION, json_number, report_of, trial_entry
+from cds_hooks.words.texts import texts_of
+from cds_hooks.words.titles import titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Episode, Interval, Polarity, Reason, Result, SourceReport
 from tests.cds_hooks.matches import PATIENT, a_cohort, a_diagnosis, a_match, a_result, a_trial, missed
@@ -210,3 +212,14 @@ def test_a_result_that_cannot_be_converted_is_quoted_without_hidden_characters(
     )
     assert "“5 foo”" in found["explanation"]
     assert found["evidence"][0]["recorded"] == "5 foo"
+
+
+def test_an_english_card_and_the_report_make_each_entry_once(match: Match, catalogue: Catalogue) -> None:
+    (trial,) = report_of(match, "r", catalogue)["trials"]
+    english, german = (
+        trial_entry(match.trials[0], titles_of(catalogue, texts_of(language)))["cohorts"][0]["criteria"]
+        for language in ("en", "de")
+    )
+    reported = trial["cohorts"][0]["criteria"]
+    assert all(mine is theirs for mine, theirs in zip(english, reported, strict=True))
+    assert not any(mine is theirs for mine, theirs in zip(german, reported, strict=True))
