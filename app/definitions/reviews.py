@@ -128,11 +128,12 @@ class Reviews:
         mine = (_REVIEWS.c.trial == trial, _REVIEWS.c.revision == before.revision)
 
         def work(connection: sa.Connection) -> None:
-            new: sa.Executable = sa.update(_REVIEWS).where(*mine).values(values)
+            kept = _REVIEWS.c.revision  # a count of inserted rows is not told by every driver
+            new: sa.Executable = sa.update(_REVIEWS).where(*mine).values(values).returning(kept)
             if not before.revision:
                 insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-                new = insert(_REVIEWS).values(whole).on_conflict_do_nothing(index_elements=["trial"])
-            if connection.execute(new).rowcount < 1:
+                new = insert(_REVIEWS).values(whole).on_conflict_do_nothing(index_elements=["trial"]).returning(kept)
+            if connection.execute(new).first() is None:
                 raise Stale
             all_of(*also)(connection)
 

@@ -13,8 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.definitions.reviews import Review, Reviews, Stale, edit_write, signature_write
 from app.definitions.served import Definitions
+from app.login.people import DEMO_COORDINATOR
+from app.people import Person
 from app.storage.audit import Question
+from app.storage.records import Records
 from app.wiring import Services
 from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.concepts.vocabulary import OUR_CONCEPTS, pack_folders
@@ -507,3 +511,36 @@ async def test_hostile_words_are_a_problem_and_no_fault(text: str, client: httpx
     assert said.json()["problems"]
     assert (await act(client, PLATELETS, "correct", text=text)).status_code == 422
     assert await site.reviews.of(TRIAL) is None
+
+
+# -- the store
+
+
+async def test_of_two_that_begin_or_go_on_at_once_one_is_kept(records: Records) -> None:
+    store = Reviews(records)
+    begun = Review("id: A", "sha256:0", 0)
+
+    async def keep(before: Review, text: str) -> bool:
+        try:
+            await store.keep("T", before, text, NOW, [edit_write("T", "I1", "corrected", DEMO_COORDINATOR, NOW)])
+        except Stale:
+            return False
+        return True
+
+    assert sorted(await asyncio.gather(keep(begun, "one"), keep(begun, "two"))) == [False, True]
+    first = await store.of("T")
+    assert first
+    assert first.revision == 1
+    assert sorted(await asyncio.gather(keep(first, "three"), keep(first, "four"))) == [False, True]
+    assert len(await store.edits("T")) == 2  # nothing of those that were refused
+    with pytest.raises(Stale):
+        await store.discard("T", first)
+    assert await store.trials() == ["T"]
+
+
+async def test_the_first_signature_under_the_same_words_counts(records: Records) -> None:
+    store = Reviews(records)
+    for minutes, name in ((5, "Later"), (0, "First")):
+        write = signature_write("T", "I1", "words", "read", Person(name, name), NOW + timedelta(minutes=minutes))
+        await records.write(write)
+    assert (await store.signatures("T"))["I1", "words"].person == "First"
