@@ -38,6 +38,7 @@ from app.routes import (
     launch,
     login,
     pages,
+    patient_page,
     replay,
     reports,
     reviews,
@@ -157,6 +158,7 @@ def create_app(services: Services) -> FastAPI:
         worklist.router,
         answers.router,
         pages.router,
+        patient_page.router,
         reviews.router,
     ):
         app.include_router(router)

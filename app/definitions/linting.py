@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mappings.concepts.catalogue import Catalogue
@@ -52,9 +53,11 @@ def rule_problems(folder: Path, catalogue: Catalogue, cases: Path | None, record
     except DefinitionError as error:
         return error.problems
     asked = known if path.exists() or folder == OUR_TRIALS else None
+    today = datetime.now(UTC).date()
     if not record:
-        return (*lint_folder(folder, catalogue, asked, cases).problems, *_translation_problems(folder, catalogue))
-    linted = lint_folder(folder, catalogue, None, cases)
+        linted = lint_folder(folder, catalogue, asked, cases, today=today)
+        return (*linted.problems, *_translation_problems(folder, catalogue))
+    linted = lint_folder(folder, catalogue, None, cases, today=today)
     refused = _recorded(path, linted, known)
     if not refused:
         _keep_texts(history_folder(folder), linted)

@@ -27,6 +27,7 @@ from cds_hooks.words.wording import definition_words, recruiting_words, titles_o
 from mappings.concepts.catalogue import Catalogue, Concept
 from trial_defs.definition import expressions as x
 from trial_defs.definition.coverage import Decidable, decidable
+from trial_defs.definition.patient_page import public_page
 
 TRIALS_ON_A_PAGE = 100
 
@@ -125,6 +126,7 @@ async def _trial_page(
         person=signing.person if signing else None,
         can_log_in=services.login.can_log_out,
         trial=found,
+        has_patient_page=public_page(found, services.clock().date()) is not None,
         recruiting=recruiting_words(found, services.clock().date()),
         definition=definition_words(found),
         shares=_shares(found),

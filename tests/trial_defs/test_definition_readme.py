@@ -19,6 +19,7 @@ from tests.small_trial import a_trial
 from trial_defs.definition.expressions import Trial
 from trial_defs.definition.language import VERBS
 from trial_defs.definition.loader import read_trial
+from trial_defs.definition.patient_page import patient_page_rules, public_page
 from trial_defs.engine.evaluation import match
 from trial_defs.engine.findings import CohortMatch
 
@@ -47,6 +48,13 @@ def test_every_example_is_accepted(text: str, catalogue: Catalogue) -> None:
 def test_every_verb_has_an_example() -> None:
     shown = "\n".join(_blocks())
     assert [verb for verb in VERBS if not re.search(rf"[{{ -]{verb}:", shown)] == []
+
+
+def test_the_page_for_patients_that_it_shows_has_no_warning(catalogue: Catalogue) -> None:
+    page: Any = read_yaml(_block("patient_page:").encode(), README)
+    trial = a_trial(catalogue, **page)
+    assert public_page(trial, date(2026, 11, 1)) == trial.patient_page
+    assert list(patient_page_rules(trial, date(2026, 11, 1))) == []
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from trial_defs.definition.lint import (
 from trial_defs.definition.loader import OUR_TRIALS
 
 LUPUS = {"id": "I1.sle", "source": "s", "text": "t", "include": {"condition": {"is": "systemic-lupus-erythematosus"}}}
+TODAY = date(2026, 11, 1)
 GATE = {"condition": {"is": "systemic-lupus-erythematosus"}}
 
 
@@ -87,7 +89,7 @@ def test_an_inclusion_that_no_case_meets_is_named(catalogue: Catalogue, tmp_path
 
 def test_our_definitions_break_no_rule(catalogue: Catalogue) -> None:
     known = read_versions(OUR_TRIALS.parent / "versions.yaml")
-    assert lint_folder(OUR_TRIALS, catalogue, known, FOLDER).problems == ()
+    assert lint_folder(OUR_TRIALS, catalogue, known, FOLDER, today=TODAY).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_a_computed_criterion_without_a_case_is_named_and_a_question_needs_none(
 
 
 def test_a_trial_without_a_file_of_cases_is_named(catalogue: Catalogue, tmp_path: Path) -> None:
-    problems = lint_folder(OUR_TRIALS, catalogue, None, tmp_path).problems
+    problems = lint_folder(OUR_TRIALS, catalogue, None, tmp_path, today=TODAY).problems
     assert len(problems) == 5
     assert problems[0].message == "there is no file of cases for CNCT19-AID"
 

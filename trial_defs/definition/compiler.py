@@ -102,6 +102,7 @@ def compile_trial(words: TrialWords, catalogue: Catalogue, path: Path, digest: s
         signed_off=x.SignOff(words.signed_off.by, words.signed_off.on) if words.signed_off else None,
         missing=words.missing,
         cohorts=tuple(cohorts),
+        patient_page=words.patient_page.compiled() if words.patient_page else None,
     )
 
 

@@ -295,6 +295,27 @@ class SignOff:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """An ethics committee's approval of the texts for patients; a field that is not stated is empty."""
+
+    reference: str
+    version: str
+    language: str  # BCP 47, of the texts
+    date: str  # ISO
+
+
+@dataclass(frozen=True, slots=True)
+class PatientPage:
+    """The texts for patients, as they were written; `patient_page.py` says whether they may be shown."""
+
+    approval: Approval
+    summary: str
+    asks: tuple[str, ...]
+    risks: tuple[str, ...] = ()
+    questions_to_ask: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One trial as served: version and hash name exactly this definition."""
 
@@ -314,3 +335,4 @@ class Trial:
     signed_off: SignOff | None
     missing: tuple[str, ...]  # what the document does not say
     cohorts: tuple[Cohort, ...]
+    patient_page: PatientPage | None = None

@@ -15,6 +15,7 @@ from mappings.concepts.catalogue import PeriodText
 from mappings.facts import Sex
 from mappings.time.times import parse_period
 from trial_defs.definition import expressions as x
+from trial_defs.definition.patient_page import PatientPageWords
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 BOUND = re.compile(rf"^(<=|>=|<|>) ({_NUMBER}) (\S+)$", re.ASCII)
@@ -348,6 +349,7 @@ class TrialWords(_Words):
     before: tuple[CriterionWords, ...] = ()  # common criteria that the text states before the cohort's own
     after: tuple[CriterionWords, ...] = ()  # common criteria that the text states after them
     cohorts: dict[str, CohortWords] = Field(min_length=1)
+    patient_page: PatientPageWords | None = None
 
     @property
     def is_draft(self) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from trial_defs.definition.candidates import candidate_rules
 from trial_defs.definition.compiler import compile_trial
 from trial_defs.definition.coverage import Decidable, decidable
 from trial_defs.definition.language import CriterionWords, TrialWords
+from trial_defs.definition.patient_page import patient_page_rules
 
 Found = Iterator[tuple[str, str]]  # where in the definition; what is wrong and what to do
 
@@ -363,7 +365,12 @@ class Linted:
 
 
 def lint_folder(
-    folder: Path, catalogue: Catalogue, known: Mapping[str, KnownVersion] | None, cases: Path | None = None
+    folder: Path,
+    catalogue: Catalogue,
+    known: Mapping[str, KnownVersion] | None,
+    cases: Path | None = None,
+    *,
+    today: date,
 ) -> Linted:
     """Hold every readable definition of a folder against the rules; `known` None: its versions are not recorded.
 
@@ -380,7 +387,7 @@ def lint_folder(
             continue
         if words.is_draft:
             continue
-        found: Iterable[tuple[str, str]] = lint_trial(trial, catalogue)
+        found: Iterable[tuple[str, str]] = [*lint_trial(trial, catalogue), *patient_page_rules(trial, today)]
         versions[trial.id], files[trial.id] = meaning_of(words), path
         if known is not None and (wrong := changed_silently(trial.id, versions[trial.id], known)):
             found = [*found, ("version", wrong)]

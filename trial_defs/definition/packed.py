@@ -29,6 +29,7 @@ _PLAIN, _DECIMAL, _POLARITY, _TUPLE = range(4)  # kinds of row, before those of 
 _CLASSES: tuple[type, ...] = (
     Period, x.Bound, x.Between, x.All, x.AnyOf, x.Not, x.AtLeast, x.Age, x.SexIs, x.Anchor, x.Value, x.Change,
     x.Condition, x.Planned, x.Treatment, x.Judgement, x.Consent, x.Criterion, x.Cohort, x.Site, x.SignOff, x.Trial,
+    x.Approval, x.PatientPage,
 )  # fmt: skip
 _KIND_OF = {each: kind for kind, each in enumerate(_CLASSES, _TUPLE + 1)}
 _NAMES = {each: tuple(field.name for field in fields(each)) for each in _CLASSES}
