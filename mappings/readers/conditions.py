@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mappings.chart import fhir
 from mappings.facts import Certainty, Episode, Person
-from mappings.readers.contradictions import is_reversed, with_contradictions
+from mappings.readers.contradictions import begins_after_it_was_written, is_reversed, with_contradictions
 from mappings.time.clock import Clock
 from mappings.time.times import Moment
 from mappings.values.units import convert
@@ -26,11 +26,15 @@ def exclusion_of(condition: fhir.Condition, clock: Clock) -> str | None:
         return "refuted"
     if any(not _FAMILY.isdisjoint(fhir.codes_of(category)) for category in condition.category):
         return "family-history"
-    period = condition.onset_period
-    onset = condition.onset_date_time or (period.start if period else None)
-    if not clock.any_future((onset, _written_down(condition))):
+    onset, written = _onset_text(condition), _written_down(condition)
+    if not clock.any_future((onset, written)):
         return None
-    return None if is_reversed(period, clock) and not clock.is_future(_written_down(condition)) else "future"
+    contradicts = is_reversed(condition.onset_period, clock) or begins_after_it_was_written(onset, written, clock)
+    return None if contradicts and not clock.is_future(written) else "future"
+
+
+def _onset_text(condition: fhir.Condition) -> str | None:
+    return condition.onset_date_time or (condition.onset_period.start if condition.onset_period else None)
 
 
 def _letters(condition: fhir.Condition) -> set[str | None]:
@@ -69,7 +73,14 @@ def episode_of(
         has_status=bool(clinical) or end is not None,
     )
     periods = (condition.onset_period, condition.abatement_period)
-    return with_contradictions(episode, clock, periods, goes_on_by_status=not clinical.isdisjoint(_GOES_ON))
+    return with_contradictions(
+        episode,
+        clock,
+        periods,
+        goes_on_by_status=not clinical.isdisjoint(_GOES_ON),
+        begin=_onset_text(condition),
+        written=_written_down(condition),
+    )
 
 
 def _is_ongoing(condition: fhir.Condition, clinical: set[str], end: Moment | None, clock: Clock) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mappings.chart import fhir
 from mappings.facts import Certainty, Episode
-from mappings.readers.contradictions import is_reversed, with_contradictions
+from mappings.readers.contradictions import begins_after_it_was_written, is_reversed, with_contradictions
 from mappings.time.clock import Clock
 from mappings.time.times import Moment
 
@@ -142,13 +142,15 @@ def allergy_exclusion(allergy: fhir.AllergyIntolerance, clock: Clock) -> str | N
     for status in ("entered-in-error", "refuted"):
         if status in found:
             return status
+    if begins_after_it_was_written(allergy.onset_date_time, allergy.recorded_date, clock):
+        return None
     return "future" if clock.any_future((allergy.onset_date_time, allergy.recorded_date)) else None
 
 
 def allergy_episode(source: str, allergy: fhir.AllergyIntolerance, clock: Clock, concept: str, member: str) -> Episode:
     """An allergy to the concept; it is no exposure, and never among the concept's episodes."""
     confirmed = "unconfirmed" not in fhir.codes_of(allergy.verification_status)
-    return Episode(
+    episode = Episode(
         concept=concept,
         source=source,
         kind="allergy",
@@ -159,3 +161,4 @@ def allergy_episode(source: str, allergy: fhir.AllergyIntolerance, clock: Clock,
         member=member,
         recorded=clock.moment(allergy.recorded_date),
     )
+    return with_contradictions(episode, clock, begin=allergy.onset_date_time, written=allergy.recorded_date)

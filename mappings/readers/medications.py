@@ -15,7 +15,7 @@ from mappings.chart.chart import Chart, medication_display, medication_reference
 from mappings.concepts.catalogue import Catalogue, Concept, ConceptKind
 from mappings.facts import Certainty, Dose, DoseStep, Episode, id_in, range_of
 from mappings.readers import courses, uncoded
-from mappings.readers.contradictions import is_reversed, with_contradictions
+from mappings.readers.contradictions import begins_after_it_was_written, is_reversed, with_contradictions
 from mappings.readers.drug_forms import forms_of
 from mappings.time.clock import Clock
 from mappings.time.times import Moment, Period
@@ -127,6 +127,8 @@ def exclusion_of(use: fhir.MedicationUse, clock: Clock) -> str | None:
     if isinstance(use, fhir.MedicationStatement) and _is_not_taken(use):
         return "not-taken"
     if clock.any_future((_written_down(use), _start_text(use))):
+        if begins_after_it_was_written(_start_text(use), _reported(use), clock):
+            return None
         return None if any(is_reversed(period, clock) for period in _periods(use)) else "future"
     return None
 
@@ -184,6 +186,11 @@ def _is_not_taken(use: fhir.MedicationStatement) -> bool:
 def _written_down(use: fhir.MedicationUse) -> str | None:
     if isinstance(use, fhir.MedicationRequest):
         return use.authored_on
+    return use.date_asserted if isinstance(use, fhir.MedicationStatement) else None
+
+
+def _reported(use: fhir.MedicationUse) -> str | None:
+    """When a statement was made of what is or was taken. An order is written before what it orders begins."""
     return use.date_asserted if isinstance(use, fhir.MedicationStatement) else None
 
 
@@ -362,7 +369,14 @@ def episode_of(
         instance_of=_based_on(use) if _is_instance(use) else (),
         forms=forms_of(drug.concepts, drug.words, known.get(member)),
     )
-    return with_contradictions(episode, clock, _periods(use), goes_on_by_status=_goes_on_by_status(use))
+    return with_contradictions(
+        episode,
+        clock,
+        _periods(use),
+        goes_on_by_status=_goes_on_by_status(use),
+        begin=_start_text(use),
+        written=_reported(use),
+    )
 
 
 def _is_instance(use: fhir.MedicationUse) -> bool:

@@ -134,6 +134,61 @@ def test_a_condition_written_or_begun_later_does_not_exist_yet(later: dict[str, 
     assert source_of(facts, "Condition").excluded == (("future", 1),)
 
 
+STATEMENT = {
+    "resourceType": "MedicationStatement",
+    "id": "s1",
+    "status": "active",
+    "subject": SUBJECT,
+    "medicationCodeableConcept": code(RXNORM, "121191"),
+}
+
+
+@pytest.mark.parametrize(
+    ("concept", "record"),
+    [
+        (SLE, a_condition(onsetDateTime="2062-05-01", recordedDate="2026-05-02")),
+        (SLE, a_condition(onsetPeriod={"start": "2026-12-01"}, recordedDate="2026-10-01")),
+        (SLE, a_condition(onsetDateTime="2026-12", assertedDate="2026-10-31")),
+        ("rituximab", STATEMENT | {"effectiveDateTime": "2062-05-04", "dateAsserted": "2026-05-05"}),
+        ("rituximab", STATEMENT | {"effectivePeriod": {"start": "2026-12-01", "end": "2026-12-31"},
+                                   "dateAsserted": "2026-05-05"}),
+    ],
+)  # fmt: skip
+def test_what_was_written_down_before_it_began_is_open_and_not_set_aside(concept: str, record: dict[str, Any]) -> None:
+    episode = episode_from(concept, record)
+    assert (episode.start, episode.end, episode.ongoing) == (None, None, None)
+    assert episode.contradiction
+    assert "after it was written down on 2026-" in episode.contradiction
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        a_condition(onsetDateTime="2026-12-01", recordedDate="2026-12-02"),
+        STATEMENT | {"effectiveDateTime": "2026-12-01", "dateAsserted": "2026-12-02"},
+        STATEMENT | {"effectiveDateTime": "2026-12-01"},
+        a_request("121191", dosageInstruction=[{"timing": {"repeat": {"boundsPeriod": {"start": "2026-12-01"}}}}]),
+    ],
+)
+def test_what_was_written_down_later_or_is_ordered_for_later_does_not_exist_yet(record: dict[str, Any]) -> None:
+    facts = facts_from(record)
+    assert facts.episodes(SLE) == facts.episodes("rituximab") == ()
+    assert source_of(facts, record["resourceType"]).excluded == (("future", 1),)
+
+
+def test_an_allergy_recorded_before_its_onset_is_one() -> None:
+    allergy = {
+        "resourceType": "AllergyIntolerance",
+        "id": "al1",
+        "patient": SUBJECT,
+        "code": code(RXNORM, "121191"),
+        "onsetDateTime": "2062-01-01",
+        "recordedDate": "2026-01-02",
+    }
+    (episode,) = facts_from(allergy).allergies("rituximab")
+    assert episode.start is None
+
+
 def test_a_disease_of_the_family_is_not_the_patients() -> None:
     history = {"resourceType": "FamilyMemberHistory", "id": "f", "status": "completed", "patient": SUBJECT}
     facts = facts_from(a_condition(category=[code(SNOMED, "57177007")]), history)

@@ -153,6 +153,7 @@ define function "Any"(found System.Integer, passing System.Integer, failing Syst
 define function "Is counted"(entry FHIR.Condition):
   not exists ((entry.verificationStatus.coding) C where C.code.value in { 'refuted', 'entered-in-error' })
     and not exists ((entry.clinicalStatus.coding) C where C.code.value = 'entered-in-error')
+    and not Coalesce("Day"(entry.recordedDate) after "Today", false)
     and not Coalesce("Onset"(entry) after "Today", false)
 
 define function "Is confirmed"(entry FHIR.Condition):
@@ -170,6 +171,7 @@ define function "Recorded end"(entry FHIR.Condition):
 // Of dates that contradict each other, or the status, none is believed.
 define function "Is backwards"(entry FHIR.Condition):
   Coalesce("Recorded end"(entry) before "Recorded onset"(entry), false)
+    or Coalesce("Recorded onset"(entry) after "Today" and "Day"(entry.recordedDate) on or before "Today", false)
 
 define function "Contradicts itself"(entry FHIR.Condition):
   "Is backwards"(entry) or ("Recorded end"(entry) before "Today" and exists (
@@ -306,7 +308,8 @@ COURSES: Mapping[str, str] = {
 [MedicationStatement] M
       let begun: Coalesce("Day"(M.effective as FHIR.dateTime), "Day"((M.effective as FHIR.Period)."start")),
         ended: "Day"((M.effective as FHIR.Period)."end"),
-        backwards: Coalesce(begun after ended, false),
+        backwards: Coalesce(begun after ended, false)
+          or Coalesce(begun after "Today" and "Day"(M.dateAsserted) on or before "Today", false),
         disagrees: backwards or Coalesce(M.status.value = 'active' and ended before "Today", false),
         first: if backwards then null else begun,
         last: if disagrees then null else ended
