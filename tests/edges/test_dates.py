@@ -48,8 +48,25 @@ def test_a_result_without_a_date_of_its_own_is_dated_by_when_it_was_issued(ask: 
     assert ask(AT_LEAST_100, platelets(150, None, issued="2026-10-20T10:00:00Z")).says == "met"
 
 
-def test_an_undated_result_neither_wins_over_a_dated_one_nor_contradicts_it(ask: Asked) -> None:
-    assert ask(AT_LEAST_100, platelets(150), platelets(50, None, "o2")).says == "met"
+@pytest.mark.parametrize(
+    ("dated", "undated", "says"),
+    [
+        (150, 50, "unknown: conflicting"),
+        (50, 150, "unknown: conflicting"),
+        (150, 160, "met"),
+        (50, 60, "not-met"),
+    ],
+)
+def test_an_undated_result_may_be_newer_than_a_dated_one_that_it_contradicts(
+    ask: Asked, dated: int, undated: int, says: str
+) -> None:
+    answered = ask(AT_LEAST_100, platelets(dated), platelets(undated, None, "o2"))
+    assert answered.says == says
+
+
+def test_an_undated_result_that_cannot_be_read_leaves_a_dated_one_open(ask: Asked) -> None:
+    unread = platelets(50, None, "o2", valueQuantity={"value": 50, "unit": "mg/dL"})
+    assert ask(AT_LEAST_100, platelets(150), unread).says.startswith("unknown: ")
 
 
 def test_the_same_result_twice_is_one(ask: Asked) -> None:

@@ -199,7 +199,7 @@ def test_a_final_result_without_any_date_is_reported(ask: Asked) -> None:
     assert "the result has no date" in answered.explanation
     low = without(platelets(20, id="o2"), "effectiveDateTime")
     beside = ask(AT_LEAST_100, platelets(), low)
-    assert beside.says == "met"
+    assert beside.says == "unknown: conflicting"
     assert "Platelets 20 × 10⁹/L, undated" in beside.explanation
     alike = ask(AT_LEAST_100, platelets(), UNDATED | {"id": "o2"})
     assert [each["resource"] for each in alike.criterion["evidence"]] == ["Observation/o1"]
@@ -213,10 +213,12 @@ def test_a_final_result_without_any_date_is_reported(ask: Asked) -> None:
         {"effectiveDateTime": None, "effectivePeriod": {"start": "2026-10-25", "end": "2026-02-01"}},
     ],
 )
-def test_a_result_whose_date_cannot_be_believed_is_shown_beside_an_older_one(ask: Asked, when: Json) -> None:
+def test_a_result_whose_date_cannot_be_believed_contradicts_a_dated_one_and_is_shown_beside_it(
+    ask: Asked, when: Json
+) -> None:
     low = {name: value for name, value in (platelets(20, id="o2") | when).items() if value is not None}
     beside = ask(AT_LEAST_100, platelets(), low)
-    assert beside.says == "met"
+    assert beside.says == "unknown: conflicting"
     assert "Platelets 20 × 10⁹/L, undated" in beside.explanation
     assert len(beside.criterion["evidence"]) == 2
 

@@ -112,3 +112,42 @@ def test_no_record_of_the_cases_helps_by_being_forgotten(code: Json) -> None:
     for chart in list(examples())[::60]:
         for place in _forgettable(chart):
             assert list(_helped(chart, _with_code(chart, place, code))) == [], chart.records[place]
+
+
+# Dates and doses
+
+_DATES = (
+    "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued", "onsetDateTime", "onsetPeriod", "onsetAge",
+    "performedDateTime", "performedPeriod", "authoredOn", "occurrenceDateTime", "whenHandedOver", "whenPrepared",
+    "period",
+)  # fmt: skip
+_DOSES = ("dosage", "dosageInstruction")
+
+
+def _holding(chart: Situation, keys: tuple[str, ...]) -> list[int]:
+    return [place for place, record in enumerate(chart.records) if not record.keys().isdisjoint(keys)]
+
+
+def _without(chart: Situation, place: int, keys: tuple[str, ...]) -> Situation:
+    records = [copy.deepcopy(record) for record in chart.records]
+    for key in keys:
+        records[place].pop(key, None)
+    return chart.with_records(records)
+
+
+@pytest.mark.parametrize("keys", [_DATES, _DOSES], ids=["dates", "doses"])
+@bounded
+@given(situations(), st.data())
+def test_a_record_without_its_date_or_dose_turns_no_criterion_to_met(
+    keys: tuple[str, ...], chart: Situation, data: st.DataObject
+) -> None:
+    if places := _holding(chart, keys):
+        place = data.draw(st.sampled_from(places))
+        assert list(_helped(chart, _without(chart, place, keys))) == [], chart.records[place]
+
+
+@pytest.mark.parametrize("keys", [_DATES, _DOSES], ids=["dates", "doses"])
+def test_no_date_and_no_dose_of_the_cases_helps_by_being_forgotten(keys: tuple[str, ...]) -> None:
+    for chart in list(examples())[::50]:
+        for place in _holding(chart, keys):
+            assert list(_helped(chart, _without(chart, place, keys))) == [], chart.records[place]

@@ -41,16 +41,18 @@ def events_of(anchor: Anchor, facts: PatientFacts) -> Events:
     """The events from which a window is counted; a reason where the chart does not give them."""
     if anchor.kind == "result":
         events = [_result_in_use(concept, facts) for concept in anchor.concepts]
-        known = tuple(event for event in events if event is not None)
-        return known if len(known) == len(events) else Reason.NOT_READABLE
+        known = tuple(event for event in events if isinstance(event, Event))
+        return known if len(known) == len(events) else next(each for each in events if isinstance(each, Reason))
     return _onset(anchor.concepts, facts)
 
 
-def _result_in_use(concept: str, facts: PatientFacts) -> Event | None:
-    """The newest result while it is current; today, when a new one is needed; None where the newest is not known."""
+def _result_in_use(concept: str, facts: PatientFacts) -> Event | Reason:
+    """The newest result while it is current; today, when a new one is needed; a reason where it is not known."""
+    if facts.undated_results(concept):
+        return Reason.IMPRECISE  # it may be the newest
     group = [r for r in newest(facts.usable_results(concept)) if not r.problem and r.taken]
     if not all(facts.is_newest(result) for result in group) or (not group and facts.unread(concept)):
-        return None
+        return Reason.NOT_READABLE
     limit = current_for(facts.catalogue.concepts[concept])
     current = [(r, r.taken) for r in group if r.taken and in_window(r.taken, limit, facts.today) is not False]
     if not current:

@@ -176,6 +176,9 @@ def _stated(leaf: Condition, facts: PatientFacts) -> Answer | None:
         return _open(leaf, Reason.CONFLICTING, current, None)
     if said == {Polarity.INDETERMINATE}:
         return _open(leaf, Reason.IMPRECISE, current, None)
+    # One without a date may be newer, and say the opposite.
+    if otherwise := [r for r in facts.undated_results(leaf.concept) if r not in current and r.polarity not in said]:
+        return _open(leaf, Reason.CONFLICTING, (*current[:1], otherwise[0]), None)
     return _recorded(leaf, said == {Polarity.POSITIVE}, current[:1], None)
 
 

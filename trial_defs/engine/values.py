@@ -268,8 +268,10 @@ def _one(leaf: Value, facts: PatientFacts, group: Sequence[Result]) -> Answer:
         return unknown(leaf, Reason.CONFLICTING, clean)
     if truths == {None}:
         return unknown(leaf, _reason(leaf, facts, clean[0], checks[0]), clean[:1])
+    if undated := _undated_otherwise(leaf, facts, clean[0], checks[0]):
+        return undated
     answer = _settled(leaf, facts, clean[0], checks[0])
-    pending = _pending_otherwise(leaf, facts, clean[0], checks[0]) or _undated_otherwise(leaf, facts, checks[0])
+    pending = _pending_otherwise(leaf, facts, clean[0], checks[0])
     return replace(answer, evidence=(*answer.evidence, *pending)) if pending else answer
 
 
@@ -305,15 +307,30 @@ def _pending_otherwise(leaf: Value, facts: PatientFacts, settled: Result, verdic
     return ()
 
 
-def _undated_otherwise(leaf: Value, facts: PatientFacts, verdict: _Check) -> tuple[Result, ...]:
-    """A result without a date that can be believed, which would answer otherwise: it decides nothing, but is shown."""
+_UNDATED = "it has no date and may be the newer one"
+
+
+def _undated_otherwise(leaf: Value, facts: PatientFacts, settled: Result, verdict: _Check) -> Answer | None:
+    """Open where a result without a date would answer otherwise: it may be newer than the one that has a date.
+
+    Of a calculated value, so does an undated result of what it was calculated from.
+    """
     for result in facts.undated_results(leaf.concept):
-        if result.problem not in (Reason.IMPRECISE, Reason.CONFLICTING):
-            continue
-        truth = check(replace(result, problem=None), leaf.test, leaf).truth
-        if truth is not None and truth is not verdict.truth:
-            return (result,)
-    return ()
+        truth = check(replace(result, problem=_but_its_date(result.problem)), leaf.test, leaf).truth
+        if truth is not verdict.truth:
+            reason = Reason.IMPRECISE if truth is None else Reason.CONFLICTING
+            return unknown(leaf, reason, (settled, result), _UNDATED)
+    if settled.formula:
+        for used in settled.inputs:
+            for result in facts.undated_results(used.concept):
+                if result.value != used.value:
+                    return unknown(leaf, Reason.IMPRECISE, (settled, result), _UNDATED)
+    return None
+
+
+def _but_its_date(problem: Reason | None) -> Reason | None:
+    """What else is wrong with an undated result; a missing date makes it imprecise."""
+    return None if problem in (Reason.IMPRECISE, Reason.CONFLICTING) else problem
 
 
 def _settled(leaf: Value, facts: PatientFacts, result: Result, verdict: _Check) -> Answer:
@@ -459,6 +476,8 @@ def answer_change(leaf: Change, facts: PatientFacts) -> Answer:
         found = _silent(as_value, facts)
         return replace(found, still_open=tuple(replace(o, leaf=leaf) for o in found.still_open))
     last = usable[0]
+    if undated := facts.undated_results(leaf.concept):
+        return unknown(leaf, Reason.IMPRECISE, (last, undated[0]), _UNDATED)
     if not facts.is_newest(last):
         return unknown(leaf, Reason.NOT_READABLE, (last,))
     if last.taken is None or in_window(last.taken, leaf.current_for, facts.today) is not True:
