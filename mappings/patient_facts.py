@@ -142,7 +142,13 @@ class PatientFacts:
     def called_since(self, result: Result) -> tuple[Result, ...]:
         """Those that may be newer than a result, or than what it was calculated from, or nearer in time to that."""
         base = result.inputs[0] if result.formula and result.inputs else result
-        found = [each for each in self.called(result.concept) if _may_be_newer(each, result)]
+        # A recorded result takes the place of one that is calculated for the same day.
+        first = result.taken.first_day if result.formula and result.taken else None
+        found = [
+            each
+            for each in self.called(result.concept)
+            if (_is_since(each, first) if result.formula else _may_be_newer(each, result))
+        ]
         if base is not result:
             found += [each for each in self.called(base.concept) if _may_be_newer(each, base)]
         for other in result.inputs[1:] if result.formula else ():
