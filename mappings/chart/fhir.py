@@ -138,6 +138,9 @@ class Timing(_Part, frozen=True):
 class DoseAndRate(_Part, frozen=True):
     dose_quantity: Quantity | None = None
     dose_range: QuantityRange | None = None
+    rate_quantity: Quantity | None = None
+    rate_range: QuantityRange | None = None
+    rate_ratio: Ratio | None = None
 
 
 class Dosage(_Part, frozen=True):
@@ -154,6 +157,9 @@ class Dosage(_Part, frozen=True):
     dose_quantity: Quantity | None = None  # STU3
     dose_range: QuantityRange | None = None  # STU3
     dose: Quantity | None = None  # MedicationAdministration
+    rate_quantity: Quantity | None = None  # STU3, and MedicationAdministration
+    rate_range: QuantityRange | None = None  # STU3
+    rate_ratio: Ratio | None = None  # STU3, and MedicationAdministration
     max_dose_per_period: tuple[Ratio, ...] = ()
 
 

@@ -157,6 +157,8 @@ def _one_instruction(dosage: fhir.Dosage, strength_mg: Decimal | None) -> _Instr
     if often.open_because:
         return _Instruction(UNKNOWN, f"its timing is open: {often.open_because}")
     amount = _amount(dosage, strength_mg)
+    if amount == UNKNOWN and _is_by_size(dosage):
+        return _Instruction(UNKNOWN, "it is stated by body weight or surface")
     if amount == UNKNOWN or often.a_day == UNKNOWN:
         return _Instruction(_in_words(_words(dosage), strength_mg))
     found = amount.times(often.a_day)
@@ -181,7 +183,62 @@ def _amount(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Span:
     if dosage.dose:
         amount = _milligrams(dosage.dose, strength_mg)
         return Span(amount, amount)
-    return UNKNOWN
+    return next((_by_rate(part, dosage.timing) for part in parts if _has_rate(part)), UNKNOWN)
+
+
+def _has_rate(part: fhir.DoseAndRate | fhir.Dosage) -> bool:
+    return bool(part.rate_quantity or part.rate_range or part.rate_ratio)
+
+
+def _by_rate(part: fhir.DoseAndRate | fhir.Dosage, timing: fhir.Timing | None) -> Span:
+    """mg at a time: the rate, for as long as the timing says that one occasion lasts."""
+    repeat = timing.repeat if timing else None
+    day = DAYS.get(fhir.clean(repeat.duration_unit or "").lower()) if repeat else None
+    if repeat is None or repeat.duration is None or day is None or repeat.duration <= 0:
+        return UNKNOWN
+    longest = repeat.duration if repeat.duration_max is None else repeat.duration_max
+    if longest < repeat.duration:
+        return UNKNOWN
+    return _an_hour(part).times(Span(repeat.duration * day * 24, longest * day * 24))
+
+
+def _an_hour(part: fhir.DoseAndRate | fhir.Dosage) -> Span:
+    """mg an hour."""
+    if part.rate_ratio:
+        above, below = part.rate_ratio.numerator, part.rate_ratio.denominator
+        amount = _milligrams(above, None) if above else None
+        day = DAYS.get(fhir.clean(below.code or below.unit or "").lower()) if below else None
+        if amount is None or below is None or not below.value or day is None:
+            return UNKNOWN
+        rate = amount / (below.value * day * 24)
+        return Span(rate, rate)
+    if part.rate_range:
+        low, high = part.rate_range.low, part.rate_range.high
+        return Span(_rate(low) if low else Decimal(0), _rate(high) if high else None)
+    rate_of = _rate(part.rate_quantity) if part.rate_quantity else None
+    return Span(rate_of, rate_of)
+
+
+def _rate(quantity: fhir.Quantity) -> Decimal | None:
+    if quantity.value is None or quantity.comparator or not quantity.value.is_finite() or quantity.value < 0:
+        return None
+    units = (fhir.clean(text) for text in (quantity.code, quantity.unit) if text)
+    return next((rate for unit in units if (rate := convert(quantity.value, unit, "mg/h")) is not None), None)
+
+
+_BY_SIZE = re.compile(r"/ ?(?:kg|m2|\[m2\]|m\^2|m²)", re.I)
+
+
+def _is_by_size(dosage: fhir.Dosage) -> bool:
+    """Whether the amount is stated by body weight or surface, which the record itself does not have."""
+    quantities: list[fhir.Quantity | None] = []
+    parts: tuple[fhir.DoseAndRate | fhir.Dosage, ...] = (*dosage.dose_and_rate, dosage)
+    for part in parts:
+        quantities += [part.dose_quantity, part.rate_quantity]
+        for span in (part.dose_range, part.rate_range):
+            quantities += [span.low, span.high] if span else []
+    texts = (text for each in quantities if each for text in (each.code, each.unit) if text)
+    return any(_BY_SIZE.search(text) for text in texts)
 
 
 def _milligrams(quantity: fhir.Quantity, strength_mg: Decimal | None) -> Decimal | None:

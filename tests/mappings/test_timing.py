@@ -17,6 +17,8 @@ from tests.mappings.charts import a_dosage, a_request, episode_from, facts_from,
 Json = dict[str, Any]
 TABLE = (Path(__file__).parents[2] / "docs" / "timing.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(.+)` \| (.+?) \|(.*)\|$", TABLE, re.M)
+AMOUNTS = re.findall(r"^\| `(.+)` \| ([^|]+) \|$", TABLE, re.M)
+FOR_TWO_HOURS = {"frequency": 1, "period": 1, "periodUnit": "d", "duration": 2, "durationUnit": "h"}
 
 
 def order(*dosages: Json, **more: Any) -> Episode:
@@ -25,6 +27,38 @@ def order(*dosages: Json, **more: Any) -> Episode:
 
 def amount(number: Decimal | None) -> str:
     return f"{number.quantize(Decimal('0.001')).normalize():f}" if number is not None else "?"
+
+
+@pytest.mark.parametrize(("form", "read_as"), AMOUNTS)
+def test_an_amount_is_read_as_the_table_says(form: str, read_as: str) -> None:
+    dose = order({"timing": {"repeat": FOR_TWO_HOURS}, "doseAndRate": [json.loads(form)]}).dose
+    assert dose is not None
+    ends = dict.fromkeys((amount(dose.low), amount(dose.high)))
+    assert (dose.note or " to ".join(ends)) == read_as
+
+
+@pytest.mark.parametrize(
+    "duration",
+    [
+        {},
+        {"duration": 2},
+        {"duration": 0, "durationUnit": "h"},
+        {"duration": 2, "durationMax": 1, "durationUnit": "h"},
+    ],
+)
+def test_a_rate_without_a_length_of_time_is_open(duration: Json) -> None:
+    repeat = {"frequency": 1, "period": 1, "periodUnit": "d"} | duration
+    rate = [{"rateQuantity": quantity(50, "mg/h")}]
+    dose = order({"timing": {"repeat": repeat}, "doseAndRate": rate}).dose
+    assert dose is not None
+    assert (dose.low, dose.high) == (None, None)
+
+
+def test_a_rate_for_one_or_two_hours_is_a_range() -> None:
+    repeat = FOR_TWO_HOURS | {"duration": 1, "durationMax": 2}
+    dose = order({"timing": {"repeat": repeat}, "doseAndRate": [{"rateQuantity": quantity(50, "mg/h")}]}).dose
+    assert dose is not None
+    assert (dose.low, dose.high) == (Decimal(50), Decimal(100))
 
 
 @pytest.mark.parametrize(("form", "read_as", "last_day"), ROWS)
