@@ -392,6 +392,17 @@ async def test_the_explanation_opens_by_its_signed_address_and_says_nothing_of_t
     assert "not valid any more" in forged.text
 
 
+async def test_the_explanation_counts_what_was_not_understood(client: httpx.AsyncClient) -> None:
+    body = call()
+    subject = {"reference": f"Patient/{PATIENT}"}
+    foreign = {"resourceType": "Condition", "id": "foreign", "subject": subject, "code": {"text": "Choroba"}}
+    body["prefetch"]["conditions"]["entry"].append({"resource": foreign})
+    card = (await client.post(SERVICE, json=body)).json()["cards"][0]
+    page = await client.get(next(link["url"] for link in card["links"] if "/reports/" in link["url"]))
+    assert "1 record not understood among Condition" in page.text
+    assert "Choroba" not in page.text
+
+
 async def test_without_retention_a_card_has_no_explanation_to_open(tmp_path: Path, definitions: Definitions) -> None:
     services = services_with(demo_settings(tmp_path, retention_days=0), definitions)
     async with serving(services) as client:

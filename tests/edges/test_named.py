@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from mappings.chart import fhir
+from mappings.readers.uncoded import named_by
 from tests.edges.asking import Asked, condition, treatment, value
 from tests.mappings.charts import SNOMED, SUBJECT, a_condition, an_administration, code
 
@@ -385,3 +387,18 @@ def test_an_entry_that_calls_itself_a_history_was_over_when_it_was_written(
 def test_a_history_in_words_still_opens_a_gate(ask: Asked) -> None:
     entry = called("History of systemic lupus erythematosus", id="lupus", recordedDate="2015-01-01")
     assert ask(condition("systemic-lupus-erythematosus"), entry).says == "needs-human"
+
+
+@pytest.mark.parametrize(
+    ("words", "concept"),
+    [
+        ("Atherosclerotic heart disease of native coronary artery", "coronary-artery-disease"),
+        ("Coronary atherosclerosis of native coronary artery", "coronary-artery-disease"),
+        ("Chronic ischemic heart disease, unspecified", "coronary-artery-disease"),
+        ("Stem cells transplant status", "stem-cell-transplant"),
+        ("Presence of aortocoronary bypass graft", "coronary-bypass"),
+        ("Urinary tract infection, site not specified", "active-infection"),
+    ],
+)
+def test_titles_of_icd_without_their_code_name_their_concept(ask: Asked, words: str, concept: str) -> None:
+    assert concept in named_by(fhir.Condition(code=fhir.DiagnosisCode(text=words)), ask.catalogue)
