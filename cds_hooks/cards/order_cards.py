@@ -115,7 +115,11 @@ class _Maker:
         name = f"{texts.translated(trial.short_title)} ({trial.id})"
         label = plain(texts("order.ask-team", trial=name), 200)
         reason = texts("order.ask-reason", order=OrderWords(effect, self.writer.brief).names, trial=name)
-        action = {"type": "create", "description": label, "resource": referral(trial, self.match.patient, reason)}
+        action = {
+            "type": "create",
+            "description": label,
+            "resource": referral(trial, self.match.patient, reason, texts=texts),
+        }
         return {"label": label, "uuid": self.new_uuid(), "actions": [action]}
 
 

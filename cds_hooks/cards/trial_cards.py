@@ -187,11 +187,12 @@ class _Maker:
         name = f"{texts.translated(trial.trial.short_title)} ({trial.trial.id})"
         verdict = capitalized(texts(f"verdict.{cohort.verdict.value}"))
         reason = texts("suggest.refer-reason", verdict=verdict, name=name, day=texts.day(self.match.as_of.date()))
-        draft = referral(trial.trial, self.match.patient, reason, performer)
+        draft = referral(trial.trial, self.match.patient, reason, performer, texts)
         suggestions = [self._suggestion(texts("suggest.refer", name=name), draft, recommended=True)]
         wanted = (n for n in self.needs if n.can_be_ordered and any(t == trial.trial.id for t, _, _ in n.settles))
         for need in islice(wanted, MOST_SUGGESTIONS - 1):
-            order = test_order(need, self.catalogue, self.match.patient, texts("suggest.order-reason", name=name))
+            why = texts("suggest.order-reason", name=name)
+            order = test_order(need, self.catalogue, self.match.patient, why, texts)
             here = len({criterion for t, _, criterion in need.settles if t == trial.trial.id})
             label = texts.count("suggest.order", here, test=self.titles.test(need))
             suggestions.append(self._suggestion(label, order))

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from cds_hooks.words.safe_text import plain
+from cds_hooks.words.texts import Texts, texts_of
 from mappings.concepts.catalogue import SYSTEMS, Catalogue
 from trial_defs.definition.expressions import Trial
 from trial_defs.planning.needs import Need
@@ -28,17 +29,22 @@ _CATEGORIES: Mapping[str, tuple[str, str]] = {
 _OTHER_CATEGORY = ("103693007", "Diagnostic procedure")
 
 
-def referral(trial: Trial, patient: str, reason: str, performer: str = "") -> dict[str, Any]:
+def referral(
+    trial: Trial, patient: str, reason: str, performer: str = "", texts: Texts | None = None
+) -> dict[str, Any]:
     """A draft referral of `patient` ("Patient/123") to the study team; `reason`: why, in one line.
 
-    `performer`: a reference to who takes the referral ("Organization/1"); without one the EHR asks for it.
+    `performer`: a reference to who takes the referral ("Organization/1"); without one the EHR asks for it. `texts`: of
+    the reader's language, default English.
     """
+    texts = texts or texts_of()
+    name = f"{texts.translated(trial.short_title)} ({trial.id})"
     draft = _form(_REFERRAL, patient)
     if performer:
         draft["performer"] = [{"reference": performer}]
     draft["code"] = {
         "coding": [_coding(_SNOMED, *_REFERRAL)],
-        "text": plain(f"Referral to the study team: {trial.short_title} ({trial.id})", 200),
+        "text": plain(texts("suggest.referral", name=name), 200),
     }
     if trial.registry_url:
         draft["instantiatesUri"] = [trial.registry_url]
@@ -46,10 +52,10 @@ def referral(trial: Trial, patient: str, reason: str, performer: str = "") -> di
     return draft
 
 
-def test_order(need: Need, catalogue: Catalogue, patient: str, reason: str) -> dict[str, Any]:
-    """A draft order of one test for `patient`; `reason` says why in one line."""
+def test_order(need: Need, catalogue: Catalogue, patient: str, reason: str, texts: Texts) -> dict[str, Any]:
+    """A draft order of one test for `patient`; `reason` says why in one line, in the language of `texts`."""
     draft = _form(_CATEGORIES.get(need.order.how, _OTHER_CATEGORY), patient)
-    draft["code"] = {"coding": _codings(need, catalogue), "text": plain(need.order.title, 200)}
+    draft["code"] = {"coding": _codings(need, catalogue), "text": plain(texts.translated(need.order.title), 200)}
     draft["reasonCode"] = [{"text": plain(reason, 300)}]
     return draft
 

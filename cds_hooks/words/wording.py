@@ -559,7 +559,7 @@ def _place(trial: x.Trial, texts: Texts) -> str:
     sites = [site for site in trial.sites if site.status != "closed"]
     if not sites:
         return ""
-    place = texts("recruiting.place", city=sites[0].city, country=sites[0].country)
+    place = texts("recruiting.place", city=sites[0].city, country=texts.translated(sites[0].country))
     return texts.count("recruiting.more-sites", len(sites) - 1, place=place) if len(sites) > 1 else place
 
 

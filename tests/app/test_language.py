@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,10 @@ async def test_a_trial_that_carries_its_texts_in_the_language_is_shown_in_it_wit
         page = (await client.get(card["links"][-1]["url"])).text
     assert card["summary"].startswith("CD19 CAR-T（Meta10-19）治疗活动性狼疮")
     assert "中重度活动性系统性红斑狼疮" in card["detail"]
+    assert "Hangzhou，中国" in card["detail"]
+    drafts = [action["resource"] for each in card["suggestions"] for action in each["actions"]]
+    assert drafts[0]["code"]["text"] == "转介至研究团队：CD19 CAR-T（Meta10-19）治疗活动性狼疮 (NCT06711146)"
+    assert not any(re.search("[a-z]{4,}", draft["code"]["text"]) for draft in drafts[1:])
     assert "定义及译文未经研究团队确认" in card["detail"]
     assert "血小板至少 25 × 10⁹/L" in page
     assert '<p class="quiet" lang="en">Platelets at least 25 × 10⁹/L</p>' in page

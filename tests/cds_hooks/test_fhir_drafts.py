@@ -10,6 +10,7 @@ import fhirkit
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from cds_hooks.fhir.fhir_drafts import referral, test_order
+from cds_hooks.words.texts import texts_of
 from mappings.concepts.catalogue import Catalogue, Concept
 from trial_defs.definition.expressions import Trial
 from trial_defs.planning.needs import Need
@@ -48,7 +49,7 @@ def test_every_test_of_the_catalogue_can_be_ordered_as_a_valid_draft(catalogue: 
             continue
         need = Need(concept.order, {name: None})
         if need.can_be_ordered:
-            draft = ordered_test(need, catalogue, "Patient/p1", "Screening")
+            draft = ordered_test(need, catalogue, "Patient/p1", "Screening", texts_of())
             assert_valid(draft)
             assert all(coding["code"] and coding["display"] for coding in draft["code"]["coding"])
             coded += 1
