@@ -15,7 +15,7 @@ from tests.builders import PATIENT, bundle_of
 from tests.case_files import all_cases
 from tests.cds_hooks.oracle import check_response
 from tests.fhir_server import FhirServer
-from tests.orders import a_drug_order, a_service_order, bundle, coded
+from tests.orders import a_drug_order, a_service_order, bundle, coded, daily
 
 SIGN = "/cds-services/trial-match-order-sign"
 SELECT = "/cds-services/trial-match-order-select"
@@ -36,7 +36,7 @@ KEYS = {
 }
 Json = dict[str, Any]
 RITUXIMAB = a_drug_order("rituximab")
-HARMLESS = a_drug_order("hydroxychloroquine")
+HARMLESS = a_drug_order("hydroxychloroquine", daily(400))
 
 
 @pytest.fixture(scope="session")
