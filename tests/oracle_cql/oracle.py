@@ -13,6 +13,7 @@ import hashlib
 import json
 import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -106,6 +107,25 @@ def their_answers(questions: Sequence[Question], elm: Path) -> list[dict[str, bo
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def install_java_engine() -> None:
+    """Fetch the Java engine, once for each version of the file that names it."""
+    pom = HERE / "engine.pom.xml"
+    fetched.once(CACHE / "engine", (pom,), lambda: fetched.jars(pom, CACHE / "engine" / "lib"))
+
+
+def java_answers(questions: Sequence[Question], libraries: Iterable[CqlLibrary]) -> list[dict[str, bool | str | None]]:
+    """What the Java engine says of each question; the text of an exception for a define that throws."""
+    calls = (
+        json.dumps({"library": q.trial, "today": q.today.isoformat(), "bundle": q.bundle}) + "\n" for q in questions
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for library in libraries:
+            (Path(folder) / f"{library.name}.cql").write_text(library.text)
+        jars = f"{CACHE / 'engine' / 'lib'}/*"
+        done = fetched.run("java", "-cp", jars, HERE / "Engine.java", folder, input="".join(calls))
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def our_answers(question: Question, trial: x.Trial, served: Served) -> dict[str, Outcome]:
     """The outcome of every criterion, whatever the gates of its cohorts say."""
     builder = ChartBuilder(None)
@@ -177,6 +197,24 @@ def ask_both(questions: Sequence[Question], served: Served) -> Outcomes:
         settled += sum(ours[name] in (Outcome.MET, Outcome.NOT_MET) for name in criteria)
         found += compare(question, criteria, ours, theirs)
     return Outcomes(compared, settled, tuple(found))
+
+
+def ask_java(questions: Sequence[Question], served: Served) -> str:
+    """What the Java engine says of these charts: how much it contradicts, leaves open, and throws for; and where."""
+    install_java_engine()
+    libraries = {trial.id: library_of(trial, served.catalogue) for trial in served.trials.values()}
+    found: Counter[str] = Counter()
+    lines = []
+    for question, theirs in zip(questions, java_answers(questions, libraries.values()), strict=True):
+        ours = our_answers(question, served.trials[question.trial], served)
+        for name in libraries[question.trial].criteria:
+            wanted, said = TRUTHS.get(ours[name]), theirs[name]
+            is_same = said is wanted or ours[name] is Outcome.NOT_APPLICABLE
+            kind = "same" if is_same else "throws" if isinstance(said, str) else "open" if said is None else "differs"
+            found[kind] += 1
+            if not is_same:
+                lines.append(f"  {question.trial} {name}: ours {wanted}, theirs {said} ({question.name})")
+    return "\n".join([f"Java engine: {len(questions):,} charts, {dict(found)}", *lines])
 
 
 def explained() -> dict[str, str]:
@@ -258,6 +296,7 @@ def main() -> int:
     parser.add_argument("--charts", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--java", type=int, default=0, help="Also ask the Java engine about so many generated charts.")
     given = parser.parse_args()
     if missing := missing_tools():
         sys.exit(f"Needed and not found: {', '.join(missing)}. {INSTALL}")
@@ -270,6 +309,8 @@ def main() -> int:
     ):
         runs.append(Run(name, len(questions), ask_both(questions, served)))
         say(str(runs[-1]))
+    if given.java:
+        say(ask_java(from_generator(given.java, served, given.seed), served))
     if given.write:
         counts = counts_of(runs, served, datetime.now(UTC).date())
         DOCUMENT.write_text(with_counts(DOCUMENT.read_text(), counts))

@@ -150,6 +150,7 @@ def _answer(answer: httpx.Response, read: Callable[[Json], Answer]) -> Answer:
 async def doors(folder: Path, definitions: Definitions | None = None) -> AsyncIterator[Doors]:
     """The doors of a demo and of a production service that work in `folder`."""
     definitions = definitions or Definitions()
+    served = definitions.now  # a service that starts reads them beside its work
     async with AsyncExitStack() as stack:
         clients = []
         for name in ("demo", "production"):
@@ -161,7 +162,7 @@ async def doors(folder: Path, definitions: Definitions | None = None) -> AsyncIt
             (BASE, production_settings(folder / "production", asks, max_cards=MOST_CARDS)),
         ):
             clients.append(await stack.enter_async_context(serving(services_with(settings, definitions), base)))
-        yield Doors(clients[0], clients[1], definitions.now, folder)
+        yield Doors(clients[0], clients[1], served, folder)
 
 
 def screened(charts: Mapping[str, Json], folder: Path) -> dict[str, Answer]:

@@ -16,7 +16,7 @@ parameter "Today" System.Date
 context Patient
 
 // A FHIR dateTime as a calendar day; one that is known to the month only leaves comparisons open.
-define function "Day"(at FHIR.dateTime): date from FHIRHelpers.ToDateTime(at)
+define function "Day"(at FHIR.dateTime): date from at.value
 
 define function "Day of"(result FHIR.Observation):
   Coalesce("Day"(result.effective as FHIR.dateTime), "Day"((result.effective as FHIR.Period)."end"))
@@ -24,7 +24,7 @@ define function "Day of"(result FHIR.Observation):
 // Null where the date of birth is not known well enough. Counted back from today, so that somebody born on 29 February
 // is a year older on 1 March.
 define function "Is aged"(length System.Quantity):
-  FHIRHelpers.ToDate(Patient.birthDate) on or before ("Today" - length)
+  Patient.birthDate.value on or before ("Today" - length)
 
 // The addresses under which a code system arrives, as one name.
 define function "System"(address System.String):
