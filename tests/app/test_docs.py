@@ -144,7 +144,7 @@ async def test_the_page_on_connecting_is_the_document_with_our_addresses(client:
     headings = re.findall(r"^#+ (.*)$", document, re.MULTILINE)
     assert len(headings) > 10
     for heading in headings:
-        assert re.search(rf"<h\d id=[^>]*>{re.escape(html.escape(heading))}</h", page), heading
+        assert re.search(rf"<h\d id=[^>]*>{re.escape(heading)}</h", html.unescape(page)), heading
     assert "http://127.0.0.1:8000/launch/callback" in page
     assert "{TRIALCARDS_PUBLIC_URL}" not in page
     assert "<!--" not in document
