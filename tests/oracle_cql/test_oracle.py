@@ -126,6 +126,39 @@ def test_a_unit_text_is_read_as_the_mappings_read_it_and_ends_no_other_chart(ser
     assert not (found := oracle.ask_both(questions, served).disagreements), lines(found)
 
 
+@pytest.fixture(scope="module")
+def java_engine() -> None:
+    """The Java engine in `.cache/`, fetched once; skipped where its tools are not here or nothing can be fetched."""
+    if missing := oracle.missing_tools():
+        pytest.skip(f"needs {', '.join(missing)}: {oracle.INSTALL}")
+    try:
+        oracle.install_java_engine()
+    except (RuntimeError, OSError, subprocess.TimeoutExpired):
+        pytest.skip("the Java engine cannot be fetched here; mvn -f tests/oracle_cql/engine.pom.xml says why")
+
+
+@pytest.mark.usefixtures("java_engine")
+def test_the_java_engine_agrees_on_unit_texts_ages_and_dates_that_are_none(served: Served) -> None:
+    """No chart ends the run of another, and nothing that the engine settles contradicts ours."""
+    trial, platelets = PLATELETS
+    library = library_of(served.trials[trial], served.catalogue)
+    questions = [
+        question_of(unit, trial, {"results": {"platelets": f"180 {unit}"}}, None, served) for unit, _ in UNIT_TEXTS
+    ]
+    questions += [
+        Question(f"{born} {today}", trial, today, bundle_of({"patient": {"born": born}}, today, served.catalogue))
+        for born, today, _ in AGES
+    ]
+    answers = oracle.java_answers(questions, [library])
+    assert len(answers) == len(questions)
+    expected = [(platelets, outcome) for _, outcome in UNIT_TEXTS] + [(AGE[1], outcome) for *_, outcome in AGES]
+    for question, theirs, (criterion, outcome) in zip(questions, answers, expected, strict=True):
+        assert theirs[criterion] is oracle.TRUTHS[outcome], question.name
+        ours = oracle.our_answers(question, served.trials[trial], served)
+        settled = {name: theirs[name] for name in library.criteria if isinstance(theirs[name], bool)}
+        assert {name: oracle.TRUTHS.get(ours[name]) for name in settled} == settled, question.name
+
+
 AGE = ("NCT06711146", "I2.age")
 AGES = [  # born, asked on, whether 18 years have been completed
     ("2008-02-29", date(2026, 2, 28), Outcome.NOT_MET),

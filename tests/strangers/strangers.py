@@ -257,7 +257,7 @@ def main() -> int:
     for name, statuses in tally.statuses.items():
         typer.echo(f"{name}: {words_of(statuses)}")
     if given.write:
-        counts = counts_of(tally, datetime.now(UTC).date())
+        counts = counts_of(tally, datetime.now(UTC).date(), given.every)
         DOCUMENT.write_text(with_counts(DOCUMENT.read_text("utf-8"), counts), "utf-8")
     return any(comparison.differences for comparison in tally.comparisons.values())
 
@@ -281,9 +281,10 @@ def words_of(statuses: Counter[str]) -> str:
     return ", ".join(f"{status} {count:,}" for status, count in sorted(statuses.items()))
 
 
-def counts_of(tally: Tally, on: date) -> str:
+def counts_of(tally: Tally, on: date, every: int) -> str:
     """The counts as docs/strangers.md shows them: no word of anybody's data."""
-    lines = [f"Run of {on}.", "", "| doors | charts | cohorts | criteria | differ |", "|---|---|---|---|---|"]
+    sample = f"one chart in {every}" if every > 1 else "every chart"
+    lines = [f"Run of {on}, {sample}.", "", "| doors | charts | cohorts | criteria | differ |", "|---|---|---|---|---|"]
     for each in tally.comparisons.values():
         numbers = (each.charts, each.cohorts, each.criteria, len(each.differences))
         lines.append(f"| {each.name} | {' | '.join(f'{number:,}' for number in numbers)} |")
