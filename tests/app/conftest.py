@@ -11,11 +11,13 @@ import httpx
 import pytest
 
 from app.definitions.served import Definitions
+from app.demo.charts import demo_patients
 from app.main import create_app, services_from
 from app.settings import Settings, read_settings
 from app.storage.records import Records
 from app.storage.signing import Keys
 from app.wiring import Services
+from tests.authorization_server import AuthorizationServer, Launched
 from tests.postgres import INSTALL, Cluster, cluster, programs
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -98,3 +100,14 @@ async def records(database: str) -> AsyncIterator[Records]:
     await records.prepare()
     yield records
     await records.close()
+
+
+@pytest.fixture
+def ehr() -> Iterator[AuthorizationServer]:
+    """An EHR with the charts of the demo."""
+    from tests.support.launch import CLIENT, PATIENT, TRIAL  # which needs this file
+
+    resources = [r for patient in demo_patients(NOW.date()) for r in patient.resources]
+    with AuthorizationServer(CLIENT, resources) as running:
+        running.launches["chart"] = Launched(PATIENT, {"appContext": TRIAL})
+        yield running

@@ -16,11 +16,11 @@ from app.login.people import DEMO_COORDINATOR
 from app.storage.audit import Question
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_attestations import TRIAL, WHOSE, card_of, newest_report, said_of
-from tests.app.test_cds import SERVICE, call, prefetching
-from tests.app.test_protocol import ask, production_settings
-from tests.app.test_worklist import row_of
 from tests.hospital import BASE, OPERATOR, bearer
+from tests.support.attestations import TRIAL, WHOSE, card_of, newest_report, said_of
+from tests.support.cds import SERVICE, call, prefetching
+from tests.support.protocol import ask, production_settings
+from tests.support.worklist import row_of
 
 Form = dict[str, str]
 

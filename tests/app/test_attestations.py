@@ -6,9 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -16,17 +14,17 @@ from app.commands.audit import forgotten
 from app.definitions.served import Definitions
 from app.people import Person
 from app.storage.attestations import Answers
-from app.storage.audit import Question
 from app.storage.database import doing
 from app.storage.kept import from_kept
-from app.storage.records import Records, Shown
+from app.storage.records import Records
 from app.storage.signing import Keys
-from app.web.examples import PATIENT, WHOLE_CHART
+from app.web.examples import WHOLE_CHART
 from app.wiring import Services
 from cds_hooks.protocol.models import Feedback, OverrideReason
 from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
-from tests.app.test_cds import SERVICE, call
-from tests.app.test_records import ANNA, CALLER, COLLEAGUE, everything_in, show
+from tests.support.attestations import TRIAL, WHOSE, card_of, newest_report, said_of
+from tests.support.cds import SERVICE
+from tests.support.records import ANNA, CALLER, COLLEAGUE, everything_in, show
 from trial_defs.engine.attestation import Attestation, content_of
 
 NORA = Person("Nora Canary-Name", "subject-canary")
@@ -140,29 +138,7 @@ async def test_what_cannot_be_opened_is_no_answer(database: str) -> None:
 
 # -- the next card, and the report behind an earlier one
 
-TRIAL = """
-id: DEMO-JUDGED
-version: 1
-title: An invented trial in lupus
-short_title: Invented lupus trial
-source: {document: invented, read_on: 2026-11-01}
-recruiting: {status: recruiting}
-cohorts:
-  sle:
-    title: Lupus
-    gate: {condition: {is: systemic-lupus-erythematosus}}
-    criteria:
-      - id: I1.sle
-        source: "1"
-        text: Lupus
-        include: {condition: {is: systemic-lupus-erythematosus}}
-      - id: I2.refractory
-        source: "2"
-        text: Refractory lupus
-        include: {judgement: {ask: "Is the lupus refractory?"}}
-"""
 CRITERION = "I2.refractory"
-WHOSE = Shown("demo", "", PATIENT, "")
 
 
 @pytest.fixture
@@ -183,19 +159,6 @@ async def answer_it(services: Services, is_met: bool = True, days: int = 90) -> 
         "DEMO-JUDGED", CRITERION, asked, is_met, NORA.name, "Three drugs failed", services.clock(), today, until
     )
     return await services.answers.give(WHOSE, given, NORA)
-
-
-async def card_of(client: httpx.AsyncClient) -> dict[str, Any] | None:
-    """The card of the invented trial, where it is shown."""
-    answer = await client.post(SERVICE, json=call())
-    assert answer.status_code == 200, answer.text
-    return next((c for c in answer.json()["cards"] if c["source"]["topic"]["code"] == "DEMOJUDGED"), None)
-
-
-def said_of(card: dict[str, Any] | None) -> dict[str, Any]:
-    assert card
-    found: dict[str, Any] = card["extension"]["org.trialcards.match"]["cohorts"][0]
-    return found
 
 
 async def test_an_answer_stands_on_the_next_card_until_it_ends(judged: Services) -> None:
@@ -248,11 +211,6 @@ async def test_a_report_is_repeated_to_the_byte_after_its_answer_was_changed_or_
         assert (again.status_code, again.content) == (200, from_kept(content).report_bytes)
         assert "Confirmed by Nora Canary-Name" in again.text
         assert "Three drugs failed" not in again.text
-
-
-async def newest_report(services: Services) -> str:
-    entries = await services.audit.entries(Question())
-    return [entry.report for entry in entries if entry.report][-1]
 
 
 async def test_a_match_of_a_bundle_knows_no_answers(judged: Services) -> None:

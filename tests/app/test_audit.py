@@ -20,10 +20,10 @@ from app.storage.audit import Audit, AuditedCall, Question
 from app.storage.records import Records, Shown
 from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from tests.app.conftest import NOW, SECRET, records_at, services_with, serving
-from tests.app.test_protocol import JSON, ask, production_settings
-from tests.app.test_records import CALLER, CARD, SERVICE, everything_in, overridden
 from tests.hospital import BASE, OPERATOR, VIEW, bearer, settings_of, signed
 from tests.server import COMMAND, environment
+from tests.support.protocol import JSON, ask, production_settings
+from tests.support.records import CALLER, CARD, SERVICE, everything_in, overridden
 
 ANNA = Shown("st", "", "canary-patient", "Practitioner/canary-user")
 

@@ -6,16 +6,13 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import json
 import time
-import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 from structlog.testing import capture_logs
 
@@ -25,32 +22,13 @@ from app.web.examples import hook_call
 from tests import fhir_server
 from tests.app.conftest import SECRET, services_with, serving
 from tests.fhir_server import FhirServer, body, drip, status
+from tests.support.auth import BASE, EC, ENCRYPTS, ISSUER, SERVICE, key_set, token
 
-BASE = "https://cards.example"
-SERVICE = f"{BASE}/cds-services/trial-match-patient-view"
-ISSUER = "https://ehr.example/oauth2"
 OPERATOR = "an operator's token"
 
-EC = ECKey.generate_key("P-384", {"kid": "ec/+=", "use": "sig"}, private=True)
 RSA = RSAKey.generate_key(2048, {"kid": "rsa"}, private=True)
 EC256 = ECKey.generate_key("P-256", {"kid": "p256"}, private=True)
-ENCRYPTS = ECKey.generate_key("P-384", {"kid": "enc"}, private=True)
 STRANGER = ECKey.generate_key("P-384", {"kid": "ec/+="}, private=True)
-
-
-def key_set(*keys: Any) -> bytes:
-    described = [key.as_dict(private=False) | ({"use": "enc"} if key is ENCRYPTS else {}) for key in keys]
-    return json.dumps({"keys": described}).encode()
-
-
-def token(key: Any = EC, alg: str = "ES384", header: Mapping[str, Any] | None = None, **claims: Any) -> str:
-    """A good token, but for what is given; a claim of None is left out."""
-    now = int(time.time())
-    good = {"iss": ISSUER, "aud": SERVICE, "iat": now, "exp": now + 300, "jti": str(uuid.uuid4())} | claims
-    head = {"alg": alg, "typ": "JWT", "kid": key.kid} | dict(header or {})
-    payload = json.dumps({name: value for name, value in good.items() if value is not None}).encode()
-    protected = {name: value for name, value in head.items() if value is not None}
-    return jws.serialize_compact(protected, payload, key, algorithms=[alg])
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from app.storage.audit import Audit, AuditedCall, Question
 from app.storage.records import Records
 from tests.app.conftest import NOW, records_at
-from tests.app.test_records import ANNA, CALLER, SERVICE, overridden, show
 from tests.postgres import Cluster
+from tests.support.records import ANNA, CALLER, SERVICE, overridden, show
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

@@ -11,12 +11,12 @@ import httpx
 from sqlalchemy import create_engine, text
 
 from app.storage.database import url_of
-from tests.app.test_canaries import CHART, PATIENT_ID, SECRETS, C, hook
-from tests.app.test_launch import CLIENT as APP
-from tests.app.test_login import CLIENT, GROUP
-from tests.app.test_records import everything_in
 from tests.authorization_server import AuthorizationServer, Launched
 from tests.hospital import BASE, VIEW, Production, ehrs_file, production, settings_of, signed
+from tests.support.canaries import CHART, PATIENT_ID, SECRETS, C, hook
+from tests.support.launch import CLIENT as APP
+from tests.support.login import CLIENT, GROUP
+from tests.support.records import everything_in
 
 NAME = "Nora Nowhere"
 TRIAL = "NCT06711146"

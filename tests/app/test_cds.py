@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,21 +15,9 @@ from app.definitions.served import Definitions
 from app.storage.database import url_of
 from app.web.examples import PATIENT, hook_call
 from tests.app.conftest import demo_settings, services_with, serving
+from tests.support.cds import SERVICE, call, prefetching
 
-SERVICE = "/cds-services/trial-match-patient-view"
 CANARY = "canary-4711"
-
-
-def call(**changes: object) -> dict[str, Any]:
-    """The example call; a change to None takes the member out."""
-    body = copy.deepcopy(hook_call("patient-view")) | changes
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def prefetching(**changes: object) -> dict[str, Any]:
-    body = call()
-    body["prefetch"] |= changes
-    return body
 
 
 def without(*keys: str) -> dict[str, Any]:

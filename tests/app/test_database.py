@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,8 +14,9 @@ from app.storage.database import RecordsUnavailable, Write, all_of, doing, if_an
 from app.storage.records import Records
 from app.storage.tables import UsedToken
 from tests.app.conftest import NOW, records_at
-from tests.app.test_records import rows_of, used
 from tests.postgres import Cluster
+from tests.support.database import Held, stopped
+from tests.support.records import rows_of, used
 
 USED: sa.Table = UsedToken.__table__  # type: ignore[attr-defined]
 
@@ -35,23 +31,6 @@ def names_in(database: str) -> list[str]:
         found = list(connection.execute(sa.select(USED.c.id)).scalars())
     engine.dispose()
     return found
-
-
-class Held:
-    """A part of a transaction that goes on when it is let go."""
-
-    def __init__(self) -> None:
-        self.begun, self._go = threading.Event(), threading.Event()
-
-    def __call__(self, _: sa.Connection) -> None:
-        self.begun.set()
-        assert self._go.wait(20)
-
-    async def is_under_way(self) -> None:
-        assert await asyncio.to_thread(self.begun.wait, 20)
-
-    def let_go(self) -> None:
-        self._go.set()
 
 
 @pytest.mark.parametrize(
@@ -225,20 +204,6 @@ async def test_a_server_that_hangs_is_told_as_gone_and_is_used_again_when_it_goe
         assert time.monotonic() - started < 12
     assert await records.is_reachable()
     await records.close()
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """This process and its children stand still; connections to them stay open."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    family = [pid, *map(int, children)]
-    for each in family:
-        os.kill(each, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for each in family:
-            os.kill(each, signal.SIGCONT)
 
 
 # -- what is logged of a database that cannot be used

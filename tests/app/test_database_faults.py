@@ -16,10 +16,7 @@ from app.definitions.served import Definitions
 from app.web.examples import hook_call
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.hospital import VIEW
-
-FEEDBACK = {
-    "feedback": [{"card": "x", "outcome": "overridden", "outcomeTimestamp": "2026-11-01T11:00:00Z"}],
-}
+from tests.support.database_faults import FEEDBACK
 
 
 async def refusals(client: httpx.AsyncClient) -> list[httpx.Response]:

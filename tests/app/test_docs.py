@@ -16,8 +16,8 @@ from app.ehrs import Ehr, Smart, load_ehrs
 from app.routes.connecting import connect_text
 from app.web.html import ROOM
 from tests.app.conftest import services_with, serving
-from tests.app.test_protocol import production_settings
 from tests.hospital import BASE
+from tests.support.protocol import production_settings
 
 
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

@@ -19,9 +19,9 @@ from joserfc.jwk import RSAKey
 from app.definitions.served import Definitions
 from app.web.examples import PATIENT, hook_call
 from tests.app.conftest import services_with, serving
-from tests.app.test_protocol import production_settings
 from tests.cds_hooks.oracle import check_response
 from tests.hospital import BASE, KEY, VIEW, bearer, signed
+from tests.support.protocol import production_settings
 
 EPIC_KEY = RSAKey.generate_key(2048, {"kid": "a+b/c=="}, private=True)
 EPIC = """

@@ -15,9 +15,8 @@ from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from tests import fhir_server
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.fhir_server import FhirServer, a_drug_by_reference, body, page, status
+from tests.support.ehr import SERVICE, TOKEN, call, criteria
 
-SERVICE = "/cds-services/trial-match-patient-view"
-TOKEN = "canary-token"
 RESOURCES = [entry["resource"] for entry in WHOLE_CHART["entry"]]
 
 
@@ -31,32 +30,6 @@ async def server() -> AsyncIterator[FhirServer]:
 async def client(tmp_path: Any, definitions: Definitions) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(services_with(demo_settings(tmp_path, deadline=1.2), definitions)) as client:
         yield client
-
-
-def call(server: FhirServer, *prefetched: str, **more: object) -> dict[str, Any]:
-    body = hook_call("patient-view")
-    body["prefetch"] = {key: value for key, value in body["prefetch"].items() if key in prefetched}
-    body["fhirServer"] = server.base
-    body["fhirAuthorization"] = {
-        "access_token": TOKEN,
-        "token_type": "Bearer",
-        "expires_in": 300,
-        "scope": "any (old) text",
-    }
-    return body | more
-
-
-async def criteria(client: httpx.AsyncClient, request: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
-    """Outcome and reason of every criterion on the cards that were answered."""
-    answer = await client.post(SERVICE, json=request)
-    assert answer.status_code == 200, answer.text
-    return {
-        f"{card['source']['topic']['code']} {criterion['id']}": (criterion["outcome"], criterion["reason"])
-        for card in answer.json()["cards"]
-        if "extension" in card  # not so the card that counts the others
-        for cohort in card["extension"]["org.trialcards.match"]["cohorts"]
-        for criterion in cohort["criteria"]
-    }
 
 
 async def not_readable(client: httpx.AsyncClient, server: FhirServer) -> bool:

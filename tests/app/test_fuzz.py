@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,9 +14,9 @@ from hypothesis import strategies as st
 
 from app.definitions.served import Definitions
 from app.web.examples import hook_call
-from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_response
 from tests.hospital import VIEW
+from tests.support.fuzz import Door
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -29,26 +27,6 @@ BOUNDED = settings(
     max_examples=120, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
-
-
-class Door:
-    """The application behind a plain function, in an event loop of its own."""
-
-    def __init__(self, folder: Path, definitions: Definitions) -> None:
-        self._runner = asyncio.Runner()
-        self._serving = serving(services_with(demo_settings(folder), definitions))
-        self._client: httpx.AsyncClient = self._runner.run(self._serving.__aenter__())
-
-    def post(self, path: str, content: bytes) -> httpx.Response:
-        headers = {"content-type": "application/json"}
-        return self._runner.run(self._client.post(path, content=content, headers=headers))
-
-    def request(self, method: str, url: str, **more: Any) -> httpx.Response:
-        return self._runner.run(self._client.request(method, url, **more))
-
-    def close(self) -> None:
-        self._runner.run(self._serving.__aexit__(None, None, None))
-        self._runner.close()
 
 
 @pytest.fixture(scope="module")

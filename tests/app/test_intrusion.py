@@ -35,16 +35,15 @@ from app.wiring import Services
 from app.worklist.candidates import NOT_TO_BE_APPROACHED, Left, Reading
 from app.worklist.records import Filter, Worklist
 from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
-from tests.app.test_auth import token
-from tests.app.test_launch import FRAMED, authorize, begin, begun_with, ehr, is_stopped, launched
-from tests.app.test_login import CLIENT, GROUP, log_in, oidc
-from tests.app.test_protocol import production_settings
-from tests.app.test_records import rows_of, show
-from tests.app.test_worklist import ANNA, CONFIDENTIAL, SERVICE, a_candidate, call, opened, platelets, row_of
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, bearer
+from tests.support.auth import token
+from tests.support.launch import FRAMED, authorize, begin, begun_with, is_stopped, launched
+from tests.support.login import CLIENT, GROUP, log_in, oidc
+from tests.support.protocol import production_settings
+from tests.support.records import rows_of, show
+from tests.support.worklist import ANNA, CONFIDENTIAL, SERVICE, a_candidate, call, opened, platelets, row_of
 
-__all__ = ["ehr"]  # a fixture
 PAGES = (answers.router, audit.router, login.router, pages.router, reviews.router, worklist.router)
 
 # -- the audit trail

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
@@ -19,56 +18,38 @@ import pytest
 import sqlalchemy as sa
 from joserfc.jwk import ECKey
 
-from app.calls.launch import WORDS
 from app.calls.replay import Unrepeatable, replay
 from app.definitions.served import Definitions
-from app.demo.charts import demo_patients
 from app.ehrs import EhrsError
 from app.logs import configure_logs
 from app.oauth.scopes import granted, scope_for
-from app.settings import Settings, read_settings
 from app.storage.audit import Question
 from app.storage.database import doing
 from app.storage.records import Shown
 from app.web.examples import hook_call
 from app.wiring import Services
 from cds_hooks.protocol.services import CHART
-from tests.app.conftest import NOW, SECRET, services_with, serving
-from tests.app.test_auth import EC, key_set, token
-from tests.authorization_server import AuthorizationServer, Launched, Registered
+from tests.app.conftest import NOW, services_with, serving
+from tests.authorization_server import AuthorizationServer, Launched
+from tests.support.auth import token
+from tests.support.launch import (
+    ANCESTORS,
+    BASE,
+    CLIENT,
+    FRAMED,
+    PATIENT,
+    TRIAL,
+    authorize,
+    begin,
+    begun_with,
+    is_stopped,
+    launched,
+    registered,
+)
 
-BASE = "https://cards.example"
 BACK = f"{BASE}/launch/callback"
-PATIENT = "demo-lupus-near-miss"
-TRIAL = "NCT06711146"
-ANCESTORS = "https://ehr.example https://portal.example"
-CLIENT = Registered("trialcards")
-FRAMED = {"sec-fetch-dest": "iframe", "sec-fetch-site": "cross-site"}
 WINDOW = {"sec-fetch-dest": "document", "sec-fetch-site": "cross-site"}
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def ehr() -> Iterator[AuthorizationServer]:
-    """An EHR with the charts of the demo."""
-    resources = [r for patient in demo_patients(NOW.date()) for r in patient.resources]
-    with AuthorizationServer(CLIENT, resources) as running:
-        running.launches["chart"] = Launched(PATIENT, {"appContext": TRIAL})
-        yield running
-
-
-def registered(folder: Path, ehr: AuthorizationServer, smart: str = "", more: str = "", **given: object) -> Settings:
-    """Production, with this EHR and our app in it; `smart` and `more` are lines of its entry."""
-    (folder / "keys.json").write_bytes(key_set(EC))
-    origins = ", ".join(f'"{origin}"' for origin in ANCESTORS.split())
-    (folder / "ehrs.toml").write_text(
-        f'[[ehr]]\nname = "st"\nissuer = "https://ehr.example/oauth2"\njwks_file = "keys.json"\n'
-        f'fhir_servers = ["{ehr.fhir}"]\nallow_http = true\nprivate_network = true\n{more}\n'
-        f'[ehr.smart]\nclient_id = "trialcards"\nframe_ancestors = [{origins}]\n{smart}\n'
-    )
-    database = f"sqlite:///{folder}/records.db"
-    needed = {"public_url": BASE, "secret_key": (SECRET,), "database_url": database}
-    return read_settings("production", ehrs=folder / "ehrs.toml", **(needed | given))
 
 
 @pytest.fixture
@@ -82,45 +63,10 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def begun_with(
-    tmp_path: Path, ehr: AuthorizationServer, definitions: Definitions, **given: Any
-) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-    return serving(services_with(registered(tmp_path, ehr, **given), definitions), BASE)
-
-
-async def begin(client: httpx.AsyncClient, ehr: AuthorizationServer, **headers: str) -> str:
-    """Where the EHR's frame is sent."""
-    answer = await client.get("/launch", params={"iss": ehr.fhir, "launch": "chart"}, headers=headers)
-    assert answer.status_code == 302, answer.text
-    return answer.headers["location"]
-
-
-async def authorize(address: str) -> str:
-    """Where the authorization server sends the browser."""
-    async with httpx.AsyncClient(trust_env=False) as browser:
-        answer = await browser.get(address)
-    assert answer.status_code == 302, answer.text
-    return str(answer.headers["location"])
-
-
-async def launched(
-    client: httpx.AsyncClient, ehr: AuthorizationServer, headers: Mapping[str, str] = FRAMED
-) -> httpx.Response:
-    """The answer to the browser that is back; as in a frame that keeps no cookies."""
-    back = await authorize(await begin(client, ehr))
-    client.cookies.clear()
-    return await client.get(back, headers=dict(headers))
-
-
 async def explained(client: httpx.AsyncClient, ehr: AuthorizationServer) -> httpx.Response:
     answer = await launched(client, ehr)
     assert answer.status_code == 303, answer.text
     return await client.get(answer.headers["location"])
-
-
-def is_stopped(answer: httpx.Response, why: str) -> bool:
-    status, heading, _ = WORDS[why]
-    return answer.status_code == status and f"<h1>{heading.replace(chr(39), '&#39;')}</h1>" in answer.text
 
 
 # -- the way there

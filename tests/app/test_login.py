@@ -21,13 +21,12 @@ from app.routes.login import BROWSER
 from app.settings import SettingsError
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_protocol import production_settings
-from tests.app.test_records import everything_in
-from tests.authorization_server import AuthorizationServer, Registered
+from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, OPERATOR, bearer
+from tests.support.login import CLIENT, GROUP, at_provider, is_in, log_in, oidc, sent_to_provider
+from tests.support.protocol import production_settings
+from tests.support.records import everything_in
 
-CLIENT = Registered("trialcards", secret="a client's secret: with / and %")
-GROUP, SIGNERS = "trial-team", "principal-investigators"
 OPERATORS = (
     ("GET", "/worklist"),
     ("GET", "/docs"),
@@ -45,17 +44,6 @@ def provider() -> Iterator[AuthorizationServer]:
         yield server
 
 
-def oidc(provider: AuthorizationServer, **more: object) -> dict[str, Any]:
-    return {
-        "oidc_issuer": provider.issuer,
-        "oidc_client_id": CLIENT.id,
-        "oidc_client_secret": CLIENT.secret,
-        "oidc_groups": (GROUP, "another-team"),
-        "oidc_signers": (SIGNERS,),
-        "oidc_private_network": True,
-    } | more
-
-
 @pytest.fixture
 def services(tmp_path: Path, definitions: Definitions, provider: AuthorizationServer) -> Services:
     return services_with(production_settings(tmp_path, **oidc(provider)), definitions)
@@ -65,28 +53,6 @@ def services(tmp_path: Path, definitions: Definitions, provider: AuthorizationSe
 async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(services, BASE) as client:
         yield client
-
-
-async def sent_to_provider(client: httpx.AsyncClient, wanted: str = "/worklist", **more: str) -> str:
-    answer = await client.get("/login", params={"next": wanted} | more)
-    assert answer.status_code == 303, answer.text
-    return answer.headers["location"]
-
-
-def at_provider(address: str) -> str:
-    """What the provider does with a browser: it is sent back, with a code or an error."""
-    answer = httpx.get(address, trust_env=False)
-    assert answer.status_code == 302, answer.text
-    location: str = answer.headers["location"]
-    return location
-
-
-async def log_in(client: httpx.AsyncClient, wanted: str = "/worklist", **more: str) -> httpx.Response:
-    return await client.get(at_provider(await sent_to_provider(client, wanted, **more)))
-
-
-async def is_in(client: httpx.AsyncClient) -> bool:
-    return (await client.get("/worklist")).status_code == 200
 
 
 async def test_a_person_of_the_group_logs_in_and_is_on_the_page_that_was_asked_for(

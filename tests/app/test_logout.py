@@ -23,11 +23,11 @@ from app.storage.audit import Question
 from app.storage.tables import UsedToken
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_login import CLIENT, GROUP, at_provider, is_in, log_in, oidc, sent_to_provider
-from tests.app.test_protocol import production_settings
-from tests.app.test_records import everything_in, rows_of
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE
+from tests.support.login import CLIENT, GROUP, at_provider, is_in, log_in, oidc, sent_to_provider
+from tests.support.protocol import production_settings
+from tests.support.records import everything_in, rows_of
 
 BACKCHANNEL = "/logout/backchannel"
 OTHER_KEY = ECKey.generate_key("P-256", {"kid": "of the authorization server", "use": "sig"}, private=True)

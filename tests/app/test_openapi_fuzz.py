@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 
 from app.definitions.served import Definitions
-from tests.app.test_fuzz import Door
+from tests.support.fuzz import Door
 
 BOUNDED = settings(
     max_examples=15, deadline=None, derandomize=True, phases=[Phase.generate],

@@ -12,10 +12,10 @@ import pytest
 from app.storage.records import Records
 from app.web.examples import hook_call
 from tests.app.conftest import NOW, records_at
-from tests.app.test_records import ANNA, CALLER, SERVICE, overridden, show
 from tests.hospital import VIEW, production, settings_of, signed
 from tests.pgbouncer import INSTALL, pooled, program
 from tests.postgres import Cluster
+from tests.support.records import ANNA, CALLER, SERVICE, overridden, show
 
 CALLS = 60
 

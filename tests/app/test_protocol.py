@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import hashlib
 import json
 import re
 import time
@@ -18,40 +17,22 @@ from starlette.requests import Request
 
 from app.definitions.served import Definitions
 from app.errors import TooSlow
-from app.settings import Settings, read_settings
 from app.web.examples import PATIENT, WHOLE_CHART, hook_call
 from app.web.strict_json import read_body
 from cds_hooks.protocol.services import OFFERS
 from tests.app.conftest import demo_settings, services_with, serving
 from tests.cds_hooks.oracle import check_discovery, check_response
 from tests.fhir_server import FhirServer, a_drug_by_reference
-from tests.hospital import BASE, OPERATOR, SECRET, VIEW, bearer, ehrs_file, signed
+from tests.hospital import BASE, OPERATOR, VIEW, bearer, signed
+from tests.support.protocol import JSON, ask, production_settings
 
-JSON = {"content-type": "application/json"}
 CANARY = "canary-4711"
-
-
-def production_settings(folder: Path, more: str = "", **given: object) -> Settings:
-    needed = {
-        "ehrs": ehrs_file(folder, more),
-        "public_url": BASE,
-        "secret_key": (SECRET,),
-        "operator_tokens": (hashlib.sha256(OPERATOR.encode()).hexdigest(),),
-        "database_url": f"sqlite:///{folder}/records.db",
-    }
-    return read_settings("production", **(needed | given))
 
 
 @pytest.fixture
 async def hospital(tmp_path: Path, definitions: Definitions) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(services_with(production_settings(tmp_path), definitions), BASE) as client:
         yield client
-
-
-async def ask(client: httpx.AsyncClient, body: object = None, **headers: str) -> httpx.Response:
-    """A signed patient-view call; the body given raw is sent as it is."""
-    content = body if isinstance(body, bytes) else json.dumps(body or hook_call("patient-view")).encode()
-    return await client.post(VIEW, content=content, headers=JSON | bearer(signed()) | headers)
 
 
 def outcome(answer: httpx.Response, status: int) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import zlib
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,30 +19,7 @@ from app.definitions.served import Definitions
 from app.storage.kept import from_kept, to_keep
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_cds import SERVICE, call
-
-TRIAL = """
-id: DEMO-PLATELETS
-version: {version}
-title: An invented trial in lupus
-short_title: Invented lupus trial
-source: {{document: invented, read_on: 2026-11-01}}
-recruiting: {{status: recruiting}}
-cohorts:
-  sle:
-    title: Lupus
-    gate: {{condition: {{is: systemic-lupus-erythematosus}}}}
-    criteria:
-      - id: I1.platelets
-        source: "Inclusion 1"
-        text: Platelets at least {limit}
-        include: {{value: {{of: platelets, is: ">= {limit} 10*9/L"}}}}
-"""
-
-
-def write_trial(folder: Path, version: int, limit: int) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "DEMO-PLATELETS.yaml").write_text(TRIAL.format(version=version, limit=limit))
+from tests.support.replay import report_id, rows, write_trial
 
 
 @pytest.fixture
@@ -56,22 +31,10 @@ def own(tmp_path: Path) -> Services:
     return services_with(demo_settings(tmp_path), Definitions(tmp_path / "concepts", tmp_path / "trials"))
 
 
-async def report_id(client: httpx.AsyncClient, services: Services) -> str:
-    """The id of the report behind the cards of one call."""
-    answer = await client.post(SERVICE, json=call())
-    assert answer.json()["cards"]
-    return str(rows(services, "SELECT report FROM issued_card ORDER BY rowid DESC")[0][0])
-
-
 def readings_of(services: Services, report: str) -> int:
     """How often the audit trail says that the report was read."""
     found = rows(services, f"SELECT count(*) FROM audited_call WHERE action = 'read' AND report = '{report}'")
     return int(found[0][0])
-
-
-def rows(services: Services, statement: str) -> list[Any]:
-    with closing(sqlite3.connect(services.settings.database_url.partition("///")[2])) as database, database:
-        return database.execute(statement).fetchall()
 
 
 async def kept_bytes(services: Services, report: str) -> bytes:

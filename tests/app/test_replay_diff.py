@@ -18,8 +18,8 @@ from app.definitions.served import Definitions
 from app.storage.kept import from_kept, to_keep
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_replay import report_id, rows, write_trial
-from tests.app.test_upgrades import upgraded
+from tests.support.replay import report_id, rows, write_trial
+from tests.support.upgrades import upgraded
 
 Json = dict[str, Any]
 TRIAL = "DEMO-PLATELETS"

@@ -23,11 +23,11 @@ from app.wiring import Services
 from mappings.concepts.catalogue import Catalogue, load_catalogue
 from mappings.concepts.vocabulary import OUR_CONCEPTS, pack_folders
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_login import CLIENT, GROUP, SIGNERS, log_in, oidc
-from tests.app.test_protocol import production_settings
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, OPERATOR, bearer
 from tests.registry_drafts import TRIAL, imported
+from tests.support.login import CLIENT, GROUP, SIGNERS, log_in, oidc
+from tests.support.protocol import production_settings
 from trial_defs.definition.loader import hash_of
 
 PAGE = f"/definitions/{TRIAL}"

@@ -23,9 +23,9 @@ from app.storage.database import (
     url_of,
 )
 from tests.app.conftest import records_at
-from tests.app.test_records import show
 from tests.hospital import settings_of
 from tests.server import free_port, production_server
+from tests.support.records import show
 
 AHEAD = '''
 """A revision of the next version."""

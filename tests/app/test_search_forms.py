@@ -19,8 +19,8 @@ from mappings.chart.chart import ChartBuilder
 from mappings.patient_facts import PatientFacts
 from mappings.time.clock import Clock
 from tests.app.conftest import demo_settings, services_with, serving
-from tests.app.test_ehr import call, criteria
 from tests.fhir_server import FhirServer
+from tests.support.ehr import call, criteria
 
 RESOURCES: list[dict[str, Any]] = [copy.deepcopy(entry["resource"]) for entry in WHOLE_CHART["entry"]]
 for _resource in RESOURCES:

@@ -21,8 +21,8 @@ from app.storage.shown_lists import pack, unpack
 from app.web.examples import PATIENT
 from app.wiring import Services
 from tests.app.conftest import NOW, SECRET, demo_settings, records_at, services_with, serving
-from tests.app.test_records import rows_of
-from tests.app.test_worklist import opened
+from tests.support.records import rows_of
+from tests.support.worklist import opened
 
 DEFINITION = "version 1, sha256:1"
 LATER = NOW + timedelta(1)

@@ -21,11 +21,11 @@ from app.storage.audit import Question, audit_event
 from app.storage.records import Records
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_attestations import TRIAL, card_of
-from tests.app.test_login import CLIENT, GROUP, SIGNERS, at_provider, log_in, oidc, sent_to_provider
-from tests.app.test_protocol import production_settings
 from tests.authorization_server import AuthorizationServer
 from tests.hospital import BASE, OPERATOR, bearer
+from tests.support.attestations import TRIAL, card_of
+from tests.support.login import CLIENT, GROUP, SIGNERS, at_provider, log_in, oidc, sent_to_provider
+from tests.support.protocol import production_settings
 from trial_defs.definition.expressions import SignOff, Trial
 
 PAGE = "/trials/DEMO-JUDGED"

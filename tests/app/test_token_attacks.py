@@ -16,9 +16,9 @@ from joserfc.jwk import ECKey
 from app.definitions.served import Definitions
 from app.web.examples import hook_call
 from tests.app.conftest import services_with, serving
-from tests.app.test_protocol import production_settings
-from tests.app.test_records import rows_of
 from tests.hospital import BASE, KEY, VIEW, bearer, signed
+from tests.support.protocol import production_settings
+from tests.support.records import rows_of
 
 OTHER = ECKey.generate_key("P-384", {"kid": "ehr/+="}, private=True)
 SECOND = """

@@ -22,11 +22,11 @@ from app.storage.signing import Keys
 from app.storage.used_tokens import PresentedToken, UsedTokens
 from app.web.examples import WHOLE_CHART, hook_call
 from tests.app.conftest import NOW, SECRET, records_at, services_with, serving
-from tests.app.test_database import Held, stopped
-from tests.app.test_database_faults import FEEDBACK
-from tests.app.test_protocol import production_settings
 from tests.hospital import BASE, VIEW, bearer, signed
 from tests.postgres import Cluster
+from tests.support.database import Held, stopped
+from tests.support.database_faults import FEEDBACK
+from tests.support.protocol import production_settings
 
 TOKEN = PresentedToken("issuer", "jti", NOW + timedelta(1))
 LONGEST = timedelta(seconds=5)

@@ -11,8 +11,8 @@ from app.definitions.served import Definitions
 from app.main import create_app
 from app.wiring import Services
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_cds import SERVICE, call
-from tests.app.test_replay import write_trial
+from tests.support.cds import SERVICE, call
+from tests.support.replay import write_trial
 from trial_defs.definition.history import history_folder, keep_version
 
 

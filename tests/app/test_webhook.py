@@ -20,7 +20,7 @@ from app.storage.signing import Keys
 from app.worklist.records import Filter
 from app.worklist.webhook import SIGNATURE, WebhookFailed, counts_of, send
 from tests.app.conftest import NOW, SECRET, demo_settings, services_with, serving
-from tests.app.test_worklist import opened
+from tests.support.worklist import opened
 
 AT = int(NOW.timestamp())
 KEYS = Keys((SECRET,))

@@ -33,9 +33,9 @@ from cds_hooks.words.wording import titles_of
 from mappings.chart.chart import ChartBuilder
 from mappings.concepts.catalogue import Catalogue
 from tests.app.conftest import demo_settings
-from tests.app.test_worklist import a_candidate
 from tests.exports import AS_OF, Json, a_patient, an_order, write_export
 from tests.hospital import SECRET
+from tests.support.worklist import a_candidate
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.attestation import Attestation, content_of
 from trial_defs.engine.evaluation import match

@@ -20,7 +20,7 @@ from app.worklist.candidates import KnownPerson, Left, Reading
 from app.worklist.records import Filter, Row
 from app.worklist.sentences import next_step, person_words
 from tests.app.conftest import NOW
-from tests.app.test_worklist import TRIAL, a_candidate, listed, opened, row_of
+from tests.support.worklist import TRIAL, a_candidate, listed, opened, row_of
 
 TODAY = NOW.date()
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import explanation_of, findings
+from tests.support.pages import pages_of
 
 TRIAL = "NCT06711146"
 PATHS = ("/", "/trials", f"/trials/{TRIAL}", "/trials/unknown", "/demo", "/docs/connect")
@@ -87,12 +88,6 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, base: str, size: str
         page.screenshot(path=tmp_path / f"{size}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     context.close()
-
-
-def pages_of(page: Page, path: Path) -> int:
-    printed = page.pdf(path=path, format="A4")
-    assert printed.startswith(b"%PDF")
-    return len(re.findall(rb"/Type\s*/Page\b", printed))
 
 
 def test_an_explanation_prints_as_a_summary_of_one_page_for_the_screening_file(page: Page, tmp_path: Path) -> None:

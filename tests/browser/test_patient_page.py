@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import findings
-from tests.browser.test_pages import pages_of
 from tests.patient_pages import APPROVAL, PAGE, TRIAL, write_definition
 from tests.server import demo_server
+from tests.support.pages import pages_of
 from trial_defs.definition.patient_page import LINE, MOST_LINES
 
 

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cds_hooks.words.paraphrase import near_miss_words, paraphrase
 from cds_hooks.words.wording import titles_of
 from mappings.concepts.catalogue import Catalogue
-from mappings.yaml_files import read_yaml
-from tests.small_trial import a_trial
-from trial_defs.definition.expressions import Expression, Trial
-
-HERE = Path(__file__)
-
-
-def asked(text: str, catalogue: Catalogue) -> Expression:
-    """The compiled expression of one line of a definition."""
-    content: Any = read_yaml(f"asks: {text}".encode(), HERE)
-    return a_trial(catalogue, {"include": content["asks"]}).cohorts[0].criteria[0].asks
+from tests.support.paraphrase import asked
+from trial_defs.definition.expressions import Trial
 
 
 @pytest.mark.parametrize(

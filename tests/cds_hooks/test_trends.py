@@ -13,7 +13,7 @@ from cds_hooks.words.wording import titles_of
 from mappings.concepts.catalogue import Catalogue
 from mappings.facts import Interval, Range, Reason, Result
 from mappings.time.times import parse_moment
-from tests.cds_hooks.test_paraphrase import asked
+from tests.support.paraphrase import asked
 from trial_defs.definition.expressions import Criterion
 
 

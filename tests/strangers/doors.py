@@ -19,10 +19,10 @@ from app.web.media_types import FHIR_TYPE
 from cds_hooks.cards.trial_cards import EXTENSION
 from cds_hooks.protocol.services import OFFERS
 from tests.app.conftest import NOW, demo_settings, services_with, serving
-from tests.app.test_protocol import production_settings
 from tests.exports import rows_of, write_export
 from tests.hospital import BASE, VIEW, bearer, signed
 from tests.strangers.charts import Json, hook_call, resources_of
+from tests.support.protocol import production_settings
 
 AS_OF = NOW.isoformat()
 MOST_CARDS = 20

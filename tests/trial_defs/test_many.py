@@ -25,7 +25,7 @@ from mappings.patient_facts import facts_of
 from mappings.resource_types import RESOURCE_TYPES
 from tests.builders import PATIENT, body_of
 from tests.case_files import all_cases
-from tests.trial_defs.test_silence import charts
+from tests.support.silence import charts
 from trial_defs.definition import expressions as x
 from trial_defs.definition.loader import load_trials
 from trial_defs.definition.packed import one_of_each

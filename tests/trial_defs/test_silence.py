@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 
@@ -13,11 +12,11 @@ import pytest
 
 from cds_hooks.cards.trial_cards import cards_for
 from cds_hooks.report import report_of
-from mappings.chart.chart import Chart, ChartBuilder
+from mappings.chart.chart import Chart
 from mappings.concepts.catalogue import Catalogue
 from mappings.patient_facts import facts_of
-from tests.builders import PATIENT, body_of
 from tests.case_files import Case, all_cases
+from tests.support.silence import chart_of, charts
 from trial_defs.definition.expressions import Trial
 from trial_defs.engine.evaluation import match
 from trial_defs.engine.findings import Match, Outcome
@@ -41,25 +40,6 @@ class Answering:
         cards = cards_for(found, self.catalogue, new_uuid=lambda: str(next(numbers)), most=5)
         report = report_of(found, "report", self.catalogue)
         return msgspec.json.encode([[card.body for card in cards], report])
-
-
-def chart_of(case: Case, catalogue: Catalogue, unread: tuple[str, ...] = ()) -> Chart:
-    builder = ChartBuilder(PATIENT)
-    builder.add(body_of(case.chart, case.as_of, catalogue), None)
-    builder.whole_chart()
-    for resource_type in unread:
-        builder.fail(resource_type, "incomplete")
-    return builder.build()
-
-
-STEP = 1 if os.environ.get("EVERY_CASE") else 7  # one case in seven fits into the minute; EVERY_CASE=1 takes them all
-UNREAD: tuple[tuple[str, ...], ...] = ((), ("MedicationRequest",), ("Observation", "Procedure"), ("Condition",))
-
-
-def charts(catalogue: Catalogue) -> Iterator[tuple[str, Chart, date]]:
-    """Those of the cases with their trials, some with sources that were not read to their end."""
-    for number, case in itertools.islice(enumerate(all_cases()), 0, None, STEP):
-        yield case.trial, chart_of(case, catalogue, UNREAD[number % len(UNREAD)]), case.as_of
 
 
 @pytest.fixture(scope="module")
