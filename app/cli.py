@@ -28,7 +28,7 @@ class _Command(TyperCommand):
 
 
 class _Group(TyperGroup):
-    """A group whose commands stand in a table, beside the groups inside it."""
+    """A group whose commands are in a table, beside the groups inside it."""
 
     entries: Mapping[str, Entry] = {}
 

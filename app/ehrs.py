@@ -274,7 +274,7 @@ def _problems_of_the_set(path: Path, ehrs: Sequence[Ehr]) -> list[str]:
 def _problems_of_the_app(ehr: Ehr, smart: Smart, others: Sequence[Ehr]) -> Iterator[str]:
     """A launch names its EHR by the FHIR server alone, and needs what shows who we are."""
     if any(other.app and any(map(other.trusted_base, ehr.fhir_servers)) for other in others):
-        yield "fhir_servers: one of them stands in two entries with a smart app; then a launch cannot tell them apart"
+        yield "fhir_servers: one of them is in two entries with a smart app; then a launch cannot tell them apart"
     try:
         if smart.key_file:
             read_key(smart.key_file)

@@ -10,7 +10,7 @@ SIGNS_WITHIN = timedelta(minutes=15)  # after a login at which the provider aske
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is at work. The name stands beside what they wrote; it is no patient's, and yet in no log.
+    """Who is at work. The name is beside what they wrote; it is no patient's, and yet in no log.
 
     `is_signer`: member of a group that may sign definitions. `proved_at`: when the provider last checked who it is, at
     a login for signing; None at every other login, which a provider may answer from a session of its own.

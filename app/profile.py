@@ -1,4 +1,4 @@
-"""Where the time and the memory of one call go, part by part, for whoever looks for what is slow: `--profile`.
+"""Where the time and the memory of one call go, part by part, for anybody who looks for what is slow: `--profile`.
 
 Parts may lie in one another ("report" in "record"); each is told whole. Nothing of a call's content is in it.
 """

@@ -1,4 +1,4 @@
-"""A match as JSON: the MatchReport of the API, and the same form for one trial, as it stands in a card's extension."""
+"""A match as JSON: the MatchReport of the API, and the same form for one trial, as it is in a card's extension."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class _Entries:
         return entry
 
     def _of_another(self, finding: Finding) -> Json | None:
-        """The entry of a finding that was made from one about another criterion, where its words do not stand in it."""
+        """The entry of a finding that was made from one about another criterion, where its words are not in it."""
         alike: Finding | None = finding.kept.get(ALIKE)
         criterion = finding.criterion
         if alike is None or alike.criterion.step != criterion.step or finding.outcome is Outcome.NEEDS_HUMAN:

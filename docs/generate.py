@@ -23,7 +23,7 @@ SETTINGS = ROOT / "docs" / "settings.md"
 
 
 def criteria_of(trial: Trial) -> Iterator[tuple[str, Criterion]]:
-    """Each criterion once, with the cohorts it stands in."""
+    """Each criterion once, with the cohorts it is in."""
     cohorts: dict[int, list[str]] = {}
     seen: dict[int, Criterion] = {}
     for cohort in trial.cohorts:

@@ -40,7 +40,7 @@ def _demo(page: Page) -> Path:
 
 
 def _card(page: Page) -> Path:
-    """The upper part of a near miss's card: what stands in the way, what is missing, what is for a person."""
+    """The upper part of a near miss's card: what is not met, what is missing, what is for a person."""
     page.goto("/demo/patients/demo-arthritis-near-miss")
     card = page.locator("#cards article").first
     card.wait_for()

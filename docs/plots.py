@@ -1,7 +1,7 @@
 """Draws how the cost grows: `python -m docs.plots`, after `python -m benchmarks.bench_growth`.
 
 Reads `bench-results/growth.json`, and `screen.json` for the largest screen that was run; writes
-docs/pictures/growth-*.svg, which stand in docs/performance.md.
+docs/pictures/growth-*.svg, which are in docs/performance.md.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ LONGEST_START = 60  # seconds
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers at `base`; its output stands in `output`."""
+    """A server that answers at `base`; its output is in `output`."""
 
     base: str
     process: subprocess.Popen[bytes]

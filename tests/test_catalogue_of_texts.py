@@ -19,7 +19,7 @@ MODULES = sorted(
 )
 TEMPLATES = [ROOT / "app" / "templates" / name for name in ("report.html", "parts.html")]
 ALLOWED = {
-    "(address left out)",  # stands in a text of a chart, whatever its language
+    "(address left out)",  # is in a text of a chart, whatever its language
     r" \(([A-Za-z0-9-]{2,9})\)$",  # a pattern
 }
 

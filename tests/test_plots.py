@@ -23,7 +23,7 @@ def test_every_measured_number_stands_in_its_plot() -> None:
     for drawing in drawings.values():
         ET.fromstring(drawing)
     texts = [element.text for element in ET.fromstring(drawings["patients"]).iter()]
-    assert {"4", "10", "290", "2", "9", "350"} <= set(texts)  # the largest screen stands beside those of the growth
+    assert {"4", "10", "290", "2", "9", "350"} <= set(texts)  # the largest screen is beside those of the growth
 
 
 def test_a_line_rises_where_the_cost_does() -> None:

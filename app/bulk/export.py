@@ -1,6 +1,6 @@
 """A Bulk Data export from kick-off to files: ask, wait, fetch, tidy up. Goes on where it was when it was stopped.
 
-What is under way stands in `export.json` of the folder; `manifest.json` is written last and says that it is complete.
+What is under way is in `export.json` of the folder; `manifest.json` is written last and says that it is complete.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The explanation as a SMART app: launched from a chart, it reads that chart with the launch's own token and no other.
 
 SMART App Launch 2, EHR launch, authorization code with PKCE. No cookie is needed in an EHR's frame; see docs/safety.md
-for what stands in its place. Every way in which it can end without a page is a `Stopped`, whose words are in `WORDS`.
+for what is in its place. Every way in which it can end without a page is a `Stopped`, whose words are in `WORDS`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ WORDS: Mapping[str, tuple[int, str, str]] = {
         403,
         "This EHR is not registered here",
         "The FHIR server that began this launch is none of those at which our app is registered. "
-        "Nothing was asked of it. Whoever runs this service can add it.",
+        "Nothing was asked of it. This service's administrator can add it.",
     ),
     "no-server": (
         502,
@@ -88,7 +88,7 @@ WORDS: Mapping[str, tuple[int, str, str]] = {
         403,
         "Access was not granted",
         "The EHR did not let the explanation read this chart. If you declined it, nothing was read. "
-        "Otherwise ask whoever looks after the EHR's apps.",
+        "Otherwise ask the administrator of the EHR's apps.",
     ),
     "refused": (
         502,
@@ -99,8 +99,8 @@ WORDS: Mapping[str, tuple[int, str, str]] = {
         502,
         "The EHR’s answer is not accepted",
         "What its authorization server sent is not what this service accepts, and another attempt will most likely end "
-        "here too. Nothing was read of the chart. Tell whoever runs this service: the log names the cause, such as a "
-        "scope that the server does not define.",
+        "here too. Nothing was read of the chart. Tell this service's administrator: the log names the cause, such as "
+        "a scope that the server does not define.",
     ),
     "no-patient": (
         400,
@@ -122,7 +122,7 @@ WORDS: Mapping[str, tuple[int, str, str]] = {
         502,
         "The chart could not be assigned",
         "The EHR sent records, but none of them names this patient in a way that is known here. That says nothing "
-        "about the patient. Whoever runs this service can list the server's other addresses (fhir_servers).",
+        "about the patient. This service's administrator can list the server's other addresses (fhir_servers).",
     ),
     "not-approached": (
         200,

@@ -1,4 +1,4 @@
-"""The address under which a report can be read for a few minutes, by whoever holds it and no one else."""
+"""The address under which a report can be read for a few minutes, by anybody who holds it and no one else."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def audit_command(
 ) -> None:
     """Say who asked, when, about which patient, which definitions answered, and what was shown.
 
-    Prints one line for each call, its columns apart by tabs. Patients and users stand in the trail as keyed hashes; a
+    Prints one line for each call, its columns apart by tabs. Patients and users are in the trail as keyed hashes; a
     patient is looked up under every listed secret. Reads the database of TRIALCARDS_DATABASE_URL.
 
     Exit status 0 when the trail was read, 1 when it has no line about this patient at all, 2 when something about the

@@ -1,6 +1,6 @@
 """What a reviewer does to one part of a definition: correct it, leave it to a person, split it, join two, accept it.
 
-Each takes the text of a definition and gives the new one; ReviewError says what stands in the way, and what to do.
+Each takes the text of a definition and gives the new one; ReviewError says what is wrong, and what to do instead.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def read_part(name: str, written: str, catalogue: Catalogue) -> list[x.Criterion
 
 
 def compile_one(content: Content, catalogue: Catalogue) -> x.Criterion:
-    """One criterion as it stands in a definition, compiled. ReviewError with every problem."""
+    """One criterion as it is in a definition, compiled. ReviewError with every problem."""
     words = _validated(CriterionWords, content)
     try:
         return compile_criterion(words, catalogue)
@@ -262,7 +262,7 @@ def joined(at: Working, name: str, other: str, verb: str, catalogue: Catalogue) 
     one, two = content_of(first), content_of(second)
     side = "include" if "include" in one else "exclude"
     if side not in two or first.place != second.place:
-        raise ReviewError("Both criteria stand in one list, and on one side; these do not.")
+        raise ReviewError("Both criteria are in one list, and on one side; these do not.")
     if one.get("only_if") != two.get("only_if"):
         raise ReviewError("The criteria are asked under different conditions (`only_if`); correct one of them first.")
     together = _members(one[side], verb) + _members(two[side], verb)

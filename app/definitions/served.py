@@ -283,5 +283,5 @@ class _Broken:
             return cls(path, b"")
 
     def may_define(self, trial: str) -> bool:
-        """Whether it is the one that defined this trial: its id stands in the name or the text of the file."""
+        """Whether it is the one that defined this trial: its id is in the name or the text of the file."""
         return trial in self.path.stem or trial.encode() in self.content

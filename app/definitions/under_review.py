@@ -43,7 +43,7 @@ class Entry:
     """A criterion as the page shows it."""
 
     part: Reviewed
-    yaml: str  # as it stands in the file
+    yaml: str  # as it is in the file
     was: str  # names exactly what is shown, comments included
     is_whole: bool
     is_repeated: bool  # another criterion was read from words of this one, so that it may be taken out

@@ -1,6 +1,6 @@
 """What must be remembered while a browser is away at an authorization server: once, encrypted, for ten minutes.
 
-It stands in the database, so that whichever worker the browser comes back to knows it.
+It is in the database, so that whichever worker the browser comes back to knows it.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ async def documentation(request: Request) -> Response:
 
 @router.get("/docs/connect")
 async def connect(request: Request) -> Response:
-    """How an EHR is connected; open to everybody, since whoever connects one has no login yet."""
+    """How an EHR is connected; open to everybody, since anybody who connects one has no login yet."""
     services = services_of(request)
     settings = services.settings
     base = settings.public_url or f"{request.url.scheme}://{request.url.netloc}"

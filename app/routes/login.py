@@ -1,4 +1,4 @@
-"""Logging in and out, and what is said to whoever is not logged in."""
+"""Logging in and out, and what is said to anybody who is not logged in."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ async def log_out_by_provider(request: Request) -> Response:
 
 
 def _logout_refused(services: Services, reason: str) -> Response:
-    """As the specification has it (2.8). What is wrong with the token stands in the log only."""
+    """As the specification has it (2.8). What is wrong with the token is in the log only."""
     log.warning("logout refused", reason=reason)
     services.metrics.logins.labels("logout-refused").inc()
     words = {"error": "invalid_request", "error_description": "The logout token is not accepted."}

@@ -45,7 +45,7 @@ _WORDS = """
 Hold a patient's chart against clinical trials, and answer with cards.
 
 Every example runs as it stands: open an operation and press *Execute*. The patient is invented. How an EHR is
-connected (prefetch, tokens, checklists) stands on the page [Connect an EHR](/docs/connect).
+connected (prefetch, tokens, checklists) is on the page [Connect an EHR](/docs/connect).
 """
 _TAGS = (
     ("CDS Hooks", "What an EHR calls: discovery, one address for each hook, and feedback on the cards."),

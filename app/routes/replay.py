@@ -11,7 +11,7 @@ from app.errors import Gone, NotHere, NotRepeatable, ServiceError
 from app.logs import call_id
 from app.wiring import services_of
 
-# It has no example that could run before an answer was given, and so does not stand in the API documentation.
+# It has no example that could run before an answer was given, and so is not in the API documentation.
 router = APIRouter(prefix="/api/v1", include_in_schema=False)
 
 

@@ -1,4 +1,4 @@
-"""The page behind a card: every criterion with its evidence, for whoever holds the signed address."""
+"""The page behind a card: every criterion with its evidence, for anybody who holds the signed address."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _print_address(trial: str, signed: Mapping[str, str], everything: bool) -> s
 
 
 def _gone(services: Services, status: int, message: str) -> Response:
-    """Says nothing of anyone, and so may stand in the frame of any EHR that shows our pages in one."""
+    """Says nothing of anyone, and so may be in the frame of any EHR that shows our pages in one."""
     headers = _NO_STORE | {"Content-Security-Policy": policy(frames=frames_of(services.ehrs))}
     return page("report_gone.html", status, headers, message=message)
 

@@ -1,6 +1,6 @@
 """The coordinator's worklist: candidates by trial and verdict, what became of them, and the way out to other programs.
 
-A patient's id never stands in an address: a row has an id of its own, and ids are searched for by POST.
+A patient's id is never in an address: a row has an id of its own, and ids are searched for by POST.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _today(services: Services) -> date:
 
 
 def _query(given: Mapping[str, str]) -> dict[str, str]:
-    """The filter as it may stand in an address."""
+    """The filter as it may be in an address."""
     return {name: given[name] for name in _ASKED if given.get(name)}
 
 

@@ -101,7 +101,7 @@ class SparkEngine:
     """
 
     master: str | None = None
-    batch: int = 512  # tasks of one Spark job: between two, progress is told
+    batch: int = 512  # tasks of one Spark job: between two, progress is reported
     _session: Any = None
 
     def each(self, work: Work, task: Callable[[P], T], todo: Iterable[P]) -> Iterator[tuple[P, T]]:

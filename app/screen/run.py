@@ -150,7 +150,7 @@ def _told(found: Found, export: Export) -> dict[str, Any]:
 
 
 def write_unread(path: Path, found: Found) -> None:
-    """The places that could not be read, as far as they are told, so that whoever made the export can mend it."""
+    """The places that could not be read, as far as they are given, so that those who made the export can mend it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("file", "byte", "resource_type", "problem"))

@@ -97,7 +97,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def open_gates(chunk: Chunk, reader: LineReader) -> set[int]:
-    """The marks of the patients of whom a line of this piece can open a gate. What cannot be read is told later."""
+    """The marks of the patients of whom a line of this piece can open a gate. What cannot be read is reported later."""
     found = set()
     for _, line in lines_of(chunk):
         if isinstance(line, Broken):
@@ -234,7 +234,7 @@ def _heed(outcome: str, found: Sorted) -> None:
 
 
 def _tell(found: Sorted, chunk: Chunk, place: int, kind: str | None, problem: str) -> None:
-    """Note a place; its type is told only where it is one of ours, since it is the export's own text."""
+    """Note a place; its type is given only where it is one of ours, since it is the export's own text."""
     known = (kind if kind in _TOLD else "other") if kind else ""
     found.unread_count[known] = found.unread_count.get(known, 0) + 1
     if len(found.unread) < _MOST_TOLD:

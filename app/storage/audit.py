@@ -1,6 +1,6 @@
 """The audit trail: who asked, when, about which patient, which definitions answered, what was shown.
 
-A patient and a user stand in it as keyed hashes. To look a patient up, an auditor gives the id, which is hashed and
+A patient and a user are in it as keyed hashes. To look a patient up, an auditor gives the id, which is hashed and
 never stored.
 """
 

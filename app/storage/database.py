@@ -259,7 +259,7 @@ class Database:
             cause = getattr(error, "orig", None) or error
             kind = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
             if isinstance(error, sa.exc.DataError) and kind in _NOT_TEXT:
-                raise Unusable("A character that is sent stands in no text.") from None
+                raise Unusable("A character that is sent is in no text.") from None
             log.warning("database failed", **self._fault(error))
             raise RecordsUnavailable from error
         self.on_wait(waited)
@@ -359,7 +359,7 @@ def url_of(text: str) -> sa.URL:
     except (KeyError, sa.exc.ArgumentError):
         raise ValueError("starts with sqlite:// or postgresql://") from None
     except ValueError:
-        # Its message would quote what stands there: a part of the password, as a rule.
+        # Its message would quote what is there: a part of the password, as a rule.
         raise ValueError("is a URL: in a password, @ / ? : are written as %40 %2F %3F %3A") from None
     if mode := url.query.get("ssl"):
         url = url.update_query_dict({"sslmode": mode})

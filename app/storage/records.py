@@ -327,7 +327,7 @@ class Records(Database):
         return name if _UUID.match(name) else self._keys.keyed_hashes("id", name)[0]
 
     def patient_hashes(self, shown: Shown) -> tuple[str, ...]:
-        """Under which the patient may stand in the tables, the current one first."""
+        """Under which the patient may be in the tables, the current one first."""
         return self._keys.keyed_hashes("patient", shown.ehr, shown.tenant, shown.patient)
 
     def user_hashes(self, shown: Shown) -> tuple[str, ...]:
@@ -386,7 +386,7 @@ def _week(day: date) -> str:
 
 
 def _counted(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> list[dict[str, object]]:
-    """The counts of these rows summed by what stands under `names`, in a fixed order."""
+    """The counts of these rows summed by what is under `names`, in a fixed order."""
     counts: Counter[tuple[Any, ...]] = Counter()
     for row in rows:
         counts[tuple(row[name] for name in names)] += row["count"]

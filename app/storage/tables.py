@@ -1,6 +1,6 @@
 """The tables of what is kept: cards that were shown, reports, feedback, used tokens, definition texts, audited calls.
 
-Patients and users stand in them as keyed hashes only; what holds clinical facts is encrypted and has an end date.
+Patients and users are in them as keyed hashes only; what holds clinical facts is encrypted and has an end date.
 """
 
 from __future__ import annotations

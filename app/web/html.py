@@ -1,4 +1,4 @@
-"""Server-rendered pages: one set of templates, one policy. Nothing comes from elsewhere, no script stands in a page."""
+"""Server-rendered pages: one set of templates, one policy. Nothing comes from elsewhere, no script is in a page."""
 
 from __future__ import annotations
 

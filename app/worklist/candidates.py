@@ -162,7 +162,7 @@ def _left(cohort: CohortMatch) -> tuple[int, int, int]:
 
 
 def _not_settled(cohorts: Iterable[Json]) -> list[Json]:
-    """The cohorts with what a coordinator has to see to; what is met stands in the explanation."""
+    """The cohorts with what a coordinator has to see to; what is met is in the explanation."""
     names = ("id", "outcome", "text", "explanation")
     return [
         {

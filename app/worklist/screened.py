@@ -31,7 +31,7 @@ _MATCH = (
 )  # fmt: skip
 _PERSON = ("born_from", "born_to", "sex")
 _CRITERION = ("patient", "trial", "cohort", "criterion", "outcome", "reason", "explanation")
-# Only what is not settled, of trials that a patient may be a candidate for: the rest stands in no row.
+# Only what is not settled, of trials that a patient may be a candidate for: the rest is in no row.
 _NOT_SETTLED = f"""
 SELECT {{columns}} FROM read_parquet(?) SEMI JOIN (
     SELECT patient, trial FROM read_parquet(?)

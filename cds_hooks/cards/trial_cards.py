@@ -1,7 +1,7 @@
 """From matches to cards: which trials are shown, in what order, and what each card says and offers.
 
 One card for each trial worth a conversation, best first, and one that says how many more there are. What the detail
-says, and in what order, stands in `detail.py`; every word of a finding in `wording.py`.
+says, and in what order, is in `detail.py`; every word of a finding in `wording.py`.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ def _group_words(said: Json, source: Source) -> str:
 
 
 def _words(trial: str, said: Json, source: Source) -> str | None:
-    """What the person who settled it said. It stands on this page alone, and on no card."""
+    """What the person who settled it said. It is on this page alone, and on no card."""
     answer = source.match.attestations.get((trial, said["id"])) if source.match else None
     return answer.words if answer and said["basis"] == "attested" else None
 

@@ -47,7 +47,7 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The drawing. `said` is the same in one sentence, for whoever does not see it."""
+    """The drawing. `said` is the same in one sentence, for anybody who does not see it."""
 
     points: tuple[Point, ...]
     lines: tuple[Line, ...]

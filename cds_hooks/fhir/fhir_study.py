@@ -2,7 +2,7 @@
 
 A Group characteristic is "this property, this value, wanted or not". A criterion that is one plain limit, diagnosis or
 treatment becomes such a characteristic. Whatever a characteristic cannot say (alternatives, guards, look-backs, limits
-of the laboratory, questions for people) stands there as text and is flagged, and every characteristic carries its whole
+of the laboratory, questions for people) is there as text and is flagged, and every characteristic carries its whole
 criterion in our own language: nothing is dropped.
 """
 
@@ -35,13 +35,13 @@ _SNOMED = SYSTEMS["snomed"][0]
 CHARACTERISTIC_KINDS: Mapping[str, str] = {
     "diagnosis": "A diagnosis that is active today",
     "treatment": "A drug, procedure, vaccination or study that is current today",
-    "criterion": "A criterion that a characteristic cannot express; its text and its definition stand beside it",
+    "criterion": "A criterion that a characteristic cannot express; its text and its definition are beside it",
 }
 _POLARITY = {
     Polarity.POSITIVE: ("10828004", "Positive"),
     Polarity.NEGATIVE: ("260385009", "Negative"),
 }
-# Not yet recruiting is approved, as far as this list of codes goes; our own word stands beside it.
+# Not yet recruiting is approved, as far as this list of codes goes; our own word is beside it.
 _STATUS: Mapping[str, str] = {
     "recruiting": "active",
     "not-yet-recruiting": "approved",

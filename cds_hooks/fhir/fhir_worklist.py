@@ -15,7 +15,7 @@ from trial_defs.engine.findings import Verdict
 
 Json = dict[str, Any]
 
-# "eligible" is never among them: that is the investigator's word. Our own status stands beside each.
+# "eligible" is never among them: that is the investigator's word. Our own status is beside each.
 _STATUS: Mapping[str, str] = {
     "new": "candidate",
     "contacted": "candidate",

@@ -36,7 +36,7 @@ _TEXT_FORM = "a text that is not empty"
 
 
 def is_bearer_token(text: object) -> bool:
-    """Whether this may stand in a header as an access token."""
+    """Whether this may be in a header as an access token."""
     return isinstance(text, str) and _TOKEN.match(text) is not None
 
 
@@ -267,7 +267,7 @@ def _authorization(envelope: _Members, server: str | None, patient: str) -> Fhir
     )
 
 
-# Anything that may stand in one header line; a token with a line break in it would smuggle headers.
+# Anything that may be in one header line; a token with a line break in it would smuggle headers.
 _TOKEN = re.compile(r"^[\x21-\x7e]+\Z")
 
 

@@ -74,7 +74,7 @@ class Offer:
 
 _WHAT = (
     "holds the patient's chart against the clinical trials of this site and shows, for each trial worth a "
-    "conversation, what is met, what is missing and what stands in the way, with the evidence."
+    "conversation, what is met, what is not met and what is missing, with the evidence."
 )
 _EFFECT = (
     "shows which clinical trial an order would close to a patient who may fit it (a B-cell depleting drug, a live "

@@ -22,7 +22,7 @@ _LIMITS = {"ULN": "the upper limit of normal", "LLN": "the lower limit of normal
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One line, and the lines that stand under it where it combines several."""
+    """One line, and the lines that are under it where it combines several."""
 
     text: str
     parts: tuple[Phrase, ...] = ()

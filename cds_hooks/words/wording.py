@@ -216,7 +216,7 @@ def _is_dated(finding: Finding) -> bool:
 
 
 def _new_result(finding: Finding, texts: Texts) -> str:
-    """Said of a result that stands in a window after a treatment: a later one settles it."""
+    """Said of a result that is in a window after a treatment: a later one settles it."""
     leaf = next((leaf for leaf in finding.decided_by if isinstance(leaf, x.Treatment) and leaf.anchor), None)
     if leaf is None or leaf.within is None:
         return ""
@@ -246,7 +246,7 @@ def _deciding(finding: Finding, titles: Titles) -> list[str]:
             if not found and any(isinstance(e, Episode) for e in told):
                 continue
         if not found and any(e.concept in concepts for e in told):
-            # The same value again, against another limit: it is told once, and misses both.
+            # The same value again, against another limit: it is said once, and misses both.
             if finding.outcome is Outcome.NOT_MET and finding.criterion.kind == "inclusion":
                 _add_limit(phrases, leaf, finding, titles)
             continue
@@ -399,7 +399,7 @@ def _failed_words(failed: Failed, titles: Titles) -> str:
 
 
 def _relaxed(piece: Open, finding: Finding, texts: Texts) -> str:
-    """ "up to 3.6 with ": the further limit that stands beside this open piece for a value that failed its first."""
+    """ "up to 3.6 with ": the further limit that is beside this open piece for a value that failed its first."""
     groups = _groups_with(piece.leaf, finding.criterion.asks)
     beside = [part for group in groups for part in group.parts if isinstance(part, x.Value)]
     pairs = ((part, failed) for part in beside for failed in finding.failed if part != failed.leaf)

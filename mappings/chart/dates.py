@@ -13,7 +13,7 @@ from datetime import UTC, timedelta
 from mappings.chart import fhir
 from mappings.time.times import Moment, parse_moment
 
-# A day without a time zone and an instant of the same evening may stand in either order.
+# A day without a time zone and an instant of the same evening may be in either order.
 _SLACK = timedelta(days=1)
 
 

@@ -247,7 +247,7 @@ class Condition(_Resource, frozen=True):
 
 
 class CodeableReference(_Part, frozen=True):
-    """R5; also reads an R4 CodeableConcept or Reference that stands in its place."""
+    """R5; also reads an R4 CodeableConcept or Reference that is in its place."""
 
     concept: CodeableConcept | None = None
     reference: MedicationReference | None = None

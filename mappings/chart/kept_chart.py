@@ -1,7 +1,7 @@
 """A chart as bytes, and back: what is kept so that an answer can be explained and repeated later.
 
 Only those members of a resource that TrialCards reads are in it. The value, range and parts of an Observation are kept
-as they were sent, with all that stands in those members; of its notes only the text.
+as they were sent, with all that is in those members; of its notes only the text.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The concept catalogue: which codes mean which concept, in which unit, and how far a value may be believed.
 
-Data stands in `concepts/*.yaml`; a site adds codes, reference limits and settings in an overlay folder of the same
+Data is in `concepts/*.yaml`; a site adds codes, reference limits and settings in an overlay folder of the same
 form. Every problem of every file is reported at once, each with its file and path.
 """
 
@@ -184,7 +184,7 @@ class DoseRule(_Entry):
 
 
 class Concept(_Entry):
-    """One clinical concept. The legend of every key stands at the head of `concepts/README.md`."""
+    """One clinical concept. The legend of every key is at the head of `concepts/README.md`."""
 
     title: str
     kind: ConceptKind
@@ -430,7 +430,7 @@ def load_catalogue(folders: Iterable[Path], rules: bytes | None = None) -> Catal
 
     `rules`: the text of a site's rules (see SiteRules), read as a file of a last folder; a rule for a concept that is
     not there has no effect. Raises DefinitionError with every problem found: unreadable YAML, unknown keys, unknown
-    concepts, a code that stands under two concepts of which neither includes the other.
+    concepts, a code that is under two concepts of which neither includes the other.
     """
     reader = _Reader()
     for folder in folders:
@@ -524,9 +524,7 @@ def _read_value_sets(
             merged[name] = _overlaid(merged[name], entry)
             origin[name] = path
         else:
-            problems.append(
-                Problem(path, "identifier", "names no concept; title and kind of a new one stand in a .yaml")
-            )
+            problems.append(Problem(path, "identifier", "names no concept; title and kind of a new one are in a .yaml"))
     return problems
 
 
@@ -536,7 +534,7 @@ def _objection(name: str, entry: object, here: Mapping[str, Path]) -> str | None
     if not _ID.match(name):
         return "a concept id is lower-case words joined by hyphens"
     if name in here:
-        return f"stands in {here[name].name} too; in one folder a concept has one place"
+        return f"is in {here[name].name} too; in one folder a concept has one place"
     return None
 
 
@@ -633,7 +631,7 @@ def _indexed(
     for (system, code), names in _claims(concepts, stated).items():
         for one, other in ((a, b) for a in names for b in names if a < b):
             if other not in closures[one] and one not in closures[other]:
-                message = f"{system} {code} stands under {other} too ({origin[other].name})"
+                message = f"{system} {code} is under {other} too ({origin[other].name})"
                 problems.append(Problem(origin[one], f"{one}.codes", message))
         # Most specific first: the concept with the most ancestors.
         ordered = tuple(dict.fromkeys(a for n in sorted(names, key=lambda n: -len(closures[n])) for a in closures[n]))

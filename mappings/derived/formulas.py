@@ -148,7 +148,7 @@ DERIVATIONS: Mapping[str, Derivation] = {
             ("glucocorticoid",),
             "mg/d",
             False,
-            "systemic use, scheduled doses; the factors stand in the concept catalogue",
+            "systemic use, scheduled doses; the factors are in the concept catalogue",
             "Liu D et al. Allergy Asthma Clin Immunol 2013;9:30, table 1",
         ),
     )

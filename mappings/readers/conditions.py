@@ -38,7 +38,7 @@ def _onset_text(condition: fhir.Condition) -> str | None:
 
 
 def _letters(condition: fhir.Condition) -> set[str | None]:
-    """What stands beside codes of the German ICD-10: how certain the diagnosis is."""
+    """What is beside codes of the German ICD-10: how certain the diagnosis is."""
     return {
         extension.value_coding.code
         for coding in (condition.code.coding if condition.code else ())

@@ -82,7 +82,7 @@ def _contained(use: fhir.MedicationUse) -> fhir.Contained | None:
 
 
 def named_in(drug: Drug, catalogue: Catalogue) -> tuple[str, ...]:
-    """The drugs whose names stand in the entry's text: a hint for a person, no more."""
+    """The drugs whose names are in the entry's text: a hint for a person, no more."""
     return tuple(uncoded.named_in(drug.concepts, _DRUGS, catalogue))
 
 

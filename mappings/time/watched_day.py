@@ -143,7 +143,7 @@ class WatchedDay(date):
     # Written out, or taken apart
 
     def isoformat(self) -> str:
-        """Today as SHOWN, for whoever knows which day that is; any other day as it is."""
+        """Today as SHOWN, for anybody who knows which day that is; any other day as it is."""
         if self.move is None:
             return SHOWN
         self.pin()

@@ -80,7 +80,7 @@ class Doses:
 
 
 def given_dose(dosage: fhir.Dosage, strength_mg: Decimal | None) -> Dose | None:
-    """What was given at one time, as a dose of that day; None where no amount stands there."""
+    """What was given at one time, as a dose of that day; None where no amount is there."""
     given = _amount(dosage, strength_mg)
     return None if given == UNKNOWN else Dose(given.low, given.high, text=_words(dosage))
 

@@ -119,7 +119,7 @@ async def test_the_trail_is_given_as_fhir(hospital: httpx.AsyncClient) -> None:
     events = {entry["resource"]["outcomeDesc"]: entry["resource"] for entry in answer.json()["entry"]}
     assert set(events) == {"cards", "no-cards", "chart-unavailable", "report"}
     assert PATIENT not in answer.text
-    # What was shown stands beside the definition that answered.
+    # What was shown is beside the definition that answered.
     for outcome, event in events.items():
         details = [detail["type"] for entity in event["entity"] for detail in entity.get("detail", ())]
         assert ("shown" in details) == (outcome == "cards")

@@ -1,4 +1,4 @@
-"""`trialcards token` and `trialcards serve --check`: what whoever connects an EHR asks first."""
+"""`trialcards token` and `trialcards serve --check`: what anybody who connects an EHR asks first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo EHR's pages over another FHIR server (TRIALCARDS_DEMO_FHIR); a real one stands in tests/clients."""
+"""The demo EHR's pages over another FHIR server (TRIALCARDS_DEMO_FHIR); a real one is in tests/clients."""
 
 from __future__ import annotations
 

@@ -703,5 +703,5 @@ def test_a_fhir_server_is_in_one_entry_with_an_app_only(tmp_path: Path, ehr: Aut
     path = tmp_path / "ehrs.toml"
     twice = path.read_text().replace('"st"', '"second"').replace("ehr.example/oauth2", "second.example")
     path.write_text(path.read_text() + twice)
-    with pytest.raises(EhrsError, match="stands in two entries with a smart app"):
+    with pytest.raises(EhrsError, match="is in two entries with a smart app"):
         services_with(settings)

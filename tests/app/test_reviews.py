@@ -210,7 +210,7 @@ async def test_one_criterion_is_written_as_several(client: httpx.AsyncClient) ->
         (PLATELETS, "split", {}, "Only `all` of an inclusion and `any` of an exclusion can be split"),
         ("gate:main", "person", {}, "A gate asks the record"),
         ("gate:main", "split", {}, "can be split"),
-        (PLATELETS, "join", {"other": "E3.hiv", "verb": "any"}, "Both criteria stand in one list"),
+        (PLATELETS, "join", {"other": "E3.hiv", "verb": "any"}, "Both criteria are in one list"),
         (PLATELETS, "join", {"other": PLATELETS, "verb": "any"}, "choose another one"),
         (PLATELETS, "join", {"other": "I3.alt", "verb": "none"}, "“any” or “all”"),
         (PLATELETS, "correct", {"text": "id: I3.alt\nsource: h\ntext: t\ninclude: {sex: male}"}, "stands here twice"),

@@ -176,7 +176,7 @@ def test_of_a_changed_definition_only_that_trial_is_evaluated(
     report = both(order, evening, tmp_path)
     assert report["evaluated"] < sum(report["patients"].values())  # of whom it is not indicated in
     assert {row[15] for row in rows_of(tmp_path / "again", "matches") if row[1] == name} == {"sha256:amended"}
-    # The next night stands on both: what was taken over, and what was found anew.
+    # The next night rests on both: what was taken over, and what was found anew.
     then = tmp_path / "then"
     next_night = later(the_order(full, then, changed, catalogue), timedelta(2))
     assert both(next_night, tmp_path / "again", then)["evaluated"] < sum(report["patients"].values()) / 2

@@ -57,7 +57,7 @@ def _objects(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
 
 
 def _names_by_object(text: str) -> list[list[str]]:
-    """The names of the objects that a hook call is looked into for, each as often as it stands there."""
+    """The names of the objects that a hook call is looked into for, each as often as it is there."""
     found: list[list[str]] = []
 
     def note(pairs: list[tuple[str, object]]) -> list[tuple[str, object]]:

@@ -134,7 +134,7 @@ def test_candidates_of_a_screen_come_onto_the_list_and_the_same_again_changes_no
 def test_a_screen_that_knew_other_restricted_labels_than_the_worklist_is_not_taken(
     tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
 ) -> None:
-    """What the list may not show would stand in a screen that was not told so."""
+    """What the list may not show would be in a screen that was not told so."""
     label = ("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "R")
     export = write_export(tmp_path / "export", a_patient("p1", catalogue, conditions=LUPUS))
     order = an_order(export, tmp_path / "out", trials.values(), catalogue)

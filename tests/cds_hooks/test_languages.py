@@ -146,7 +146,7 @@ def test_every_concept_and_test_has_a_title_in_each_language(language: str, cata
     assert set(titles_in_english(catalogue)) - titles.keys() == set()
     assert texts_of(language).translated("Platelets") != "Platelets"
     assert texts_of(language).translated("A score of a site") == "A score of a site"
-    # The abbreviation by which a card names a test stands at the end, in brackets that are read as such.
+    # The abbreviation by which a card names a test is at the end, in brackets that are read as such.
     short = titles["Alanine aminotransferase (ALT)"][0]
     assert short_title(short) == "ALT"
 

@@ -1,4 +1,4 @@
-"""A match as the MatchReport of the API: its members, its numbers, and what never stands in it."""
+"""A match as the MatchReport of the API: its members, its numbers, and what is never in it."""
 
 from __future__ import annotations
 

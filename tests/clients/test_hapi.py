@@ -104,7 +104,7 @@ def test_it_is_hapi_fhir_and_pages(ehr: str) -> None:
 
 @pytest.mark.parametrize("patient", PATIENTS)
 def test_the_cards_are_those_of_the_built_in_demo(service: str, ehr: str, patient: str) -> None:
-    """Verdicts, counts, every criterion's outcome and evidence: all that stands on them."""
+    """Verdicts, counts, every criterion's outcome and evidence: all that rests on them."""
     assert cards(service, ehr, patient) == cards(service, f"{service}/demo/fhir", patient)
 
 

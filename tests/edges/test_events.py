@@ -186,7 +186,7 @@ def test_a_score_below_the_limit_is_no_question_of_treatment(ask: Asked) -> None
         (value("sledai-2k", ">= 7 {score}", after={"start": "rituximab"}), "at_least and after go together"),
         (value("sledai-2k", ">= 7 {score}", at_least="3 mo", before={"start": "rituximab"}), "not before it"),
         (value("sledai-2k", ">= 7 {score}", at_least="3 mo", after={"start": "rituximab"}, pick="any"), "newest"),
-        (value("hemoglobin", "<= 70 g/L", clear_of={"of": "transfusion", "for": "7 d"}), "stands beside a least value"),
+        (value("hemoglobin", "<= 70 g/L", clear_of={"of": "transfusion", "for": "7 d"}), "is beside a least value"),
         (value("hemoglobin", ">= 70 g/L", clear_of={"of": "transfusion", "for": "7 d"}, runs=2), "newest result"),
         (value("hemoglobin", ">= 70 g/L", clear_of={"of": "nonsense", "for": "7 d"}), "not a concept"),
     ],

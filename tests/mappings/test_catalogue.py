@@ -188,7 +188,7 @@ def test_two_concepts_that_include_each_other_are_refused(tmp_path: Path) -> Non
 def test_a_code_under_two_concepts_is_refused(tmp_path: Path) -> None:
     other = 'tophus:\n  title: Tophus\n  kind: diagnosis\n  codes:\n    icd10: {"M10*": tophus}\n'
     folder = folder_of(tmp_path, a=f'{GOUT}  codes:\n    icd10: {{"M10*": gout}}\n', b=other)
-    assert objections(folder) == f"{folder / 'a.yaml'}  gout.codes  icd10 M10* stands under tophus too (b.yaml)"
+    assert objections(folder) == f"{folder / 'a.yaml'}  gout.codes  icd10 M10* is under tophus too (b.yaml)"
 
 
 def test_a_code_under_a_concept_and_its_parent_is_accepted(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_code_under_a_concept_and_its_parent_is_accepted(tmp_path: Path) -> No
 
 def test_a_concept_has_one_place_in_a_folder(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, a=GOUT, b=GOUT)
-    assert objections(folder).endswith("gout  stands in a.yaml too; in one folder a concept has one place")
+    assert objections(folder).endswith("gout  is in a.yaml too; in one folder a concept has one place")
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

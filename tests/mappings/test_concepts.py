@@ -58,7 +58,7 @@ iga oxygen-saturation systolic-blood-pressure sledai-2k selena-sledai bvas mrss 
 
 
 def codes_of(concept: Concept) -> Iterator[tuple[str, str]]:
-    """System name and code of everything that stands under the concept, look-alikes included."""
+    """System name and code of everything that is under the concept, look-alikes included."""
     for group in (concept.codes, concept.not_codes):
         for system, codes in group.items():
             for code in codes:

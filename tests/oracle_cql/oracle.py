@@ -268,7 +268,7 @@ class Run:
 
 
 def counts_of(runs: Sequence[Run], served: Served, on: date) -> str:
-    """The counts as they stand in docs/oracle.md."""
+    """The counts as they are in docs/oracle.md."""
     libraries = [library_of(served.trials[name], served.catalogue) for name in sorted(served.trials)]
     lines = [f"Run of {on}.", "", "| trial | version | criteria in the library | left out |", "|---|---|---|---|"]
     for library in libraries:

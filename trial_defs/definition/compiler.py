@@ -276,9 +276,7 @@ class Compiler:
         for name in names:
             self.concept(name, f"{where}.clear_of.of", ("treatment",))
         if not isinstance(test, x.Bound) or test.comparator not in (">", ">="):
-            self.object(
-                f"{where}.clear_of", 'stands beside a least value, ">= 70 g/L": what raises it does not show it'
-            )
+            self.object(f"{where}.clear_of", 'is beside a least value, ">= 70 g/L": what raises it does not show it')
         if words.pick == "any" or words.runs > 1:
             self.object(f"{where}.clear_of", "is asked of the newest result, not of any or of several")
         return names

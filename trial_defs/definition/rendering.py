@@ -17,7 +17,7 @@ Words = dict[str, object]
 
 
 def criterion_words(criterion: x.Criterion, catalogue: Catalogue) -> Words:
-    """The criterion as it stands in a definition file."""
+    """The criterion as it is in a definition file."""
     side = "include" if criterion.kind == "inclusion" else "exclude"
     guard = criterion.only_if
     return {"id": criterion.id, "source": criterion.source, "text": criterion.text} | _given(

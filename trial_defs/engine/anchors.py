@@ -163,7 +163,7 @@ def supported_by(result: Result, concepts: Sequence[str], length: Period, facts:
 def in_its_circumstances(leaf: Value, facts: PatientFacts, answer: Answer) -> Answer:
     """A value that passes, and was taken as the text asks: clear of what would raise it, or under a treatment.
 
-    A result that may stand under such a treatment shows nothing; a new one is needed. One that fails, fails anyway.
+    A result that may be under such a treatment shows nothing; a new one is needed. One that fails, fails anyway.
     """
     if answer.truth is not True or not (leaf.clear_of or leaf.anchor):
         return answer

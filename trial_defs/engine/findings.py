@@ -128,7 +128,7 @@ class Finding(Struct, frozen=True):
     stale_on: date | None = None  # the day on which a met result stops speaking for today
     attested: Attestation | None = None  # the answer that settled it, where its basis is ATTESTED
     failed: tuple[Failed, ...] = ()  # of an open one: the values that failed, to which others are alternatives
-    # What was made of it (its JSON, its words), by whoever made it, so that it is made once.
+    # What was made of it (its JSON, its words), by anybody who made it, so that it is made once.
     kept: dict[object, Any] = msgspec.field(default_factory=dict)
 
     def of(self, criterion: Criterion) -> Finding:

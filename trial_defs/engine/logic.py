@@ -20,7 +20,7 @@ from trial_defs.engine.findings import Basis, Evidence, Margin, Open
 class Answer(Struct, frozen=True, gc=False):
     """`truth` True, False or None (open). A settled answer has a basis; an open one says what is open.
 
-    The same piece of evidence may stand in it twice, where two parts rest on it.
+    The same piece of evidence may be in it twice, where two parts rest on it.
     `soft`: a settled truth that tolerance or time may turn; `turns_on`: the day on which time alone turns it.
     `stale_on`: the day on which its evidence stops speaking for today.
     """

@@ -116,7 +116,7 @@ def check(result: Result, test: Test, leaf: Value) -> _Check:
 
 def _check_bound(result: Result, bound: Bound, leaf: Value) -> _Check:
     if result.value is None:
-        # A number that stands beside its reference range speaks of normal or not; a limit asks for its unit.
+        # A number that is beside its reference range speaks of normal or not; a limit asks for its unit.
         return _Check(None, Reason.UNIT_UNCONVERTIBLE if _A_NUMBER.match(result.recorded) else Reason.IMPRECISE)
     limit = limit_of(bound, result)
     if limit is None:
@@ -166,7 +166,7 @@ def newest(results: Iterable[Result]) -> tuple[Result, ...]:
     """The newest dated results; several where their dates overlap, so that none is surely the newer one.
 
     `results` come newest first, undated last, and are read no further than needed. Recorded and derived results never
-    stand beside each other: the one that the reader put first speaks alone.
+    are beside each other: the one that the reader put first speaks alone.
     """
     group: list[Result] = []
     edge: datetime | None = None

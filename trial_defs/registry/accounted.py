@@ -1,4 +1,4 @@
-"""What the draft says of the entry as a whole: what is missing in it, and which of its words stand in no criterion."""
+"""What the draft says of the entry as a whole: what is missing in it, and which of its words are in no criterion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class Unaccounted:
-    """The words of the text that stand in no criterion, no question and no heading; `of`: how many words it has."""
+    """The words of the text that are in no criterion, no question and no heading; `of`: how many words it has."""
 
     words: tuple[str, ...] = ()
     of: int = 0
@@ -31,7 +31,7 @@ class Unaccounted:
 def unaccounted(text: str, found: Sequence[Drafted], said_before: Sequence[tuple[int, int]] = ()) -> Unaccounted:
     """Hold every word of the text against the draft. `said_before`: what only repeats a field of the entry.
 
-    A criterion accounts for its sentence (what was not read of it stands in a question) and for the lines over it.
+    A criterion accounts for its sentence (what was not read of it is in a question) and for the lines over it.
     """
     spans = [(each.start, each.end) for each in found]
     spans += [each.sentence for each in found] + [span for each in found for span in each.under]
@@ -73,11 +73,11 @@ def missing_of(record: Record, text: str, *, is_damaged: bool) -> list[str]:
     for section in lists:
         if len(re.findall(r"\w+", text[section.start : section.end])) < 4:
             about = f" for {section.about}" if section.about else ""
-            found.append(f"The list of {section.side} criteria{about} (its heading stands there, the list is empty)")
+            found.append(f"The list of {section.side} criteria{about} (its heading is there, the list is empty)")
     if any(section.unheaded for section in lists):
         found.append("A heading over the first list of criteria (its side is assumed: inclusion)")
     if is_damaged:
-        found.append('The signs "at least" and "at most" before many limits ("=" stands in their place)')
+        found.append('The signs "at least" and "at most" before many limits ("=" is in their place)')
     if re.search(r"x ?109 ?/", plain(text)):
         found.append("The raised 9 of 10⁹/L (it stands as 109; read as 10⁹)")
     if plain(text).count("(") != plain(text).count(")"):

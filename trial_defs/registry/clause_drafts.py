@@ -1,4 +1,4 @@
-"""One clause as criteria: what is read of it, what stands beside that, and a question for everything else."""
+"""One clause as criteria: what is read of it, what is beside that, and a question for everything else."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Comparison:
 
 
 def is_limit(piece: Piece) -> bool:
-    """Whether a number stands in it."""
+    """Whether a number is in it."""
     return piece[1] in ("value", "age", "treatment within", "condition within")
 
 

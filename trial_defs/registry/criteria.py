@@ -75,7 +75,7 @@ class Criteria:
 
     @contextmanager
     def under(self, lines: Lines) -> Iterator[None]:
-        """Within, every point stands under these lines."""
+        """Within, every point is under these lines."""
         before, self.lines = self.lines, lines
         try:
             yield
@@ -209,7 +209,7 @@ class Criteria:
         self.found[index] = replace(each, asks=joined_to(each.asks, ask))
 
     def excepted(self, index: int, exception: str) -> None:
-        """The criterion with an exception that stands in another sentence."""
+        """The criterion with an exception that is in another sentence."""
         each = self.found[index]
         if each.side == "exclusion":
             asks = joined_to(each.asks, f"Does the exception of the text not apply: “{shortened(exception)}”?")

@@ -24,7 +24,7 @@ UNHEADED = "This stands before the first heading of the text. Is it an inclusion
 
 @dataclass
 class Draft:
-    """The whole draft: its criteria, what the entry does not say, and the words that stand in no criterion."""
+    """The whole draft: its criteria, what the entry does not say, and the words that are in no criterion."""
 
     record: Record
     criteria: list[Drafted] = field(default_factory=list)

@@ -31,7 +31,7 @@ class Exclusions:
         self.criteria.treated(clause, readings)
         for mention in self._present(clause, self.criteria.reader.infections(clause, readings)):
             self._infection(clause, mention)
-        # Where limits stand beside a disease they say how bad it must be: the limits are drafted, the disease is asked.
+        # Where limits are beside a disease they say how bad it must be: the limits are drafted, the disease is asked.
         if any(not set(reading.concepts) <= self.criteria.lexicon.qualitative for reading in readings):
             return
         windows = self.criteria.reader.windows(clause.start, clause.end)

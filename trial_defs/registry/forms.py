@@ -32,7 +32,7 @@ class FormError:
 
 
 def form_of(asks: x.Expression, *, has_question: bool) -> str:
-    """The form of a draft: what it asks of the record, and whether a question or a judgement stands beside it."""
+    """The form of a draft: what it asks of the record, and whether a question or a judgement is beside it."""
     leaves = [leaf for leaf in x.leaves_of(asks) if not isinstance(leaf, x.Judgement | x.Consent)]
     if not leaves:
         return PERSON

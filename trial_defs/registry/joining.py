@@ -12,7 +12,7 @@ class Join:
 
     `counts`: at least `n` of them, otherwise all. `negated`: none may be so ("must not have any of the following").
     `all_together`: the text says that all must be so. `opens`: the line ends where its list begins.
-    `list_start`, `list_end`: where the list stands in the line itself.
+    `list_start`, `list_end`: where the list is in the line itself.
     """
 
     counts: bool = False

@@ -29,7 +29,7 @@ def plain(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A point as it is marked: its words, how far it stands in, and the kind of its mark ("*", "1.", "a)", "").
+    """A point as it is marked: its words, how far it is indented, and the kind of its mark ("*", "1.", "a)", "").
 
     `is_title`: a short unmarked line over others, without a verb or a number.
     """

@@ -48,7 +48,7 @@ class Window:
 _WITHOUT_UNIT = ("body-mass-index", "hba1c")  # mostly written without one; the plausible range keeps others out
 _MONOVALENT = ("potassium", "sodium")  # a milliequivalent is a millimole
 LOST = 'The sign before this number is lost ("="). It is drafted as {sign}; is that what the protocol says?'
-ANOTHER = "Another number stands in this sentence and was not read. Does it change this limit?"
+ANOTHER = "Another number is in this sentence and was not read. Does it change this limit?"
 
 
 class Reader:
@@ -59,7 +59,7 @@ class Reader:
         self.is_damaged = phrases.has_lost_signs(low)
 
     def limits(self, clause: Clause) -> list[Reading]:
-        """Every limit of the clause whose name, sign, number and unit all stand there."""
+        """Every limit of the clause whose name, sign, number and unit all are there."""
         names = list(self.lexicon.find(self.lexicon.results, self.low, clause.start, clause.end))
         found = [
             *self._betweens(clause, names),
@@ -124,7 +124,7 @@ class Reader:
         return phrases.DENIED.search(self.low[max(clause.start, at - 40) : at]) is not None
 
     def _words(self, start: int, end: int) -> str:
-        """The text between, without what stands in closed brackets when that names no number."""
+        """The text between, without what is in closed brackets when that names no number."""
         return re.sub(r"\((?:[^()0-9]*)\)", " ", self.low[start:end])
 
     def _is_change(self, clause: Clause, mention: Mention) -> bool:
@@ -135,7 +135,7 @@ class Reader:
         )
 
     def _is_in_some_case(self, clause: Clause, at: int) -> bool:
-        """Whether the amount stands in a bracket that names a case: "(for patients with bilirubin > 1.5 x ULN)"."""
+        """Whether the amount is in a bracket that names a case: "(for patients with bilirubin > 1.5 x ULN)"."""
         opened = self.low.rfind("(", clause.start, at)
         if opened < 0 or ")" in self.low[opened:at]:
             return False

@@ -165,7 +165,7 @@ def _criteria(words: TrialWords) -> Iterator[CriterionWords]:
 
 
 def _read_from(criterion: CriterionWords, pieces: list[tuple[str, int, int]]) -> bool:
-    """Whether the criterion was read from one of these clauses: its words, or its sentence, stand there."""
+    """Whether the criterion was read from one of these clauses: its words, or its sentence, are there."""
     if criterion.drafted is None:
         return False
     read = [re.sub(r"\s+", " ", text).strip() for text in (criterion.drafted.sentence, criterion.drafted.words) if text]

@@ -1,4 +1,4 @@
-"""What stands in a clause beside that which was read of it: the words that may change what it asks.
+"""What is in a clause beside that which was read of it: the words that may change what it asks.
 
 A diagnosis or a drug is drafted bare only where its clause holds nothing else. Joining words and the usual frame of a
 criterion ("patients with a history of …") change nothing; every other word does.
@@ -32,7 +32,7 @@ _CUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One member of the clause's list. `bracketed`: it stands in brackets. `cut`: what parts it from the one before."""
+    """One member of the clause's list. `bracketed`: it is in brackets. `cut`: what parts it from the one before."""
 
     start: int
     end: int

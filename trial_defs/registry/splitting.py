@@ -188,7 +188,7 @@ def _deeper(above: Item, same: Item, stack: list[tuple[Item, Point]]) -> bool:
 
 
 def _grow(low: str, points: list[Point]) -> None:
-    """Titles, lists written into one line, and lists whose points stand beside their heading."""
+    """Titles, lists written into one line, and lists whose points are beside their heading."""
     for index, point in enumerate(points):
         join = join_of(low, point.start, point.end)
         if not point.children and join and join.list_start is not None:
