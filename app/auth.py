@@ -67,7 +67,7 @@ class Authenticator:
         token = ""
         try:
             token = _bearer(authorization)
-            ehr, claims = await self._verified(token, audiences)
+            ehr, claims = await self._verify(token, audiences)
         except (Refused, JoseError) as error:
             self._refuse(error if isinstance(error, Refused) else Refused("signature"), token)
             raise NotAuthenticated from None
@@ -110,7 +110,7 @@ class Authenticator:
 
     def _refuse(self, refused: Refused, token: str) -> None:
         """Note why, with issuer, audience and key of the token, which are no secrets, and what would be taken."""
-        expected = [_capped(each) for each in refused.expected[:_MOST_LOGGED]]
+        expected = [_cap(each) for each in refused.expected[:_MOST_LOGGED]]
         more = {"expected": expected} if expected else {}
         log.info("token refused", reason=str(refused), **self._shown(token), **more)
         self.refused(str(refused))
@@ -127,8 +127,8 @@ class Authenticator:
         audience = claims.get("aud")
         named = audience[:_MOST_LOGGED] if isinstance(audience, list) else [audience]
         return {
-            "ehr": ehr, "iss": _capped(claims.get("iss")), "aud": [_capped(each) for each in named],
-            "kid": _capped(header.get("kid")), "alg": _capped(header.get("alg")),
+            "ehr": ehr, "iss": _cap(claims.get("iss")), "aud": [_cap(each) for each in named],
+            "kid": _cap(header.get("kid")), "alg": _cap(header.get("alg")),
         }  # fmt: skip
 
     async def faults(self, token: str, audiences: Collection[str], now: float) -> list[Refused]:
@@ -159,7 +159,7 @@ class Authenticator:
         if not any(hmac.compare_digest(digest, known) for known in self._operators):
             raise NotAuthenticated
 
-    async def _verified(self, token: str, audiences: Collection[str]) -> tuple[Ehr, Mapping[str, Any]]:
+    async def _verify(self, token: str, audiences: Collection[str]) -> tuple[Ehr, Mapping[str, Any]]:
         header, claims = token_parts(token)
         ehr = self._entry_for(claims)
         await self._check_signature(token, header, ehr)
@@ -216,7 +216,7 @@ _MOST_LOGGED = 10  # audiences or keys of one line
 _LONGEST_LOGGED = 200  # characters of one
 
 
-def _capped(value: object) -> str | None:
+def _cap(value: object) -> str | None:
     """What a token holds, as a log may show it."""
     if not isinstance(value, str):
         return None

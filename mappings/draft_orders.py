@@ -128,7 +128,7 @@ def read_drafts(raw: bytes, patient_id: str, selected: Collection[str] | None = 
     orders: list[DraftOrder] = []
     drugs: list[_Entry] = []
     for place, item in enumerate(bundle.entry or ()):
-        entry, head = _opened(item)
+        entry, head = _open(item)
         if entry is None or head is None:
             continue
         if head.resource_type == "Medication":
@@ -139,7 +139,7 @@ def read_drafts(raw: bytes, patient_id: str, selected: Collection[str] | None = 
     return Drafts(tuple(orders), sent, tuple(_references(orders)))
 
 
-def _opened(item: Raw) -> tuple[_Entry | None, _Head | None]:
+def _open(item: Raw) -> tuple[_Entry | None, _Head | None]:
     """An entry and what its resource is; None where it is no resource."""
     try:
         entry = msgspec.json.decode(item, type=_Entry)

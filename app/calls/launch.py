@@ -190,7 +190,7 @@ async def finish(services: Services, base: str, query: Mapping[str, str], browse
     tokens, user = await _tokens(ours, ehr, query, Attempt(begun.nonce, begun.verifier))
     if not is_fhir_id(tokens.get("patient")):
         raise Stopped("no-patient", ehr)
-    return await _explained(services, base, ehr, _as_hook(begun.iss, tokens, user), tokens)
+    return await _explain(services, base, ehr, _as_hook(begun.iss, tokens, user), tokens)
 
 
 def _begun_in(kept: bytes) -> _Begun | None:
@@ -250,9 +250,7 @@ def _as_hook(iss: str, tokens: Mapping[str, Any], user: str) -> HookRequest:
     return HookRequest(PURPOSE, "", user, tokens["patient"], fhir_server=iss, fhir_authorization=access)
 
 
-async def _explained(
-    services: Services, base: str, ehr: Ehr, hook: HookRequest, tokens: Mapping[str, Any]
-) -> Explained:
+async def _explain(services: Services, base: str, ehr: Ehr, hook: HookRequest, tokens: Mapping[str, Any]) -> Explained:
     served = services.definitions.now
     if not served.trials:
         raise Stopped("no-trials", ehr)

@@ -83,13 +83,13 @@ def _repeated(kept: KeptAnswer, texts: Texts) -> bytes:
         raise Unrepeatable("The chart behind this answer was kept in a form that this version does not read.")
     if kept.language not in languages():
         raise Unrepeatable(f"This version has no texts of the language of that day ({kept.language}).")
-    again = _evaluated(report, kept.chart, kept, _day_of(report, texts))
+    again = _evaluate(report, kept.chart, kept, _day_of(report, texts))
     if again != kept.report_bytes:
         raise Unrepeatable(*_changes(report, msgspec.json.decode(again)))
     return again
 
 
-def _evaluated(report: Mapping[str, Any], chart: Chart, kept: KeptAnswer, day: _Day) -> bytes:
+def _evaluate(report: Mapping[str, Any], chart: Chart, kept: KeptAnswer, day: _Day) -> bytes:
     as_of = datetime.fromisoformat(report["asOf"])
     zone = ZoneInfo(kept.zone)
     found = match(day.trials, chart, day.catalogue, as_of, zone, attestations=kept.attestations)

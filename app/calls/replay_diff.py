@@ -81,7 +81,7 @@ def _differences(name: str, kept: KeptAnswer, earlier: _Definitions, served: Ser
     report = kept.report
     then = _outcomes(report)
     trials = [entry["trial"] for entry in report["trials"]]
-    now = _judged(kept, served.catalogue, [served.trials[t] for t in trials if t in served.trials])
+    now = _judge(kept, served.catalogue, [served.trials[t] for t in trials if t in served.trials])
     steps = [("code", _as_then(kept, earlier, None)), ("concepts", _as_then(kept, earlier, served.catalogue))]
     found = []
     for place in sorted(then.keys() | now.keys()):
@@ -113,7 +113,7 @@ def _as_then(kept: KeptAnswer, earlier: _Definitions, catalogue: Catalogue | Non
         return None
     trials = [earlier.trial(entry["definition"]["hash"], catalogue) for entry in report["trials"]]
     known = [trial for trial in trials if trial]
-    return _judged(kept, catalogue, known) if len(known) == len(trials) else None
+    return _judge(kept, catalogue, known) if len(known) == len(trials) else None
 
 
 @dataclass
@@ -143,7 +143,7 @@ class _Definitions:
         return self._trials[key]
 
 
-def _judged(kept: KeptAnswer, catalogue: Catalogue, trials: Iterable[Trial]) -> Outcomes:
+def _judge(kept: KeptAnswer, catalogue: Catalogue, trials: Iterable[Trial]) -> Outcomes:
     assert kept.chart
     as_of, zone = datetime.fromisoformat(kept.report["asOf"]), ZoneInfo(kept.zone)
     found = match(trials, kept.chart, catalogue, as_of, zone, attestations=kept.attestations)

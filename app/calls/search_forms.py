@@ -54,10 +54,10 @@ def forms_of(part: Prefetch, patient_id: str) -> tuple[Form, ...]:
     match part.resource_type:
         case "Observation":
             named = tuple(f"{plain}&category={category}" for category in _OBSERVATION_CATEGORIES)
-            others: tuple[Form, ...] = ((f"{plain}&_count=200",), _counted(named), named)
+            others: tuple[Form, ...] = ((f"{plain}&_count=200",), _count(named), named)
         case "Condition":
             named = tuple(f"{plain}&category={category}" for category in _CONDITION_CATEGORIES)
-            others = (_counted(named), named)
+            others = (_count(named), named)
         case "MedicationRequest":
             others = (
                 (f"{plain}&intent={_INTENTS}&_count=200",),
@@ -69,7 +69,7 @@ def forms_of(part: Prefetch, patient_id: str) -> tuple[Form, ...]:
     return ((part.query(patient_id),), *others)
 
 
-def _counted(queries: Form) -> Form:
+def _count(queries: Form) -> Form:
     return tuple(f"{query}&_count=200" for query in queries)
 
 
@@ -84,7 +84,7 @@ def by_code(patient_id: str, catalogue: Catalogue, wanted: Collection[str]) -> F
     pieces = [codes[start : start + _CODES_AT_ONCE] for start in range(0, len(codes), _CODES_AT_ONCE)]
     plain = f"Observation?patient={patient_id}"
     return tuple(
-        f"{plain}&code={','.join(map(_escaped, piece))}&_sort=-date&_count=200"
+        f"{plain}&code={','.join(map(_escape, piece))}&_sort=-date&_count=200"
         for piece in (*pieces, *frequent, *([_PRESSURE_PANELS] if _PRESSURES & set(wanted) else []))
     )
 
@@ -106,7 +106,7 @@ def _codes_of(name: str, catalogue: Catalogue) -> Iterator[str]:
         yield from filter(None, (concept.order.loinc, concept.order.snomed))
 
 
-def _escaped(code: str) -> str:
+def _escape(code: str) -> str:
     """A code in a search value: FHIR escapes `,`, `|`, `$` and a backslash by one of these."""
     for character in "\\,|$":
         code = code.replace(character, f"\\{character}")

@@ -54,7 +54,7 @@ def export_command(
         _check(base, token_url, allow_http)
         if unknown := set(wanted.types) - set(TYPES):
             raise BulkError(f"--type: {', '.join(sorted(unknown))} is not read here; there are {', '.join(TYPES)}")
-        with httpx.Client(timeout=httpx.Timeout(60, connect=10), trust_env=False, verify=_trusted(ca_file)) as client:
+        with httpx.Client(timeout=httpx.Timeout(60, connect=10), trust_env=False, verify=_trust(ca_file)) as client:
             token = _token(client, base, client_id, key, kid, token_url, scope, allow_http)
             BulkExport(client, wanted, to, _Lines(), token, frozenset(file_host or ())).run()
     except BulkError as error:
@@ -93,7 +93,7 @@ def _check(base: str, token_url: str | None, allow_http: bool) -> None:
             )
 
 
-def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
     context = httpx.create_ssl_context(trust_env=False)
     if ca_file:
         try:

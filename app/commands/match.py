@@ -82,9 +82,9 @@ def match_command(
     moment = datetime.now(UTC) if as_of is None else moment_of(as_of, zone)
     chart = _read(bundle)
     at, site = Clock(moment, zone), Site(restricted(restricted_labels))
-    found = _matched(chart, served, trial, at, site)
+    found = _match(chart, served, trial, at, site)
     if profile:
-        _print_profile(lambda: _report(_matched(chart, served, trial, at, site), served))
+        _print_profile(lambda: _report(_match(chart, served, trial, at, site), served))
     if as_json:
         typer.echo(msgspec.json.format(_report(found, served), indent=2).decode())
     else:
@@ -102,7 +102,7 @@ class _File:
     content: bytes
 
 
-def _matched(file: _File, served: Served, wanted: list[str] | None, at: Clock, site: Site) -> Match:
+def _match(file: _File, served: Served, wanted: list[str] | None, at: Clock, site: Site) -> Match:
     builder = ChartBuilder(None)
     chosen = [trial for name, trial in served.trials.items() if not wanted or name in wanted]
     try:

@@ -130,14 +130,14 @@ def _tell(found: Refreshed) -> None:
 
 def _entry(source: str, registry: str) -> bytes:
     if _NUMBER.match(source):
-        return _fetched(f"{registry.rstrip('/')}/studies/{source}")
+        return _fetch(f"{registry.rstrip('/')}/studies/{source}")
     try:
         return Path(source).read_bytes()
     except OSError as error:
         stop(f"SOURCE: {source}: is not an NCT number (NCT and 8 digits), and as a file: {cause_of(error)}")
 
 
-def _fetched(address: str) -> bytes:
+def _fetch(address: str) -> bytes:
     """One entry of the registry. Stops with a sentence when it cannot be had."""
     import httpx  # here, because a saved entry needs no network
 

@@ -67,9 +67,9 @@ def replay_command(
     try:
         if diff:
             served = read_definitions(mappings or settings.mappings, trials or settings.trials, settings.site, code=2)
-            _print(asyncio.run(_compared(report_id, settings, served)), as_json)
+            _print(asyncio.run(_compare(report_id, settings, served)), as_json)
         else:
-            sys.stdout.buffer.write(asyncio.run(_replayed(str(report_id), settings)) + b"\n")
+            sys.stdout.buffer.write(asyncio.run(_replay(str(report_id), settings)) + b"\n")
     except Unrepeatable as error:
         stop(*error.causes, code=1)
     except RecordsUnavailable:
@@ -91,7 +91,7 @@ def _print(found: Comparison, as_json: bool) -> None:
         typer.echo(f"{report}: not compared, {why}", err=True)
 
 
-async def _compared(report_id: str | None, settings: Settings, served: Served) -> Comparison:
+async def _compare(report_id: str | None, settings: Settings, served: Served) -> Comparison:
     records = _records(settings)
     try:
         await records.prepare()
@@ -103,7 +103,7 @@ async def _compared(report_id: str | None, settings: Settings, served: Served) -
         await records.close()
 
 
-async def _replayed(report_id: str, settings: Settings) -> bytes:
+async def _replay(report_id: str, settings: Settings) -> bytes:
     records = _records(settings)
     try:
         await records.prepare()

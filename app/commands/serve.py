@@ -111,7 +111,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in dict.fromkeys(places):
-            sockets.append(_bound(family, kind, protocol, address))
+            sockets.append(_bind(family, kind, protocol, address))
     except socket.gaierror:
         stop(f"HOST: {host} is not a name or address of this machine")
     except OSError as error:
@@ -123,7 +123,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
-def _bound(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+def _bind(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
     found = socket.socket(family, kind, protocol)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

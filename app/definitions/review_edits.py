@@ -81,7 +81,7 @@ def read_part(name: str, written: str, catalogue: Catalogue) -> list[x.Criterion
     """
     if name.startswith(GATE):
         content = _mapping(written)
-        _validated(CohortWords, content)
+        _validate(CohortWords, content)
         _compiled_gate(content, catalogue)
         return []
     return [compile_one(each, catalogue) for each in _mappings(written)]
@@ -89,7 +89,7 @@ def read_part(name: str, written: str, catalogue: Catalogue) -> list[x.Criterion
 
 def compile_one(content: Content, catalogue: Catalogue) -> x.Criterion:
     """One criterion as it is in a definition, compiled. ReviewError with every problem."""
-    words = _validated(CriterionWords, content)
+    words = _validate(CriterionWords, content)
     try:
         return compile_criterion(words, catalogue)
     except DefinitionError as error:
@@ -101,7 +101,7 @@ def _compiled_gate(content: Content, catalogue: Catalogue) -> None:
     compile_one(asked, catalogue)
 
 
-def _validated(model: type[_Model], content: Content) -> _Model:
+def _validate(model: type[_Model], content: Content) -> _Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -147,7 +147,7 @@ def corrected(at: Working, name: str, written: str, catalogue: Catalogue) -> str
         content_of(part)  # says why not
     read_part(name, written, catalogue)
     pieces = [written] if name.startswith(GATE) else _pieces(written)
-    return _checked(replaced(at.text, part, [_tidy(piece) for piece in pieces]), catalogue)
+    return _check(replaced(at.text, part, [_tidy(piece) for piece in pieces]), catalogue)
 
 
 def _pieces(written: str) -> list[str]:
@@ -175,7 +175,7 @@ def accepted(at: Working, name: str, catalogue: Catalogue) -> str:
     if not _asks(at, name):
         return at.text
     content = content_of(part)
-    return _checked(replaced(at.text, part, [_without(part, content, "question")]), catalogue)
+    return _check(replaced(at.text, part, [_without(part, content, "question")]), catalogue)
 
 
 def _check_asks_the_record(at: Working, cohort: str) -> None:
@@ -217,7 +217,7 @@ def for_a_person(at: Working, name: str, catalogue: Catalogue) -> str:
     if criterion.concepts:
         asks["judgement"]["evidence"] = list(criterion.concepts)
     changed = {key: asks if key == side else value for key, value in content.items() if key not in ("question", "near")}
-    return _checked(replaced(at.text, part, [_with_comments(part, changed)]), catalogue)
+    return _check(replaced(at.text, part, [_with_comments(part, changed)]), catalogue)
 
 
 def split(at: Working, name: str, catalogue: Catalogue, say: Callable[[x.Expression], str]) -> str:
@@ -240,7 +240,7 @@ def split(at: Working, name: str, catalogue: Catalogue, say: Callable[[x.Express
         new.append(each)
     texts = [part_text(each) for each in new]
     texts[0] = _with_comments(part, new[0])
-    return _checked(replaced(at.text, part, texts), catalogue)
+    return _check(replaced(at.text, part, texts), catalogue)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -279,7 +279,7 @@ def joined(at: Working, name: str, other: str, verb: str, catalogue: Catalogue) 
     later, earlier = sorted((first, second), key=lambda part: part.first, reverse=True)
     text = replaced(at.text, later, [_joined_text(first, second, both)] if later is first else [])
     text = replaced(text, earlier, [_joined_text(first, second, both)] if earlier is first else [])
-    return _checked(text, catalogue)
+    return _check(text, catalogue)
 
 
 def taken_out(at: Working, name: str, catalogue: Catalogue) -> str:
@@ -290,7 +290,7 @@ def taken_out(at: Working, name: str, catalogue: Catalogue) -> str:
             "Only a criterion can be taken out of whose words another one of its list was read; this is the only one. "
             "Leave it to a person instead."
         )
-    return _checked(replaced(at.text, part, []), catalogue)
+    return _check(replaced(at.text, part, []), catalogue)
 
 
 def is_repeated(at: Working, name: str) -> bool:
@@ -356,6 +356,6 @@ def _commented(comments: Iterable[str], content: Content) -> str:
     return "\n".join([first, *dict.fromkeys(comments), *rest])
 
 
-def _checked(text: str, catalogue: Catalogue) -> str:
+def _check(text: str, catalogue: Catalogue) -> str:
     working(text, catalogue)
     return text

@@ -151,11 +151,11 @@ class Definitions:
             return False
         self._signatures = signatures
         if self._served is not None:
-            self._shown = _signed(self._served, signatures)
+            self._shown = _sign(self._served, signatures)
         return True
 
     def _take(self, seen: str, served: Served) -> None:
-        self._seen, self._served, self._shown = seen, served, _signed(served, self._signatures)
+        self._seen, self._served, self._shown = seen, served, _sign(served, self._signatures)
 
     async def reload_if_changed(self) -> bool:
         """Read everything again where a file changed since; the reading is done off the event loop."""
@@ -258,7 +258,7 @@ class Definitions:
         return (OUR_TRIALS, *_given(self.site_trials))
 
 
-def _signed(served: Served, signatures: Signatures) -> Served:
+def _sign(served: Served, signatures: Signatures) -> Served:
     if not signatures:
         return served
     return replace(served, trials={name: signed(trial, signatures) for name, trial in served.trials.items()})

@@ -90,13 +90,13 @@ def concepts_from(text: bytes, digest: str) -> Catalogue | None:
     """The concepts of that day; None where this version no longer understands them, or it is another text."""
     with TemporaryDirectory() as base:
         try:
-            catalogue = load_catalogue(_unpacked(text, Path(base)))
+            catalogue = load_catalogue(_unpack(text, Path(base)))
         except (DefinitionError, msgspec.DecodeError):
             return None
     return catalogue if catalogue.hash == digest else None
 
 
-def _unpacked(text: bytes, base: Path) -> list[Path]:
+def _unpack(text: bytes, base: Path) -> list[Path]:
     folders = []
     for number, files in enumerate(msgspec.json.decode(text, type=list[_Folder])):
         folder = base / str(number)

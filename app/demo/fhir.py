@@ -64,13 +64,13 @@ def fhir_router(today: Callable[[], date], behaviour: Behaviour = WELL) -> APIRo
         await asyncio.sleep(behaviour.delay)
         if resource_type in behaviour.failing:
             return _fhir(_outcome("transient", "The server is busy."), 503)
-        resources = _searched(_of_type(demo_patients(today()), resource_type), params)
+        resources = _search(_of_type(demo_patients(today()), resource_type), params)
         return _fhir(_page(resources, params, address))
 
     return router
 
 
-def _searched(resources: Iterable[Json], params: Mapping[str, str]) -> list[Json]:
+def _search(resources: Iterable[Json], params: Mapping[str, str]) -> list[Json]:
     wanted, one = params.get("patient") or params.get("subject"), params.get("_id")
     reference = wanted if not wanted or wanted.startswith("Patient/") else f"Patient/{wanted}"
     return [r for r in resources if (not reference or _subject(r) == reference) and (not one or r["id"] == one)]

@@ -64,7 +64,7 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True):
     proved_at: datetime | None = None
 
 
-def _opened(content: bytes) -> Person:
+def _open(content: bytes) -> Person:
     return Person(**msgspec.structs.asdict(msgspec.json.decode(content, type=_Sealed)))
 
 
@@ -100,7 +100,7 @@ class Sessions:
         if row is not None and now - in_utc(row.seen_at) >= _NOTED_EVERY:
             await self._records.write(doing(sa.update(LoginSession).where(mine).values(seen_at=now)))
         content = self._keys.unseal(row.person) if row else None
-        return _opened(content) if content else None
+        return _open(content) if content else None
 
     async def end(self, value: str, also: Sequence[Write] = ()) -> str | None:
         """End a session; the ID token with which it began, where there was one."""
@@ -132,7 +132,7 @@ class Sessions:
                 return None
             people = connection.execute(ended).scalars().all()
             for content in filter(None, map(self._keys.unseal, people)):
-                all_of(*audited(_opened(content)))(connection)
+                all_of(*audited(_open(content)))(connection)
             return len(people)
 
         return await self._records.write(work)

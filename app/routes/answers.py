@@ -59,7 +59,7 @@ async def answer(request: Request, row_id: str) -> Response:
     also = _written_down(found.row, "answer", said, person, services, given.at)
     others = await services.answers.of(whose(found.row), found.row.trial)
     held = [each.answer for each in others if each.ended_at is None and each.answer.criterion != given.criterion]
-    also += _recounted(found, [*held, given], services)
+    also += _recount(found, [*held, given], services)
     await services.answers.give(whose(found.row), given, person, also)
     return back_to(row_id, "answer")
 
@@ -95,12 +95,12 @@ async def take_back(request: Request, row_id: str, answer_id: str) -> Response:
     text = criterion.text if criterion else name
     also = _written_down(found.row, "answer", f"{text}: answer taken back", person, services, now)
     held = [each.answer for each in given if each.ended_at is None and each.answer.criterion != name]
-    also += _recounted(found, held, services)
+    also += _recount(found, held, services)
     await services.answers.take_back(whose(found.row), answer_id, now, also)
     return back_to(row_id, "taken-back")
 
 
-def _recounted(found: Detail, held: Sequence[Attestation], services: Services) -> list[Write]:
+def _recount(found: Detail, held: Sequence[Attestation], services: Services) -> list[Write]:
     """What brings the row up to date at once. Where its findings are kept no longer, the next reading does."""
     if found.findings is None:
         return []

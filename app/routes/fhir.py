@@ -75,7 +75,7 @@ def _studies(served: Served, **wanted: tuple[str, ...]) -> list[str]:
     return [trial.id for trial in matching(served.trials.values(), served.catalogue, **wanted)]
 
 
-def _registered(served: Served, tokens: tuple[str, ...]) -> list[str]:
+def _register(served: Served, tokens: tuple[str, ...]) -> list[str]:
     values = {token.rpartition("|")[2] for token in tokens}
     return [
         t.id for t in served.trials.values() if t.id in values or (t.registry_url or "").rpartition("/")[2] in values
@@ -91,7 +91,7 @@ KINDS = (
         {
             "condition": lambda served, wanted: _studies(served, conditions=wanted),
             "status": lambda served, wanted: _studies(served, statuses=tuple(w.rpartition("|")[2] for w in wanted)),
-            "identifier": _registered,
+            "identifier": _register,
         },
     ),
     Kind("Group", f"{TRIAL}.sle", _groups, lambda served, name: _groups(served)[name](), {}),
@@ -141,8 +141,8 @@ def _add(kind: Kind) -> None:
     async def search(request: Request) -> Response:
         served = _served(request)
         if served.are_many:
-            return _fhir(await asyncio.to_thread(_found, kind, served, request))
-        return _fhir(_found(kind, served, request))
+            return _fhir(await asyncio.to_thread(_find, kind, served, request))
+        return _fhir(_find(kind, served, request))
 
     named = ", ".join(("_id", *kind.searches))
     router.add_api_route(
@@ -196,7 +196,7 @@ def _base(request: Request) -> str:
 # -- search
 
 
-def _found(kind: Kind, served: Served, request: Request) -> Json:
+def _find(kind: Kind, served: Served, request: Request) -> Json:
     """A searchset. Parameters that we do not know are left out of its self link, or refused where that is asked for."""
     used = [(name, value) for name, value in request.query_params.multi_items() if _is_known(name, kind)]
     if len(used) < len(request.query_params.multi_items()) and "handling=strict" in request.headers.get("prefer", ""):
@@ -266,7 +266,7 @@ async def match_as_fhir(
     work = (chart, trials, services, moment, zone, _base(request))
     async with services.authenticator.one_use(verified, called(request), body) as caller:
         answer, patient = (
-            await asyncio.to_thread(_matched, *work) if len(body) > _BIG or len(trials) > MANY else _matched(*work)
+            await asyncio.to_thread(_match, *work) if len(body) > _BIG or len(trials) > MANY else _match(*work)
         )
         await audit_match(services, caller, patient, trials)
     return Response(answer, media_type=FHIR_TYPE)
@@ -300,7 +300,7 @@ def _taken_apart(body: bytes) -> tuple[bytes, str | None]:
     return chart, next(moments, None)
 
 
-def _matched(
+def _match(
     body: bytes, trials: Sequence[Trial], services: Services, moment: datetime, zone: tzinfo, base: str
 ) -> tuple[bytes, str]:
     """The answer, and whose it is."""

@@ -85,7 +85,7 @@ async def come_back(request: Request) -> Response:
         return _page(services, 403, "not-in-group", another=await services.provider.address_for_another(error.id_token))
     if before := request.cookies.get(COOKIE):
         await services.sessions.end(before)
-    now, audited = services.clock(), _audited(services, back.person, "logged-in")
+    now, audited = services.clock(), _audit(services, back.person, "logged-in")
     session = await services.sessions.begin(back.person, now, audited, back.at_provider)
     services.metrics.logins.labels("logged-in").inc()
     answer = RedirectResponse(back.next, 303, _HEADERS)
@@ -105,7 +105,7 @@ async def log_out(request: Request) -> Response:
     id_token = None
     if value := request.cookies.get(COOKIE):
         person = await services.sessions.person(value, services.clock())
-        id_token = await services.sessions.end(value, _audited(services, person, "logged-out") if person else ())
+        id_token = await services.sessions.end(value, _audit(services, person, "logged-out") if person else ())
     onward = await services.provider.logout_address(id_token) if services.login.can_log_out else None
     answer = _page(services, 200, "logged-out", onward)
     _drop_cookie(answer, COOKIE)
@@ -137,7 +137,7 @@ async def log_out_by_provider(request: Request) -> Response:
         if error.remedy == "later":
             raise Unavailable("The provider's keys cannot be read.") from None
         return _logout_refused(services, error.cause)
-    ended = await services.sessions.end_at_provider(logout, lambda who: _audited(services, who, "logged-out"))
+    ended = await services.sessions.end_at_provider(logout, lambda who: _audit(services, who, "logged-out"))
     if ended is None:
         return _logout_refused(services, "logout: used before")
     log.info("logged out by the provider", sessions=ended)
@@ -153,7 +153,7 @@ def _logout_refused(services: Services, reason: str) -> Response:
     return JSONResponse(words, 400, _HEADERS)
 
 
-def _audited(services: Services, person: Person, outcome: Outcome) -> list[Write]:
+def _audit(services: Services, person: Person, outcome: Outcome) -> list[Write]:
     """What writes into the audit trail that this person came or went."""
     call = AuditedCall(str(uuid.uuid4()), LOGIN, Shown("", "", "", person.subject), outcome, {})
     return services.audit.writes(call, services.clock())

@@ -153,7 +153,7 @@ def _searchset(resources: list[Json]) -> Json | None:
     return {"resourceType": "Bundle", "type": "searchset", "total": len(resources), "entry": entries}
 
 
-def _matched(served: Served, today: date, trial: str | None = None) -> Match:
+def _match(served: Served, today: date, trial: str | None = None) -> Match:
     builder = ChartBuilder(None)
     builder.add(msgspec.json.encode(chart_example(today)), None)
     builder.whole_chart()
@@ -164,7 +164,7 @@ def _matched(served: Served, today: date, trial: str | None = None) -> Match:
 
 def _cards(served: Served, today: date) -> bytes:
     """The first card as it is answered, without the extension, which repeats the report."""
-    found = _matched(served, today)
+    found = _match(served, today)
     numbers = iter(range(1, 10_000))
     cards = cards_for(
         found,
@@ -177,7 +177,7 @@ def _cards(served: Served, today: date) -> bytes:
 
 
 def _report(served: Served, as_of: date) -> Json:
-    return report_of(_matched(served, as_of, TRIAL), "0e2f6d8c-2f0a-4a57-8a55-9a3f1f6f1f3d", served.catalogue)
+    return report_of(_match(served, as_of, TRIAL), "0e2f6d8c-2f0a-4a57-8a55-9a3f1f6f1f3d", served.catalogue)
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ async def export(request: Request, trial_id: str) -> Response:
     services = services_of(request)
     person = await services.login.person(request)
     try:
-        found = await _found(services, trial_id)
+        found = await _find(services, trial_id)
     except ReviewError as error:
         return _unusable(services, person, trial_id, error)
     if found is None:
@@ -162,7 +162,7 @@ async def discard(request: Request, trial_id: str) -> Response:
         if review is None or form.get("revision") != str(review.revision):
             raise Stale
         also = [edit_write(trial_id, WHOLE, "discarded", person, services.clock())]
-        await services.reviews.discard(trial_id, review, also + _audited(services, person, trial_id, "changed", ""))
+        await services.reviews.discard(trial_id, review, also + _audit(services, person, trial_id, "changed", ""))
     except Stale:
         refused = Refused(409, "The review went on since this page was opened; nothing was discarded.")
         return await _review_page(request, services, person, trial_id, refused)
@@ -186,7 +186,7 @@ async def _change(services: Services, person: Person, trial_id: str, form: Mappi
         found = await _found_or_refused(services, trial_id)
         entry = _as_shown(found, part, form)
         try:
-            new = await asyncio.to_thread(_edited, found, entry, act, form, services)
+            new = await asyncio.to_thread(_edit, found, entry, act, form, services)
         except ReviewError as error:
             raise Refused(422, *error.problems, part=part, written=form.get("text", "")) from None
         if act != "accept" and new == found.at.text:
@@ -216,7 +216,7 @@ def _as_shown(found: UnderReview, part: str, form: Mapping[str, str]) -> Entry:
     return entry
 
 
-def _edited(found: UnderReview, entry: Entry, act: str, form: Mapping[str, str], services: Services) -> str:
+def _edit(found: UnderReview, entry: Entry, act: str, form: Mapping[str, str], services: Services) -> str:
     """The text of the definition after this act: with a new version where one is served with this one."""
     served, name = services.definitions.now, entry.part.id
     catalogue = served.catalogue
@@ -246,7 +246,7 @@ async def _keep(
         at = working(new, services.definitions.now.catalogue)
         digest = await asyncio.to_thread(_digest_of, at, part, services)
         writes.append(signature_write(trial_id, part, digest, READ, person, now))
-    writes += _audited(services, person, trial_id, "signed" if act == "accept" else "changed", new)
+    writes += _audit(services, person, trial_id, "signed" if act == "accept" else "changed", new)
     await services.reviews.keep(trial_id, found.review, new, now, writes)
 
 
@@ -269,7 +269,7 @@ async def _sign(services: Services, person: Person, trial_id: str, form: Mapping
     writes = [
         edit_write(trial_id, WHOLE, "signed", person, now),
         signature_write(trial_id, WHOLE, hash_of(new.encode()), APPROVED, person, now),
-        *_audited(services, person, trial_id, "signed", new),
+        *_audit(services, person, trial_id, "signed", new),
     ]
     try:
         await services.reviews.keep(trial_id, found.review, new, now, writes)
@@ -289,7 +289,7 @@ def _check_signer(person: Person, services: Services, part: str) -> None:
         raise Refused(error.status, str(error), part=part) from None
 
 
-def _audited(services: Services, person: Person, trial: str, outcome: Outcome, text: str) -> list[Write]:
+def _audit(services: Services, person: Person, trial: str, outcome: Outcome, text: str) -> list[Write]:
     nobody = Shown("", "", "", person.subject)
     named = {trial: hash_of(text.encode())} if text else {trial: "review discarded"}
     return services.audit.writes(AuditedCall(str(uuid.uuid4()), "review", nobody, outcome, named), services.clock())
@@ -298,7 +298,7 @@ def _audited(services: Services, person: Person, trial: str, outcome: Outcome, t
 # -- pages
 
 
-async def _found(services: Services, trial_id: str) -> UnderReview | None:
+async def _find(services: Services, trial_id: str) -> UnderReview | None:
     served = services.definitions.now
     counts = await counted(services.records, trial_id)
     return await under_review(trial_id, served, services.settings.trials, services.reviews, counts)
@@ -306,7 +306,7 @@ async def _found(services: Services, trial_id: str) -> UnderReview | None:
 
 async def _found_or_refused(services: Services, trial_id: str) -> UnderReview:
     try:
-        found = await _found(services, trial_id)
+        found = await _find(services, trial_id)
     except ReviewError as error:
         raise Refused(422, *error.problems) from None
     if found is None:
@@ -332,7 +332,7 @@ async def _review_page(
     request: Request, services: Services, person: Person, trial_id: str, refused: Refused | None = None
 ) -> Response:
     try:
-        found = await _found(services, trial_id)
+        found = await _find(services, trial_id)
     except ReviewError as error:
         return _unusable(services, person, trial_id, error)
     if found is None:

@@ -87,12 +87,12 @@ async def _do(action: str, trial: Trial, person: Person, services: Services) -> 
     now = services.clock()
     if action == "sign":
         on = now.astimezone(services.settings.zone).date()
-        await services.sign_offs.sign(trial, person, now, on, _audited("signed", trial, person, services))
+        await services.sign_offs.sign(trial, person, now, on, _audit("signed", trial, person, services))
     else:
-        await services.sign_offs.withdraw(trial.id, trial.hash, now, _audited("withdrawn", trial, person, services))
+        await services.sign_offs.withdraw(trial.id, trial.hash, now, _audit("withdrawn", trial, person, services))
 
 
-def _audited(outcome: Outcome, trial: Trial, person: Person, services: Services) -> list[Write]:
+def _audit(outcome: Outcome, trial: Trial, person: Person, services: Services) -> list[Write]:
     nobody = Shown("", "", "", person.subject)
     call = AuditedCall(str(uuid.uuid4()), "sign-off", nobody, outcome, definitions_of([trial]))
     return services.audit.writes(call, services.clock())

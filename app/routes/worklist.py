@@ -168,20 +168,20 @@ async def export_xlsx(request: Request) -> Response:
 
 
 async def _table(request: Request, write: Callable[[Sequence[Row], Mapping[str, Trial], date, str], bytes]) -> bytes:
-    rows, services = await _exported(request)
+    rows, services = await _export(request)
     base = services.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
     return await asyncio.to_thread(write, rows, services.definitions.now.trials, _today(services), base)
 
 
 @router.get("/export.json")
 async def export_fhir(request: Request) -> Response:
-    rows, services = await _exported(request)
+    rows, services = await _export(request)
     base = (services.settings.public_url or f"{request.url.scheme}://{request.url.netloc}") + "/fhir"
     work = (rows, services.definitions.now.trials, base, services.clock())
     return _file(await asyncio.to_thread(lambda: msgspec.json.encode(as_fhir(*work))), FHIR_TYPE, "worklist.json")
 
 
-async def _exported(request: Request) -> tuple[Sequence[Row], Services]:
+async def _export(request: Request) -> tuple[Sequence[Row], Services]:
     services = services_of(request)
     person = await services.login.person(request)
     found = await services.worklist.every(_filter(request.query_params, services))

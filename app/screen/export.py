@@ -138,7 +138,7 @@ def _look_at(path: Path, folder: int) -> ExportFile:
     """The type of a file is read, not taken from its name: servers name them as they like."""
     try:
         found = path.stat()
-        with _opened(path) as file:
+        with _open(path) as file:
             kind = next(
                 (_kind_of(line) for line in iter(lambda: file.readline(LONGEST_LINE), b"") if line.strip()), None
             )
@@ -171,7 +171,7 @@ def _base_of(request: str) -> str | None:
     return base if base.startswith(("http://", "https://")) else None
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
@@ -187,7 +187,7 @@ def lines_of(chunk: Chunk) -> Iterator[tuple[int, bytes | Broken]]:
     compressed = chunk.path.suffix == ".gz"
     place = 0
     try:
-        with _opened(chunk.path) as file:
+        with _open(chunk.path) as file:
             if not compressed:
                 place = _to_first_line(file, chunk.start)
             rest = b""

@@ -319,7 +319,7 @@ def _judged_until(
     day for another reason as well.
     """
     clock = WatchedClock(question.as_of, question.zone)
-    judged = _judged(chart, clock, trials, question, titles)
+    judged = _judge(chart, clock, trials, question, titles)
     text = judged.text
     if SHOWN[0] not in text:
         return judged, clock.until, False
@@ -327,7 +327,7 @@ def _judged_until(
     dated = judged.on(today)
     if SHOWN[0] in dated.text or any(map(_AS_SHOWN.search, lines)):
         plain = Clock(question.as_of, question.zone)
-        return _judged(chart, plain, trials, question, titles), None, False
+        return _judge(chart, plain, trials, question, titles), None, False
     named = [max(day, today + timedelta(1)) for day in _days_in(text) if day >= today]
     return dated, min([clock.until, *(start_of_day(day, question.zone) for day in named)]), True
 
@@ -340,7 +340,7 @@ def _days_in(text: str) -> Iterator[date]:
             continue  # no day, so it is never that of a screen
 
 
-def _judged(chart: Chart, at: Clock, trials: Sequence[Trial], question: Question, titles: Titles) -> _Judged:
+def _judge(chart: Chart, at: Clock, trials: Sequence[Trial], question: Question, titles: Titles) -> _Judged:
     judged = judge(chart, question.served, at, question.site, trials=trials, indicated_only=True)
     found = judged.found
     cohorts = {trial.id: indicated_cohorts(trial, judged.facts) for trial in trials}

@@ -85,7 +85,7 @@ class Answers:
         rows = await self._records.read(lambda connection: connection.execute(_KNOWN, asked).all())
         if any(row.patient != asked["patients"][0] for row in rows):
             await self._records.write(lambda connection: self._rewrite(connection, shown))
-        given = [self._opened(row.said) for row in rows if row.id]
+        given = [self._open(row.said) for row in rows if row.id]
         attestations = newest(each.answer for each in given if each)
         return Known(by_trial(row for row in rows if not row.id), attestations)
 
@@ -95,7 +95,7 @@ class Answers:
         hashes = self._records.patient_hashes(shown)
         query = sa.select(ROWS.c.id, ROWS.c.sealed).where(ROWS.c.patient.in_(hashes[1:]))
         for row in connection.execute(query).all():
-            opened = self._opened(row.sealed)
+            opened = self._open(row.sealed)
             again = {} if opened is None else {"sealed": self._seal(opened)}
             moved = sa.update(ROWS).where(ROWS.c.id == row.id).values(patient=hashes[0], **again)
             connection.execute(moved)
@@ -105,7 +105,7 @@ class Answers:
         query = sa.select(ROWS).where(*_of(shown, self._records.patient_hashes(shown)), ROWS.c.trial == trial)
         query = query.order_by(ROWS.c.given_at.desc(), ROWS.c.id)
         rows = await self._records.read(lambda connection: connection.execute(query).mappings().all())
-        opened = [(row, self._opened(row["sealed"])) for row in rows]
+        opened = [(row, self._open(row["sealed"])) for row in rows]
         return [
             Given(row["id"], each.answer, in_utc(row["ended_at"]) if row["ended_at"] else None)
             for row, each in opened
@@ -164,7 +164,7 @@ class Answers:
     def _seal(self, content: _Sealed) -> str:
         return base64.b64encode(self._keys.seal(msgspec.json.encode(content))).decode()
 
-    def _opened(self, sealed: str) -> _Sealed | None:
+    def _open(self, sealed: str) -> _Sealed | None:
         content = self._keys.unseal(base64.b64decode(sealed))
         return None if content is None else msgspec.json.decode(content, type=_Sealed)
 

@@ -290,7 +290,7 @@ class Records(Database):
         rows = await self.read(lambda connection: connection.execute(query).mappings().all(), None)
         weekly = [dict(row) | {"week": _week(row["day"])} for row in rows]
         by_reason = ("trial", "outcome", "reason")
-        return {"feedback": _counted(rows, by_reason), "byWeek": _counted(weekly, ("week", *by_reason))}
+        return {"feedback": _count(rows, by_reason), "byWeek": _count(weekly, ("week", *by_reason))}
 
     # -- upkeep
 
@@ -385,7 +385,7 @@ def _week(day: date) -> str:
     return f"{year:04}-W{week:02}"
 
 
-def _counted(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> list[dict[str, object]]:
+def _count(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> list[dict[str, object]]:
     """The counts of these rows summed by what is under `names`, in a fixed order."""
     counts: Counter[tuple[Any, ...]] = Counter()
     for row in rows:

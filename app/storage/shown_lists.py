@@ -110,7 +110,7 @@ class OnList(NamedTuple):
 
 def rows_on(connection: sa.Connection, lists: Collection[str]) -> dict[str, list[OnList]]:
     """All rows of these lists."""
-    return _decoded(_stored(connection, lists), dict(_meanings(connection, sa.select(ROWS))))
+    return _decode(_stored(connection, lists), dict(_meanings(connection, sa.select(ROWS))))
 
 
 def lists_with(
@@ -123,7 +123,7 @@ def lists_with(
         return {}
     shown = sa.select(CALLS.c.shown_list).where(CALLS.c.shown_list.is_not(None), *times)
     stored = connection.execute(sa.select(LISTS).where(LISTS.c.id.in_(shown)))
-    return {name: rows for name, rows in _decoded(stored, wanted).items() if rows}
+    return {name: rows for name, rows in _decode(stored, wanted).items() if rows}
 
 
 def calls_of_lists(
@@ -145,7 +145,7 @@ def _meanings(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tupl
     return ((row.number, OnList(row.patient, row.trial)) for row in connection.execute(query))
 
 
-def _decoded(stored: Iterable[sa.Row[Any]], meanings: Mapping[int, OnList]) -> dict[str, list[OnList]]:
+def _decode(stored: Iterable[sa.Row[Any]], meanings: Mapping[int, OnList]) -> dict[str, list[OnList]]:
     return {row.id: [meanings[number] for number in unpack(row.numbers) if number in meanings] for row in stored}
 
 

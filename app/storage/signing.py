@@ -64,13 +64,13 @@ class Keys:
         """What was sealed; None when no listed secret opens it."""
         for key in self._seal:
             try:
-                return _unpacked(key.decrypt(sealed[:_NONCE], sealed[_NONCE:], None))
+                return _unpack(key.decrypt(sealed[:_NONCE], sealed[_NONCE:], None))
             except InvalidTag:
                 continue
         return None
 
 
-def _unpacked(packed: bytes) -> bytes:
+def _unpack(packed: bytes) -> bytes:
     """What was sealed by earlier versions is packed with zlib, whose first byte differs."""
     return zstandard.decompress(packed) if packed.startswith(zstandard.FRAME_HEADER) else zlib.decompress(packed)
 

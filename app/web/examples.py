@@ -139,16 +139,16 @@ FEEDBACK: dict[str, Any] = {
 }
 
 
-def _counted(count: int, reason: str | None, **week: str) -> dict[str, Any]:
+def _count(count: int, reason: str | None, **week: str) -> dict[str, Any]:
     outcome = "overridden" if reason else "accepted"
     return week | {"trial": TRIAL, "outcome": outcome, "reason": reason, "count": count}
 
 
 FEEDBACK_SUMMARY: dict[str, Any] = {
-    "feedback": [_counted(3, None), _counted(3, "ask-later")],
+    "feedback": [_count(3, None), _count(3, "ask-later")],
     "byWeek": [
-        _counted(1, None, week="2026-W44"),
-        _counted(3, "ask-later", week="2026-W44"),
-        _counted(2, None, week="2026-W45"),
+        _count(1, None, week="2026-W44"),
+        _count(3, "ask-later", week="2026-W44"),
+        _count(2, None, week="2026-W45"),
     ],
 }

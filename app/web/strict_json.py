@@ -43,14 +43,14 @@ async def read_body(request: Request, most: int, within: float = LONGEST_UPLOAD)
         raise TooLarge(f"The body may hold at most {most} bytes.")
     try:
         async with asyncio.timeout(within):
-            return await _streamed(request, most)
+            return await _stream(request, most)
     except TimeoutError:
         raise TooSlow(f"The body did not arrive within {within:g} seconds.") from None
     except ClientDisconnect as error:
         raise BadJson("The body ended before it was complete.") from error
 
 
-async def _streamed(request: Request, most: int) -> bytes:
+async def _stream(request: Request, most: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():

@@ -296,7 +296,7 @@ class Worklist:
         answers = connection.execute(_answers_of(self._hashes_of(row, found), row.trial)).mappings().all()
         if row.is_hidden:
             return Detail(row, None, [self._as_event({**event, "note": None}) for event in events], [])
-        findings = self._opened(found["findings"])
+        findings = self._open(found["findings"])
         return Detail(
             row,
             msgspec.json.decode(findings) if findings else None,
@@ -435,12 +435,12 @@ class Worklist:
         return Row(**content)
 
     def _patient_id(self, found: Mapping[Any, Any]) -> str | None:
-        patient = self._opened(found["patient_id"])
+        patient = self._open(found["patient_id"])
         return None if patient is None else patient.decode("utf-8", "replace")
 
     def _known(self, found: Mapping[Any, Any]) -> dict[str, Any]:
         """What the last reading said of the person, and what is not settled in the best cohort."""
-        person, findings = self._opened(found["person"]), self._opened(found["findings"])
+        person, findings = self._open(found["person"]), self._open(found["findings"])
         cohorts = msgspec.json.decode(findings) if findings else []
         best = [cohort for cohort in cohorts if cohort.get("cohort") == found["cohort"]]
         criteria = [each for cohort in best for each in cohort["criteria"]]
@@ -453,11 +453,11 @@ class Worklist:
         }
 
     def _as_event(self, found: Mapping[Any, Any]) -> Event:
-        note = self._opened(found["note"])
+        note = self._open(found["note"])
         text = None if note is None else note.decode("utf-8")
         return Event(in_utc(found["at"]), found["kind"], found["said"], text, found["person"])
 
-    def _opened(self, sealed: bytes | None) -> bytes | None:
+    def _open(self, sealed: bytes | None) -> bytes | None:
         return None if sealed is None else self._keys.unseal(sealed)
 
 
@@ -530,7 +530,7 @@ def _note_changes(connection: sa.Connection, patients: Sequence[str], reading: R
     if not reading.knows_refusals and any(row.left == Left.NOT_APPROACHABLE for row in known):
         return False
     if any(row.patient != patients[0] for row in known):
-        connection.execute(_moved(patients[0], patients[1:]))
+        connection.execute(_move(patients[0], patients[1:]))
     if any(why in HIDDEN for why in reading.gone.values()):
         connection.execute(_FORGET_REPORTS, {"of": patients[0], "now": now})
     left = reading.left()
@@ -553,7 +553,7 @@ def _is_news(left: str, why: str) -> bool:
     return why != left and not (left == Left.NOT_ELIGIBLE and why == Left.RULED_OUT)
 
 
-def _moved(current: str, older: Sequence[str]) -> sa.Executable:
+def _move(current: str, older: Sequence[str]) -> sa.Executable:
     """While secrets rotate, a patient's rows move under the current one, unless another worker was faster."""
     there = ROWS.alias("there")
     taken = sa.exists().where(there.c.patient == current, there.c.trial == ROWS.c.trial)

@@ -50,12 +50,12 @@ def settled_by_people(
 
 def recount(findings: Sequence[Mapping[str, Any]], settled: Settled) -> Recount | None:
     """The best cohort with these answers; None where they rule every cohort out. `findings`: see candidates.py."""
-    counted = [_counted(cohort, settled) for cohort in findings if cohort["verdict"] in _WORTH]
+    counted = [_count(cohort, settled) for cohort in findings if cohort["verdict"] in _WORTH]
     left = [each for each in counted if each]
     return min(left, key=lambda each: (each.verdict.rank, each.not_met, each.unknown, each.needs_human), default=None)
 
 
-def _counted(cohort: Mapping[str, Any], settled: Settled) -> Recount | None:
+def _count(cohort: Mapping[str, Any], settled: Settled) -> Recount | None:
     outcomes = {each["id"]: each["outcome"] for each in cohort["criteria"]}
     to_judge = [name for name, outcome in outcomes.items() if outcome == Outcome.NEEDS_HUMAN.value]
     if any(settled.get(name) is False for name in to_judge):
@@ -89,13 +89,13 @@ def with_answers(reading: Reading, settled: Mapping[str, Settled]) -> Reading:
         if not answers:
             candidates.append(each)
         elif found := recount(findings := msgspec.json.decode(each.findings), answers):
-            candidates.append(_recounted(each, found, msgspec.json.encode(marked(findings, answers))))
+            candidates.append(_recount(each, found, msgspec.json.encode(marked(findings, answers))))
         else:
             gone[each.trial] = Left.RULED_OUT
     return replace(reading, candidates=candidates, gone=gone)
 
 
-def _recounted(candidate: Candidate, found: Recount, findings: bytes) -> Candidate:
+def _recount(candidate: Candidate, found: Recount, findings: bytes) -> Candidate:
     return replace(
         candidate,
         verdict=found.verdict,

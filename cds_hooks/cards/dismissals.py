@@ -112,7 +112,7 @@ _LATER = "order:later"
 def what_the_order_would_do(effect: OrderEffect, concepts_hash: str) -> str:
     """What a card about an order said: the match as it was, and the criteria that the order would change."""
     said: dict[str, Any] = msgspec.json.decode(what_it_said(effect.now, concepts_hash))
-    said |= {_ORDER: _touched(effect), _LATER: _ids(effect.later)}
+    said |= {_ORDER: _touch(effect), _LATER: _ids(effect.later)}
     return msgspec.json.encode(said, order="deterministic").decode()
 
 
@@ -133,10 +133,10 @@ def warns_of_the_same(stored: str, effect: OrderEffect, concepts_hash: str) -> b
     if _ORDER in then and then.get(_MADE_BY) != version_of(effect.now.trial.hash, concepts_hash):
         warned = {name for name, _ in (*then[_ORDER][2], *then.get(_LATER, ()))}
         return not warned.isdisjoint(finding.criterion.id for finding in effect.all_changed)
-    return then.get(_ORDER) == _touched(effect) and then.get(_LATER) == _ids(effect.later)
+    return then.get(_ORDER) == _touch(effect) and then.get(_LATER) == _ids(effect.later)
 
 
-def _touched(effect: OrderEffect) -> list[Any]:
+def _touch(effect: OrderEffect) -> list[Any]:
     return [effect.before.cohort.id, effect.after.verdict.value, _ids(effect.changed)]
 
 

@@ -29,21 +29,21 @@ def fitted(parts: Sequence[Part]) -> str:
     chosen = [part.variants[-1] for part in parts]
     order = sorted(range(len(parts)), key=lambda place: parts[place].weight)
     for place in reversed(order):
-        if fits(_joined(chosen)):
+        if fits(_join(chosen)):
             break
         chosen[place] = ""
     for place in order:
         for variant in parts[place].variants:
             tried = [*chosen[:place], variant, *chosen[place + 1 :]]
-            if fits(_joined(tried)):
+            if fits(_join(tried)):
                 chosen = tried
                 break
-    return _joined(chosen)
+    return _join(chosen)
 
 
 def fits(text: str) -> bool:
     return length(text) <= MOST_CHARACTERS and len(text.split()) <= MOST_WORDS
 
 
-def _joined(texts: Sequence[str]) -> str:
+def _join(texts: Sequence[str]) -> str:
     return "\n\n".join(filter(None, texts))

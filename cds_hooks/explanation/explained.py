@@ -145,7 +145,7 @@ def _trial(entry: Json, source: Source) -> ExplainedTrial:
     served = source.trials.get(entry["trial"])
     is_current = served is not None and served.hash == entry["definition"]["hash"]
     trial = served if is_current else None
-    found = _found(entry, source) if is_current else None
+    found = _find(entry, source) if is_current else None
     shown = [cohort for cohort in entry["cohorts"] if cohort["criteria"]]
     return ExplainedTrial(
         id=entry["trial"],
@@ -172,7 +172,7 @@ def _status(trial: x.Trial | None, entry: Json, source: Source) -> str:
     return texts("status.current", recruiting=recruiting, definition=definition, version=trial.version)
 
 
-def _found(entry: Json, source: Source) -> TrialMatch | None:
+def _find(entry: Json, source: Source) -> TrialMatch | None:
     matches = source.match.trials if source.match else ()
     return next((each for each in matches if each.trial.id == entry["trial"]), None)
 
@@ -270,7 +270,7 @@ def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str |
     return Row(
         said,
         asked,
-        _explained(explanation, criterion, texts),
+        _explain(explanation, criterion, texts),
         outcome,
         original,
         group,
@@ -286,7 +286,7 @@ def _row(said: Json, criterion: x.Criterion | None, source: Source, words: str |
     )
 
 
-def _explained(explanation: str, criterion: x.Criterion, texts: Texts) -> str:
+def _explain(explanation: str, criterion: x.Criterion, texts: Texts) -> str:
     """The sentence of a report, which keeps questions and steps as its definition has them."""
     for phrase in filter(None, (criterion.step, *map(_asked_of_people, x.leaves_of(criterion.asks)))):
         explanation = explanation.replace(phrase, texts.translated(phrase))

@@ -105,7 +105,7 @@ class _Members:
     def __init__(self, sent: bytes | Raw | Envelope, place: str, faults: list[Fault]) -> None:
         self.place = place
         self.faults = faults
-        found = sent if isinstance(sent, Mapping) else _decoded(sent, dict[str, Raw])
+        found = sent if isinstance(sent, Mapping) else _decode(sent, dict[str, Raw])
         if found is None:
             self.blame("", "an object")
         self.members: Envelope = found or {}
@@ -119,7 +119,7 @@ class _Members:
         raw = self.raw(name)
         if raw is None or bytes(raw) == b"null":
             return None
-        value = _decoded(raw, kind)
+        value = _decode(raw, kind)
         if value is None:
             self.blame(name, expected)
         return value
@@ -151,7 +151,7 @@ class _Members:
         return None if is_empty else sent
 
 
-def _decoded(raw: bytes | Raw, kind: type[T]) -> T | None:
+def _decode(raw: bytes | Raw, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -226,7 +226,7 @@ class _Typed(Struct, rename="camel"):
 
 def _draft_orders(context: _Members) -> Raw | None:
     raw = context.raw("draftOrders")
-    head = _decoded(raw, _Typed) if raw is not None else None
+    head = _decode(raw, _Typed) if raw is not None else None
     if head is None or head.resource_type != "Bundle":
         context.blame("draftOrders", "a FHIR Bundle")
         return None
@@ -308,7 +308,7 @@ def read_feedback(body: bytes) -> tuple[Feedback, ...]:
     """Every item of a feedback request. Raises InvalidRequest when one is wrong; then none of them counts."""
     faults: list[Fault] = []
     raw = _Members(body, "", faults).raw("feedback")
-    items = _decoded(raw, list[Raw]) if raw is not None else None
+    items = _decode(raw, list[Raw]) if raw is not None else None
     if not faults and not items:
         faults.append(Fault("feedback", "a list with at least one item"))
     if items and len(items) > MOST_FEEDBACK_ITEMS:
@@ -350,7 +350,7 @@ def _instant(sent: _Members) -> datetime | None:
 
 def _accepted(sent: _Members) -> tuple[str, ...]:
     raw = sent.raw("acceptedSuggestions")
-    items = _decoded(raw, list[dict[str, Any]]) if raw is not None else None
+    items = _decode(raw, list[dict[str, Any]]) if raw is not None else None
     ids = [item.get("id") for item in items or ()]
     given = {each for each in ids if isinstance(each, str) and _WORD.match(each)}
     if not ids or len(given) < len(set(map(repr, ids))):
@@ -366,7 +366,7 @@ def _reason(sent: _Members) -> OverrideReason | None:
     if raw is None:
         return None
     form = "an object with a reason, a userComment or both"
-    several = _decoded(raw, list[Raw]) if isinstance(raw, Raw) else None
+    several = _decode(raw, list[Raw]) if isinstance(raw, Raw) else None
     members = _Members(several[0] if several else raw, f"{sent.place}.{name}", sent.faults)
     if not members.members:
         return None

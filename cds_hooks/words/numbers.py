@@ -37,13 +37,13 @@ def unit_words(unit: str) -> str:
 
 def number_words(number: Decimal, beside: Decimal | None = None) -> str:
     """A number for reading: four significant digits and no exponent. It never looks equal to `beside` unless it is."""
-    text = _rounded(number, 4)
-    if beside is not None and beside != number and text == _rounded(beside, 4):
-        return _rounded(number, 9)
+    text = _round_off(number, 4)
+    if beside is not None and beside != number and text == _round_off(beside, 4):
+        return _round_off(number, 9)
     return text
 
 
-def _rounded(number: Decimal, digits: int) -> str:
+def _round_off(number: Decimal, digits: int) -> str:
     if not number:
         return "0"
     text = format(number, "f")

@@ -52,14 +52,14 @@ def paraphrase(expression: x.Expression, titles: Titles) -> Phrase:
             return Phrase(f"Sex recorded as {expression.sex}")
         case x.Value():
             return Phrase(
-                _joined([_value_head(expression, titles), *_which_result(expression, titles), *_silence(expression)])
+                _join([_value_head(expression, titles), *_which_result(expression, titles), *_silence(expression)])
             )
         case x.Change():
             return Phrase(_change(expression, titles))
         case x.Condition():
-            return Phrase(_joined([_condition_head(expression, titles), *_condition_terms(expression, titles)]))
+            return Phrase(_join([_condition_head(expression, titles), *_condition_terms(expression, titles)]))
         case x.Treatment():
-            return Phrase(_joined([_treatment_head(expression, titles), *_treatment_terms(expression)]))
+            return Phrase(_join([_treatment_head(expression, titles), *_treatment_terms(expression)]))
         case x.Judgement():
             shown = (
                 f" Shown beside it: {_listed(map(titles, expression.evidence), 'and')}." if expression.evidence else ""
@@ -91,7 +91,7 @@ def _several(text: str, parts: Iterable[x.Expression], titles: Titles) -> Phrase
     return Phrase(text, tuple(paraphrase(part, titles) for part in parts))
 
 
-def _joined(pieces: Iterable[str]) -> str:
+def _join(pieces: Iterable[str]) -> str:
     return ", ".join(pieces)
 
 

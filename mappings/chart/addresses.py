@@ -41,7 +41,7 @@ class Servers:
         reference = fhir.clean(reference).partition("/_history/")[0]
         if not _ABSOLUTE.match(reference):
             if not reference.startswith(("/", ".")) and "/." not in reference:
-                return _unescaped(reference).rstrip("/")
+                return _unescape(reference).rstrip("/")
             if not self.bases:
                 return reference
             reference = urljoin(self.bases[0] + "/", reference)
@@ -64,12 +64,12 @@ def normal_address(address: str) -> str:
     user = parts.netloc.rpartition("@")[0]
     place = f"[{host}]" if ":" in host else host
     named = f":{port}" if port is not None and f":{port}" != _PORTS[parts.scheme] else ""
-    path = _without_dot_segments(_unescaped(parts.path)).rstrip("/")
+    path = _without_dot_segments(_unescape(parts.path)).rstrip("/")
     query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{user + '@' if user else ''}{_unescaped(place).lower()}{named}{path}{query}"
+    return f"{parts.scheme}://{user + '@' if user else ''}{_unescape(place).lower()}{named}{path}{query}"
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     """Without escapes that are not needed; the others in capitals."""
 
     def plain(found: re.Match[str]) -> str:

@@ -132,7 +132,7 @@ class ChartBuilder:
         try:
             content = decoding.decode(raw)
         except decoding.NotJson:
-            return self._refused(resource_type, "not-json", "is not readable JSON")
+            return self._refuse(resource_type, "not-json", "is not readable JSON")
         if isinstance(content, fhir.Bundle):
             return self._add_bundle(content, resource_type, follows, newest_first)
         if resource_type is None:
@@ -229,7 +229,7 @@ class ChartBuilder:
 
     # Taking in
 
-    def _refused(self, asked: str | None, code: str, message: str) -> Page:
+    def _refuse(self, asked: str | None, code: str, message: str) -> Page:
         if asked is None:
             raise ChartError(code, message)
         self._failed.add(asked)
@@ -243,7 +243,7 @@ class ChartBuilder:
             self._note_unreadable(content, asked, "resource")
             return Page(problem=f"the {asked} could not be read")
         if type(content).__name__ != asked:
-            return self._refused(asked, "wrong-type", f"is not a {asked} and not a Bundle of them")
+            return self._refuse(asked, "wrong-type", f"is not a {asked} and not a Bundle of them")
         self._read.add(asked)
         if asked not in ("Patient", "Medication"):
             self._incomplete.add(asked)  # a search answers with a Bundle; one resource may be one of many

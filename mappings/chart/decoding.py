@@ -86,7 +86,7 @@ def content_of(observation: fhir.Observation) -> fhir.Content | None:
     try:
         return _content.decode(written)
     except _MISFITS:
-        return _mended(written, fhir.Content)
+        return _mend(written, fhir.Content)
 
 
 def code_of(observation: fhir.Observation) -> fhir.CodeableConcept | None:
@@ -96,14 +96,14 @@ def code_of(observation: fhir.Observation) -> fhir.CodeableConcept | None:
     try:
         return _code.decode(observation.code)
     except _MISFITS:
-        return _mended(observation.code, fhir.CodeableConcept)
+        return _mend(observation.code, fhir.CodeableConcept)
 
 
 # What was only skipped before may also prove to be no text, or too deep.
 _MISFITS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def _mended(written: bytes | Raw, kind: type[S]) -> S | None:
+def _mend(written: bytes | Raw, kind: type[S]) -> S | None:
     try:
         value = _untyped.decode(written)
     except _MISFITS:

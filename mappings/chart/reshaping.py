@@ -66,7 +66,7 @@ def shaped(value: Any, kind: type[S]) -> S | None:
 
 
 def _struct(value: Any, kind: type[S]) -> S:
-    value = _wrapped(value, kind)
+    value = _wrap(value, kind)
     if not isinstance(value, dict):
         raise _Misfit
     forms = _forms(kind)
@@ -95,7 +95,7 @@ _LABELS: Mapping[str, Any] = {
 }
 
 
-def _wrapped(value: Any, kind: type[Struct]) -> Any:
+def _wrap(value: Any, kind: type[Struct]) -> Any:
     """A code, text or address that stands where an object should."""
     if isinstance(value, str):
         if issubclass(kind, fhir.CodeableConcept | fhir.Annotation):

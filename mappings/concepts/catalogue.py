@@ -437,12 +437,12 @@ def load_catalogue(folders: Iterable[Path], rules: bytes | None = None) -> Catal
         reader.read_folder(folder)
     if rules is not None:
         reader.read_file(Path(RULES_FILE), rules, {})
-    concepts, found = _validated(reader.merged, reader.origin)
+    concepts, found = _validate(reader.merged, reader.origin)
     if problems := reader.problems + found:
         raise DefinitionError(problems)
     concepts = _with_rules(concepts, reader.rules)
     digest = "sha256:" + reader.digest.hexdigest()
-    return _indexed(concepts, reader.origin, digest, reader.stated.stated(), reader.rules)
+    return _index(concepts, reader.origin, digest, reader.stated.stated(), reader.rules)
 
 
 @dataclass
@@ -487,7 +487,7 @@ class _Reader:
             if objection := _objection(name, entry, here):
                 self.problems.append(Problem(path, str(name), objection))
             elif isinstance(entry, dict):
-                self.merged[name] = _overlaid(self.merged.get(name, {"group": path.stem}), entry)
+                self.merged[name] = _overlay(self.merged.get(name, {"group": path.stem}), entry)
                 self.origin[name] = here[name] = path
 
 
@@ -521,7 +521,7 @@ def _read_value_sets(
             continue
         digest.update(path.name.encode() + b"\0" + raw + b"\0")
         if name in merged:
-            merged[name] = _overlaid(merged[name], entry)
+            merged[name] = _overlay(merged[name], entry)
             origin[name] = path
         else:
             problems.append(Problem(path, "identifier", "names no concept; title and kind of a new one are in a .yaml"))
@@ -538,7 +538,7 @@ def _objection(name: str, entry: object, here: Mapping[str, Path]) -> str | None
     return None
 
 
-def _validated(
+def _validate(
     merged: Mapping[str, dict[str, object]], origin: Mapping[str, Path]
 ) -> tuple[dict[str, Concept], list[Problem]]:
     """Each concept as a value, and everything that does not fit."""
@@ -574,13 +574,13 @@ def _dose_objection(rule: DoseRule, concepts: Mapping[str, Concept]) -> str | No
     return f'"{rule.of}" has no `forms`: state in which salts and forms it is dosed, and what each of them equals'
 
 
-def _overlaid(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+def _overlay(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     """An overlay adds to mappings and to lists of names, and replaces everything else."""
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
-            result[key] = _overlaid(old, value)
+            result[key] = _overlay(old, value)
         elif isinstance(old, list) and isinstance(value, list) and key != "plausible":
             result[key] = old + [item for item in value if item not in old]
         else:
@@ -620,7 +620,7 @@ def _claims(concepts: Mapping[str, Concept], stated: Stated) -> dict[tuple[str, 
     return claims
 
 
-def _indexed(
+def _index(
     concepts: Mapping[str, Concept], origin: Mapping[str, Path], digest: str, stated: Stated, rules: SiteRules
 ) -> Catalogue:
     parents = _parents(concepts)

@@ -37,7 +37,7 @@ def lines(catalogue: Catalogue, forward: Iterable[list[str]], backward: Iterable
             others[nine].append(ten)
     codes_of: dict[_Chain, str] = {}  # one code of ICD-10-CM for each chain of concepts
     rows = {nine: _row(best[nine], others[nine], nine in combined, catalogue, codes_of) for nine in sorted(best)}
-    return [f"{name} {row}" for name, row in sorted(_shortened(rows).items()) if row]
+    return [f"{name} {row}" for name, row in sorted(_shorten(rows).items()) if row]
 
 
 def _row(
@@ -53,7 +53,7 @@ def _row(
     return " ".join([*sure, *(["+", *rest] if rest else [])])
 
 
-def _shortened(rows: Mapping[str, str]) -> dict[str, str]:
+def _shorten(rows: Mapping[str, str]) -> dict[str, str]:
     """With one entry in place of all codes of a category, or of a code with a fourth digit, that say the same."""
     found = dict(rows)
     for length in (3, 4):

@@ -82,7 +82,7 @@ def _as_result(concept: str, dose: doses.DailyDose, catalogue: Catalogue, taken:
         concept=concept,
         source=inputs[0].source if inputs else "",
         taken=taken,
-        value=value if factor == 1 else _rounded(value),
+        value=value if factor == 1 else _round_off(value),
         unit=unit,
         recorded="; ".join(dict.fromkeys(i.recorded for i in inputs if i.recorded)) or "calculated",
         formula=_formula(concept, rule),
@@ -125,13 +125,13 @@ def _per_kg(result: Result, facts: RecordedFacts) -> Result:
     is_newest = facts.results_are_whole_from(weight.taken.last_day)
     return replace(
         result,
-        value=_rounded(Interval(low, high)),
+        value=_round_off(Interval(low, high)),
         inputs=(*result.inputs, weight),
         problem=result.problem if is_newest else Reason.NOT_READABLE,
     )
 
 
-def _rounded(value: Interval) -> Interval:
+def _round_off(value: Interval) -> Interval:
     """Without the dust of division: seven times a seventh of 20 mg are 20 mg."""
     ends = [None if end is None else end.quantize(Decimal("0.0001")) for end in (value.low, value.high)]
     return Interval(ends[0], ends[1])

@@ -85,7 +85,7 @@ def _sum(
     unknown, notes = False, []
     for by_kind in tellings.values():
         sums = [
-            _added(_renewed(doses)) if kind == "MedicationAdministration" else _unlinked(doses)
+            _added(_renewed(doses)) if kind == "MedicationAdministration" else _unlink(doses)
             for kind, doses in by_kind.items()
         ]
         given = _given(by_kind)
@@ -146,7 +146,7 @@ def _after_replacement(dose: DailyDose) -> DailyDose:
     return replace(dose, low=Decimal(0), note="whether it goes on after an order that replaced it is not recorded")
 
 
-def _unlinked(doses: Sequence[DailyDose]) -> DailyDose:
+def _unlink(doses: Sequence[DailyDose]) -> DailyDose:
     """Orders (or statements) of one drug without a link between them: from the largest to the sum.
 
     Those with the same instructions of different days are renewals and count once.

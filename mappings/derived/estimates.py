@@ -33,12 +33,10 @@ def with_derived(concept: str, recorded: Sequence[Result], facts: RecordedFacts)
     derived, since = derive(concept, facts)
     if derived is None or (recorded and derived.problem in (Reason.MISSING, Reason.NOT_READABLE)):
         return recorded
-    return _merged(recorded, derived, since, past_doses_of(concept, facts) if rule and rule.measure == "daily" else ())
+    return _merge(recorded, derived, since, past_doses_of(concept, facts) if rule and rule.measure == "daily" else ())
 
 
-def _merged(
-    recorded: Sequence[Result], derived: Result, since: date | None, past: Iterable[Result]
-) -> Iterator[Result]:
+def _merge(recorded: Sequence[Result], derived: Result, since: date | None, past: Iterable[Result]) -> Iterator[Result]:
     older: list[Result] = []
     for result in recorded:
         if not older and _wins(result, derived, since):

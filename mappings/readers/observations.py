@@ -183,7 +183,7 @@ def _by_number(said: Said, number: Interval | None, own: Own, concept: Concept) 
     if concept.detection:
         return _detected(said.number)
     if concept.positive_from is not None and number is not None:
-        return _counted(number, concept.positive_from, concept.negative_below)
+        return _count(number, concept.positive_from, concept.negative_below)
     return _beside_range(said.number, own.recorded)
 
 
@@ -203,7 +203,7 @@ def _detected(number: Interval) -> Polarity:
     return Polarity.NEGATIVE if number.high == 0 else Polarity.INDETERMINATE
 
 
-def _counted(number: Interval, positive_from: Decimal, negative_below: Decimal | None) -> Polarity:
+def _count(number: Interval, positive_from: Decimal, negative_below: Decimal | None) -> Polarity:
     below = positive_from if negative_below is None else negative_below
     if number.low is not None and number.low >= positive_from:
         return Polarity.POSITIVE

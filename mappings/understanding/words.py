@@ -98,7 +98,7 @@ class WordList:
         return concepts
 
 
-def _merged(names: Iterable[str]) -> WordList:
+def _merge(names: Iterable[str]) -> WordList:
     words: dict[str, frozenset[str]] = {}
     for name in names:
         for word, concepts in read_list(name).items():
@@ -109,7 +109,7 @@ def _merged(names: Iterable[str]) -> WordList:
 @cache
 def diagnosis_words() -> WordList:
     """English words of diagnoses, findings and circumstances of life."""
-    return _merged(("general.txt", "diagnosis-words.txt", "diagnoses-more.txt", "disease-pointers.txt"))
+    return _merge(("general.txt", "diagnosis-words.txt", "diagnoses-more.txt", "disease-pointers.txt"))
 
 
 @cache
@@ -123,7 +123,7 @@ def procedure_words() -> WordList:
 @cache
 def vaccine_words() -> WordList:
     """Names of vaccines that hold nothing alive."""
-    return _merged(("vaccines.txt",))
+    return _merge(("vaccines.txt",))
 
 
 @cache

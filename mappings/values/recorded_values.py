@@ -52,13 +52,13 @@ def said_in(value: fhir.Value, concept: Concept) -> Said:
 def _said_quantity(quantity: fhir.Quantity) -> Said:
     if quantity.value is None:
         return Said(fhir.clean(quantity.unit or ""), problem=Reason.MISSING)
-    sign, interval = _compared(quantity.value, quantity.comparator)
+    sign, interval = _compare(quantity.value, quantity.comparator)
     return _bounded(
         Said(f"{sign}{_plain(quantity.value)} {_shown_unit(quantity)}".strip(), interval, units_of(quantity))
     )
 
 
-def _compared(number: Decimal, comparator: str | None) -> tuple[str, Interval]:
+def _compare(number: Decimal, comparator: str | None) -> tuple[str, Interval]:
     match fhir.clean(comparator or ""):
         case "":
             return "", Interval.exactly(number)
@@ -125,10 +125,10 @@ def _said_ratio(ratio: fhir.Ratio) -> Said:
     if not over or not under or over.value is None or not under.value:
         return Said("", problem=Reason.MISSING)
     above, below = units_of(over), units_of(under)
-    sign, interval = _compared(under.value, over.comparator or under.comparator)
+    sign, interval = _compare(under.value, over.comparator or under.comparator)
     if not above and not below and over.value == 1:  # a titre: 1:80
         return _bounded(Said(f"{sign}1:{_plain(under.value)}", interval))
-    sign, interval = _compared(over.value, over.comparator)
+    sign, interval = _compare(over.value, over.comparator)
     amount = "" if under.value == 1 else f"{_plain(under.value)} "
     shown = f"{sign}{_plain(over.value)} {_shown_unit(over)}/{amount}{_shown_unit(under)}"
     if not below:
@@ -234,8 +234,8 @@ def number_in(number: Decimal | None, units: tuple[str, ...], concept: Concept) 
     if not units:
         return number if _is_bare(unit) else None
     if len(units) == 1:
-        return _converted(number, units[0], unit, concept.molar_mass)
-    found = {value for text in units if (value := _converted(number, text, unit, concept.molar_mass)) is not None}
+        return _convert(number, units[0], unit, concept.molar_mass)
+    found = {value for text in units if (value := _convert(number, text, unit, concept.molar_mass)) is not None}
     return found.pop() if len(found) == 1 else _agreeing(found)
 
 
@@ -246,7 +246,7 @@ def _agreeing(found: set[Decimal]) -> Decimal | None:
     return low if high - low <= abs(high) / 1000 else None
 
 
-def _converted(number: Decimal, text: str, unit: str, molar_mass: Decimal | None) -> Decimal | None:
+def _convert(number: Decimal, text: str, unit: str, molar_mass: Decimal | None) -> Decimal | None:
     value = convert(number, text, unit, molar_mass)
     if value is None and _is_bare(unit) and _is_bare(canonical_unit(text) or text.lower()):
         return number

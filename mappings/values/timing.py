@@ -151,7 +151,7 @@ def _repeated(repeat: fhir.TimingRepeat) -> Span:
         # "Every day at 8 and 20": the times say how often.
         return _on_days(times if times is not None else exactly(Decimal(1)), days)
     if repeat.period is not None or repeat.period_unit is not None or repeat.period_max is not None:
-        return _counted(repeat, times, days)
+        return _count(repeat, times, days)
     if is_counted and (times is None or times == UNKNOWN or Span(*_frequency(repeat)) != times):
         raise _Open("frequency without a period")
     if times is not None:
@@ -223,7 +223,7 @@ def _period(repeat: fhir.TimingRepeat) -> _Ends:
     return repeat.period * unit, longest * unit
 
 
-def _counted(repeat: fhir.TimingRepeat, times: Span | None, days: int | None) -> Span:
+def _count(repeat: fhir.TimingRepeat, times: Span | None, days: int | None) -> Span:
     """Frequency by period, where times of day and days of the week leave room for exactly that."""
     often, period = _frequency(repeat), _period(repeat)
     if times is not None and repeat.frequency is None and repeat.frequency_max is None:

@@ -166,7 +166,7 @@ def _readings(text: str) -> tuple[str, ...]:
     if len(text) > _LONGEST:
         return ()
     aliases = _aliases()
-    text = _prepared(text)
+    text = _prepare(text)
     if text in aliases.twofold:
         return aliases.twofold[text]
     if not text or text in aliases.never or "log" in text.lower():
@@ -176,7 +176,7 @@ def _readings(text: str) -> tuple[str, ...]:
     return _read_by_parts(text) or _read_by_library(text)
 
 
-def _prepared(text: str) -> str:
+def _prepare(text: str) -> str:
     """The text without blanks and accents, micro as "u", powers of ten as 10*n."""
     text = _RAISED_TEN.sub(lambda match: "10*" + match[1].translate(_SUPERSCRIPTS), text)
     text = unicodedata.normalize("NFKD", text.replace("×", "x"))

@@ -388,7 +388,7 @@ class Compiler:
             return Polarity(text)
         if match := TIMES_NORMAL.match(text):
             # An amount above normal is no value, so the plausible range of values says nothing about it.
-            plus = self._converted(Decimal(match[4]), match[5], unit, where, concept) if match[4] else None
+            plus = self._convert(Decimal(match[4]), match[5], unit, where, concept) if match[4] else None
             number = Decimal(match[2] or 1)
             above = {"plus": plus, "plus_unit": unit} if plus else {}
             return x.Bound(match[1], number, match[3], number, times=match[3], **above)  # type: ignore[arg-type]
@@ -406,7 +406,7 @@ class Compiler:
         return x.Bound(match[1], number, match[3], canonical)  # type: ignore[arg-type]
 
     def _canonical(self, number: Decimal, unit: str, to: str | None, where: str, concept: Concept | None) -> Decimal:
-        value = self._converted(number, unit, to, where, concept)
+        value = self._convert(number, unit, to, where, concept)
         if value is None:
             return number
         if concept and concept.plausible and not concept.plausible[0] <= value <= concept.plausible[1]:
@@ -414,7 +414,7 @@ class Compiler:
             self.object(where, f"the limit {number} {unit} lies outside the plausible range {low}..{high} {to}")
         return value
 
-    def _converted(
+    def _convert(
         self, number: Decimal, unit: str, to: str | None, where: str, concept: Concept | None
     ) -> Decimal | None:
         if to is None:

@@ -181,7 +181,7 @@ def _demands(criterion: x.Criterion) -> Iterator[tuple[tuple[str, str], _Demand]
     """What must hold of single results, whatever else is so: plain limits, and those joined by `all` (or `any` in an
     exclusion, which is the same from the other side)."""
     include = criterion.kind == "inclusion"
-    for part in _joined(criterion.asks, include):
+    for part in _join(criterion.asks, include):
         if isinstance(part, x.Value) and part.pick == "latest":
             bounds = (part.test.low, part.test.high) if isinstance(part.test, x.Between) else (part.test,)
             if include or len(bounds) == 1:  # outside a range is two pieces, and no demand of one
@@ -189,10 +189,10 @@ def _demands(criterion: x.Criterion) -> Iterator[tuple[tuple[str, str], _Demand]
                     yield (part.concept, _scale(bound)), _demand(criterion.id, bound, include)
 
 
-def _joined(expression: x.Expression, include: bool) -> Iterator[x.Expression]:
+def _join(expression: x.Expression, include: bool) -> Iterator[x.Expression]:
     if isinstance(expression, x.All if include else x.AnyOf):
         for part in expression.parts:
-            yield from _joined(part, include)
+            yield from _join(part, include)
     else:
         yield expression
 

@@ -140,9 +140,9 @@ class _Writer:
     def expression(self, expression: x.Expression) -> str:
         match expression:
             case x.All():
-                return self._joined(" and ", expression.parts)
+                return self._join(" and ", expression.parts)
             case x.AnyOf():
-                return self._joined(" or ", expression.parts)
+                return self._join(" or ", expression.parts)
             case x.Not():
                 return f"(not {self.expression(expression.part)})"
             case x.AtLeast():
@@ -163,7 +163,7 @@ class _Writer:
             case _:
                 raise NotSaid("a change over time")
 
-    def _joined(self, word: str, parts: tuple[x.Expression, ...]) -> str:
+    def _join(self, word: str, parts: tuple[x.Expression, ...]) -> str:
         return f"({word.join(self.expression(part) for part in parts)})"
 
     def _at_least(self, expression: x.AtLeast) -> str:
@@ -462,7 +462,7 @@ class _Writer:
             raise NotSaid(f"an open order of {infused} may say nothing of today")
         if leaf.anchor:
             return self._from_results(leaf, leaf.anchor)
-        return self._counted(leaf, _in_time(leaf))
+        return self._count(leaf, _in_time(leaf))
 
     def _from_results(self, leaf: x.Treatment, anchor: x.Anchor) -> str:
         """Counted from the result in use, its day D; from today, when a new one is taken, where there is none."""
@@ -480,10 +480,10 @@ class _Writer:
             limit = current_for(self.catalogue.concepts[name])
             current = f' where "Day of"(R) on or after {_ago(limit)}' if limit else ""
             day = f'First(("Newest"({self._results(name)})) R{current} return all "Day of"(R))'
-            said.append(f"First(({{ 1 }}) N let D: {day} return all {self._counted(leaf, test)})")
+            said.append(f"First(({{ 1 }}) N let D: {day} return all {self._count(leaf, test)})")
         return f"({' or '.join(said)})"
 
-    def _counted(self, leaf: x.Treatment, test: str) -> str:
+    def _count(self, leaf: x.Treatment, test: str) -> str:
         courses = [self._courses(concept) for concept in leaf.concepts]
         fitting = " + ".join(f"Count({found} T where T.sure and ({test}))" for found in courses)
         doubtful = " + ".join(

@@ -160,7 +160,7 @@ def _with_later_days(effect: OrderEffect, days: Sequence[date], readings: _Readi
     for day in days:
         before, after = (_cohort(readings.match(how, effect.now.trial, day), cohort) for how in ("without", "with"))
         if changed := _changed(before, after, readings.outdated):
-            effect = _joined(effect, _effect(effect.now, before, after, changed, day, readings))
+            effect = _join(effect, _effect(effect.now, before, after, changed, day, readings))
     return effect
 
 
@@ -168,7 +168,7 @@ def _cohort(match: TrialMatch, cohort: str) -> CohortMatch:
     return next(each for each in match.cohorts if each.cohort.id == cohort)
 
 
-def _joined(effect: OrderEffect, later: OrderEffect) -> OrderEffect:
+def _join(effect: OrderEffect, later: OrderEffect) -> OrderEffect:
     known = {finding.criterion.id for finding in effect.all_changed}
     added = tuple(finding for finding in later.changed if finding.criterion.id not in known)
     return replace(

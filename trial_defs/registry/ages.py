@@ -82,7 +82,7 @@ class AgeLimits:
             if _is_free(found, match) and _is_age(text, clause, match):
                 up = match["way"] in ("older", "over", "above", "more", "greater", "up")
                 sign = ">=" if up else "<="
-                found.append((match.span(), _bound(sign, match["number"], match["unit"])))
+                found.append((match.span(), _bind(sign, match["number"], match["unit"])))
         bounds = [m for m in _BOUND.finditer(text, start, end) if _is_free(found, m) and _is_age(text, clause, m)]
         if len(bounds) == 2 and clause.side == "inclusion" and {_sign(bounds[0])[0], _sign(bounds[1])[0]} == {">", "<"}:
             low, high = sorted(bounds, key=lambda m: _sign(m)[0] != ">")
@@ -94,7 +94,7 @@ class AgeLimits:
                 self.loosely = "“Over 18” is drafted as 18 and older. Is that what the protocol says?"
                 found.append((match.span(), ">= 18 a"))
                 continue
-            found.append((match.span(), _bound(_sign(match), match["number"], match["unit"])))
+            found.append((match.span(), _bind(_sign(match), match["number"], match["unit"])))
         return found
 
     def _is_known(self, clause: Clause, limit: str) -> bool:
@@ -150,7 +150,7 @@ def _sign(match: re.Match[str]) -> str:
     return next(sign for name, sign in (("least", ">="), ("most", "<="), ("over", ">"), ("under", "<")) if match[name])
 
 
-def _bound(sign: str, number: str, unit: str | None) -> str | None:
+def _bind(sign: str, number: str, unit: str | None) -> str | None:
     if unit and unit.startswith("month"):
         # Ages are completed years: "at most 24 months" is no limit of theirs, for it ends in the third year of life.
         years, rest = divmod(int(number), 12)

@@ -61,13 +61,13 @@ def as_words(draft: Draft, catalogue: Catalogue, *, trial_id: str, document: str
 _ESCAPED = re.compile(r"\\([\\<>*_~#\[\]])")
 
 
-def _unescaped(words: Any) -> Any:
+def _unescape(words: Any) -> Any:
     """The words without the backslashes of the registry's markdown: people read them on the card."""
     if isinstance(words, str):
         return _ESCAPED.sub(r"\1", words)
     if isinstance(words, dict):
-        return {key: _unescaped(value) for key, value in words.items()}
-    return [_unescaped(each) for each in words] if isinstance(words, list | tuple) else words
+        return {key: _unescape(value) for key, value in words.items()}
+    return [_unescape(each) for each in words] if isinstance(words, list | tuple) else words
 
 
 def _unaccounted(draft: Draft) -> list[str]:
@@ -156,7 +156,7 @@ class _Writer:
             drafted["sentence"] = text[slice(*each.sentence)]
         if each.under:
             drafted["under"] = [text[slice(*span)] for span in each.under]
-        described: Words = _unescaped(
+        described: Words = _unescape(
             {
                 "id": self._id(each),
                 "source": each.place,

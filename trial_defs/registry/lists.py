@@ -33,16 +33,16 @@ def _one(found: Sequence[Drafted], side: Side) -> Words | None:
     """What one point of the list asks for."""
     if side == "inclusion":
         parts: list[Words] = [each.asks if each.side == "inclusion" else {"not": each.asks} for each in found]
-        return _joined("all", parts)
+        return _join("all", parts)
     computed: list[Words] = [
         each.asks if each.side == "exclusion" else {"not": each.asks} for each in found if each.is_computed
     ]
     asked = [each.asks for each in found if not each.is_computed]
-    one = _joined("any", computed)
-    return _joined("all", [*([one] if one else []), *asked])
+    one = _join("any", computed)
+    return _join("all", [*([one] if one else []), *asked])
 
 
-def _joined(verb: str, parts: Sequence[Words]) -> Words | None:
+def _join(verb: str, parts: Sequence[Words]) -> Words | None:
     if not parts:
         return None
     return parts[0] if len(parts) == 1 else {verb: list(parts)}

@@ -146,14 +146,14 @@ def _changes(words: TrialWords, before: str, after: str) -> Iterator[ChangedWord
         if kind == "equal":
             continue
         named = tuple(dict.fromkeys(each.id for each in _criteria(words) if _read_from(each, old[first:last])))
-        yield ChangedWords(_joined(old[first:last]), _joined(new[start:end]), named)
+        yield ChangedWords(_join(old[first:last]), _join(new[start:end]), named)
 
 
 def _pieces(text: str) -> list[tuple[str, int, int]]:
     return [(re.sub(r"\s+", " ", text[c.start : c.end]).strip(), c.start, c.end) for c in clauses(text)]
 
 
-def _joined(pieces: list[tuple[str, int, int]]) -> str:
+def _join(pieces: list[tuple[str, int, int]]) -> str:
     return " / ".join(text for text, _, _ in pieces)
 
 

@@ -270,9 +270,9 @@ def _cuts(low: str, start: int, end: int) -> list[tuple[int, int]]:
         if match[0] in "()":
             depth += 1 if match[0] == "(" else -1
         elif depth <= 0:
-            found.append(_trimmed(low, first, start + match.start()))
+            found.append(_trim(low, first, start + match.start()))
             first = start + match.end()
-    found.append(_trimmed(low, first, end))
+    found.append(_trim(low, first, end))
     return [(a, b) for a, b in found if re.search(r"[a-z]{2}", low[a:b])]
 
 
@@ -352,12 +352,12 @@ def _sentences(low: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             continue
         if cut[0] == "." and _ABBREVIATED.search(low[max(first, cut.start() - 8) : cut.start()]):
             continue
-        yield _trimmed(low, first, cut.start())
+        yield _trim(low, first, cut.start())
         first = cut.end()
-    yield _trimmed(low, first, end)
+    yield _trim(low, first, end)
 
 
-def _trimmed(low: str, start: int, end: int) -> tuple[int, int]:
+def _trim(low: str, start: int, end: int) -> tuple[int, int]:
     while start < end and low[start] in " \t\n,.":
         start += 1
     while end > start and low[end - 1] in " \t\n":
