@@ -37,6 +37,7 @@ TRIAL_SYSTEM = "https://trialcards.org/fhir/CodeSystem/trial"
 EXTENSION = "org.trialcards.match"
 
 LONGEST_SUMMARY = 139  # CDS Hooks: under 140 characters
+_SHORTEST_TITLE = 24  # characters that a trial's title keeps in it
 MOST_SUGGESTIONS = 5
 LARGEST_RESPONSE = 256 * 1024 - 1
 MORE_TOPIC = "MORETRIALS"
@@ -254,11 +255,14 @@ def summary_of(trial: TrialMatch, cohort: CohortMatch, brief: Brief, today: date
     texts = brief.texts
     label = texts(f"verdict.{cohort.verdict.value}")
     said = texts("summary", trial=trial.trial.id, verdict=label, next=_next(cohort, brief))
+    doubt = ""
     if is_overdue(trial.trial, today):
-        said = texts("summary.overdue", said=said)
+        doubt = texts("summary.overdue", said=said)
     elif trial.trial.status == "not-yet-recruiting":
-        said = texts("summary.not-yet-recruiting", said=said)
-    said = shortened(plain(said, LONGEST_SUMMARY), LONGEST_SUMMARY - 24)
+        doubt = texts("summary.not-yet-recruiting", said=said)
+    # A phrase is left out rather than cut: the detail has the doubt too.
+    said = next((each for each in (doubt, said) if each and len(each) <= LONGEST_SUMMARY - _SHORTEST_TITLE), said)
+    said = shortened(plain(said, LONGEST_SUMMARY), LONGEST_SUMMARY - _SHORTEST_TITLE)
     title = shortened(plain(texts.translated(trial.trial.short_title)), LONGEST_SUMMARY - 1 - len(said))
     return f"{title} {said}"
 

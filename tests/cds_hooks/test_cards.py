@@ -427,6 +427,19 @@ def test_a_long_title_leaves_the_summary_under_140_and_keeps_the_verdict(
     assert "near miss" in card.body["summary"]
 
 
+def test_a_doubt_that_does_not_fit_is_left_out_of_the_summary_and_not_cut(
+    lupus: x.Trial, catalogue: Catalogue, cards_of: Cards
+) -> None:
+    clearance: dict[str, Make] = {"I9.platelets": missed("24", catalogue)}
+    for trial_id, is_said in ((LUPUS, True), ("X" * 50, False)):
+        trial = replace(lupus, id=trial_id, overdue_after="2026-10-31")
+        (card,) = cards_of(a_match(a_lupus_match(trial, catalogue, Verdict.NEAR_MISS, clearance)))
+        summary = card.body["summary"]
+        assert summary.endswith("recruitment may have ended") is is_said
+        assert summary.endswith("just outside the limit") is not is_said
+        assert "overdue" in card.body["detail"]
+
+
 def test_no_card_has_more_than_900_characters_and_100_words(
     trials: Trials, catalogue: Catalogue, cards_of: Cards
 ) -> None:
