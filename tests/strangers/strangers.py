@@ -37,6 +37,7 @@ REFUSED = "nothing could be evaluated: a hook answers 412 instead of cards"
 SHORTENED = "the response would be larger than 256 KB: the last cards have no criteria"
 NO_ROW = "a cohort whose diagnosis was not understood: a screen counts the patient and lists no row"
 NO_CHART = "the chart is refused, because no record names its patient: a screen lists no row"
+NO_EXPORT = "no record of the export names a patient: a screen refuses it"
 ANOTHER = "a record names a patient who is not there: a chart is then incomplete, an export holds another patient"
 COMMAND, API, FHIR, SCREEN = "`trialcards match`", "`POST /api/v1/match`", "`$match`", "`trialcards screen`"
 HOOK, PRODUCTION = "`patient-view` (demo)", "`patient-view` (production)"
@@ -96,6 +97,10 @@ class Comparison:
         if names_another:
             self.charts += 1
             self.explained[ANOTHER] += 1
+            return
+        if screen.is_refusal and not shown_as_cards(one).cohorts:
+            self.charts += 1
+            self.explained[NO_EXPORT] += 1
             return
         left = {key: said for key, said in one.cohorts.items() if said.verdict != NOT_EVALUATED}
         self.explained[NO_ROW] += len(one.cohorts) - len(left)

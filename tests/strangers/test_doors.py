@@ -95,6 +95,13 @@ def test_a_screen_may_leave_out_only_a_cohort_whose_diagnosis_was_not_understood
         assert len(comparison.differences) == differ
 
 
+def test_a_screen_may_refuse_an_export_only_where_no_trial_is_worth_a_card() -> None:
+    for verdict, differ in (("could-not-evaluate", 0), ("near-miss", 1)):
+        comparison = Comparison("")
+        comparison.add_screen("chart", Answer("answered", {KEY: Said(verdict, {})}), Answer("exit 2"))
+        assert len(comparison.differences) == differ
+
+
 def test_a_stored_chart_has_the_servers_ids_and_references_by_them() -> None:
     patient = {"resourceType": "Patient", "id": "old"}
     drug = {"resourceType": "Medication", "id": "m"}
