@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from app.addresses import parse_address
-from app.settings import Settings
 from app.toml_files import Place, TomlUnusable, problem_lines, read_toml
 from cds_hooks.protocol.contact import Contact
 from mappings.concepts.catalogue import Catalogue
@@ -22,6 +22,9 @@ from mappings.concepts.site_rules import LocalOrder, Recruiting, SiteRules, Tria
 from mappings.near_words import suggestion
 from trial_defs.definition import expressions as x
 from trial_defs.definition.tolerances import ToleranceUnusable, tolerance_of
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 _OF_THE_DEMO = Path(__file__).parent / "demo" / "site.toml"
 _STATUSES: Mapping[str, Recruiting | None] = {

@@ -241,6 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"keys": [self.of.signs_with.as_dict(private=False)]})
         elif path == "/authorize":
             self._send(302, b"", {"Location": self.of.authorize(query)})
+        elif path == "/logout" and "post_logout_redirect_uri" in query:
+            self._send(302, b"", {"Location": query["post_logout_redirect_uri"]})
         elif path in self.of.pages:
             self._send(200, self.of.pages[path], {"Content-Type": "text/html; charset=utf-8"})
         elif path.startswith("/fhir/"):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from app.commands.ending import stop
 from app.definitions.compiled import Compiled
 from app.definitions.served import Definitions, Served
-from app.settings import Settings
 from app.site_profile import SiteProfile, SiteProfileError, load_profile, profile_of
 from mappings.yaml_files import DefinitionError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 
 def definitions_of(settings: Settings) -> Served:

@@ -23,7 +23,11 @@ COMMANDS: Mapping[str, Entry] = {
         "serve", "demo_command", "Serve the demo on loopback: unsigned calls, SQLite, everything under var/."
     ),
     "match": Entry("match", "match_command", "Match one patient's chart with the trials, without a server."),
-    "screen": Entry("screen", "screen_command", "Hold every trial against every patient of a FHIR Bulk Data export."),
+    "screen": Entry(
+        "screen",
+        "screen_command",
+        "Hold every trial that the site offers against every patient of a FHIR Bulk Data export.",
+    ),
     "gaps": Entry(
         "gaps",
         "gaps_command",

@@ -25,6 +25,7 @@ from cds_hooks.words.languages import ENGLISH, FOLDER, languages
 PHRASES = "phrases"  # the folder in it for phrases of the catalogue and the engine, by their English text
 _PATTERNS: Mapping[int, str] = {4: "year.pattern", 7: "month.pattern", 10: "day.pattern"}
 _COMMA = re.compile("[,，、]")
+_ISO = "yyyy-MM-dd"  # the pattern of a day in English
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,10 @@ class Texts:
         return self._phrases.translated(english) if self._phrases.exact else english
 
     def day(self, day: date) -> str:
-        return _day(day, self("day.pattern"), self._locale)
+        pattern = self("day.pattern")
+        if pattern == _ISO:
+            return day.isoformat()  # of the day of reading, its placeholder: a screen puts the day in
+        return _day(day, pattern, self._locale) if type(day) is date else format_date(day, pattern, self._locale)
 
     def date(self, text: str) -> str:
         """An ISO date of a day, month or year, as this language writes it; any other text as it is."""

@@ -138,7 +138,7 @@ async def refused(client: httpx.AsyncClient, back: httpx.Response, heading: str 
         {"iss": "https://another.example"},
         {"exp": int(time.time()) - 120},
         {"exp": None},
-        {"iat": int(time.time()) + 600},
+        {"iat": int(time.time()) + 86_400},
         {"sub": None},
         {"sub": ""},
     ],

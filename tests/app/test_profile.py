@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -42,6 +43,9 @@ def test_a_server_logs_the_parts_of_each_call(tmp_path: Path) -> None:
         body, headers = hook_body(20, datetime.now(UTC).date()), {"content-type": "application/json"}
         answer = httpx.post(server.base + VIEW, content=body, headers=headers, trust_env=False, timeout=30)
         assert answer.json()["cards"]
+        end = time.monotonic() + 10  # the line is written after the answer was sent
+        while '"record"' not in server.output.read_text() and time.monotonic() < end:
+            time.sleep(0.05)
     written = [json.loads(line) for line in server.output.read_text().splitlines() if line.startswith("{")]
     (profiled,) = (line for line in written if line["event"] == "profiled" and "record" in line["parts"])
     parts = profiled["parts"]

@@ -69,7 +69,7 @@ MASKED: dict[str, Any] = coding("http://terminology.hl7.org/CodeSystem/data-abse
         (NO_CANCER, diagnosis(text="Rakovina prsu")),
         (NO_CANCER, diagnosis(text="Unknown")),
         (NO_CANCER, diagnosis(**coding("urn:example:national", "C50.9"))),
-        (NO_CANCER, diagnosis(**coding(SNOMED, "195111005", "Hartfalen"))),
+        (NO_CANCER, diagnosis(**coding(SNOMED, "195111005", "Zweverige aandoening"))),
         (NO_CANCER, diagnosis(**coding(IPS, "no-problem-info"))),
         (NO_RITUXIMAB, drug(**coding(NDC, "50242005121"))),
         (NO_RITUXIMAB, drug(text="リツキサン点滴静注")),
@@ -141,7 +141,7 @@ def test_a_gate_that_only_an_unknown_diagnosis_could_open_is_not_evaluated(ask: 
         return match([trial], a_chart(a_patient(), *records), ask.catalogue, AS_OF, UTC).trials[0].verdict
 
     assert verdict(diagnosis(**MASKED)) == "could-not-evaluate"
-    assert verdict(diagnosis(text="Hartfalen")) == "could-not-evaluate"
+    assert verdict(diagnosis(text="Zweverige aandoening")) == "could-not-evaluate"
     assert verdict(diagnosis(text="Acute bronchitis")) == "not-indicated"
     assert verdict(drug(**coding(NDC, "50242005121"))) == "not-indicated"
     assert verdict(a_condition("M05.9"), diagnosis(**MASKED)) == "likely-eligible"

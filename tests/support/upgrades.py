@@ -18,7 +18,7 @@ from tests.app.conftest import NOW, demo_settings, services_with
 
 Json = dict[str, Any]
 
-STORED = Path(__file__).parent / "rows_of_aa6019f.json"
+STORED = Path(__file__).parents[1] / "app" / "rows_of_aa6019f.json"
 
 TABLES = {"issued_card": IssuedCard, "kept_report": KeptReport, "feedback": KeptFeedback, "dismissal": Dismissal}
 
