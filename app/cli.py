@@ -13,7 +13,7 @@ from app.commands.table import COMMANDS, TRIALS, WORKLIST, Entry
 
 
 class _Command(TyperCommand):
-    """A command of which only the name and the help line are known until it is run."""
+    """A command that is imported when it is run; until then only its name and its help line are known."""
 
     def __init__(self, name: str, entry: Entry) -> None:
         super().__init__(name, help=entry.help)

@@ -30,7 +30,7 @@ def configure_logs(stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-configure_logs()  # whoever logs has imported this; standard output is for what a command was asked for
+configure_logs()  # every module that logs has imported this; standard output is for what a command was asked for
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -90,7 +90,8 @@ class Settings(BaseSettings):
     trials: Path | None = Field(default=None, description="A folder with the site's own trial definitions.")
     site: Path | None = Field(
         default=None,
-        description="Path of the TOML file with the site's profile: trials offered, contacts, orders; below.",
+        description="Path of the TOML file with the site's profile: trials offered, contacts, orders; see "
+        "[connect.md](connect.md#the-sites-own-profile).",
     )
     terminology: str | None = Field(
         default=None, description="FHIR address of a terminology server that expands concepts by SNOMED CT; https."

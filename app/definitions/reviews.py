@@ -151,7 +151,7 @@ class Reviews:
         await self.records.write(work)
 
     async def trials(self) -> list[str]:
-        """The trials of which something is kept."""
+        """The ids of the trials that have a kept review."""
         query = sa.select(_REVIEWS.c.trial).order_by(_REVIEWS.c.trial)
         return list(await self.records.read(lambda connection: connection.execute(query).scalars().all()))
 

@@ -52,7 +52,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The same in words, with small counts hidden; and of which definition and moment."""
+    """The same in words, with small counts hidden, and the definition and moment that they belong to."""
 
     met: str
     not_met: str

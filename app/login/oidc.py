@@ -120,7 +120,7 @@ class Provider:
         return Returned(person, kept.next, at_provider)
 
     async def address_for_another(self, id_token: str) -> str:
-        """Where somebody logs in in the place of whoever is logged in at the provider.
+        """The address where another person logs in, although somebody is still logged in at the provider.
 
         Where the provider cannot ask for another account, its session has to end first: `prompt=login` asks some
         (Keycloak) for the password of the same person only.
