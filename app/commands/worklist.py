@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated
@@ -92,6 +93,13 @@ def _zone_of(settings: Settings, ehr: str) -> tzinfo:
     return ZoneInfo(name) if name else settings.zone
 
 
+def _offered(readings: Iterable[tuple[str, Reading]], offers: frozenset[str] | None) -> Iterator[tuple[str, Reading]]:
+    """The readings without trials that the site does not offer; its profile may be newer than the screen."""
+    for patient, reading in readings:
+        kept = [each for each in reading.candidates if offers is None or each.trial in offers]
+        yield patient, replace(reading, candidates=kept)
+
+
 async def _add(
     settings: Settings, found: Screened, served: Served, where: tuple[str, str], *, partial: bool
 ) -> tuple[int, int]:
@@ -102,7 +110,7 @@ async def _add(
         taken = 0
         in_screen: InScreen = {}
         answers, zone = answers_of(records, settings), _zone_of(settings, where[0])
-        for some in _in_batches(found.readings(served.trials)):
+        for some in _in_batches(_offered(found.readings(served.trials), served.offers)):
             of_interest = list(_of_interest(some, where, records, before, in_screen))
             wanted = [(whose, await _with_answers(whose, each, answers, served, zone)) for whose, each in of_interest]
             await worklist.take(wanted, "screen", found.as_of)

@@ -348,3 +348,15 @@ def test_a_small_count_and_what_would_give_it_away_are_hidden(
     counts: tuple[int, int, int], said: tuple[str, str, str]
 ) -> None:
     assert words_of(*counts) == said
+
+
+def test_a_screen_brings_no_row_of_a_trial_that_the_site_does_not_offer(
+    tmp_path: Path, trials: Mapping[str, Trial], catalogue: Catalogue
+) -> None:
+    out = screened(tmp_path, a_patient("p1", catalogue, conditions=LUPUS), trials, catalogue)
+    profile = tmp_path / "site.toml"
+    profile.write_text(f'[[trial]]\nid = "{TRIAL}"\n')
+    assert add(tmp_path, out).exit_code == 0
+    assert len({row.trial for row in on_list(tmp_path)}) > 1
+    assert add(tmp_path, out, SITE=str(profile)).exit_code == 0
+    assert {row.trial for row in on_list(tmp_path)} == {TRIAL}
